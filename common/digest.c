@@ -1,0 +1,69 @@
+/* common/digest.c - SHA-256 and HMAC by OpenSSL.
+ *
+ * OpenSSL fails here only when memory is gone, and a digest that is not one
+ * would break the ledger's chain, so failure ends the process. */
+#include "common/digest.h"
+
+#include <limits.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/sha.h>
+#include <stdlib.h>
+
+#include "common/must.h"
+
+struct sha256 {
+	EVP_MD_CTX *context;
+};
+
+struct digest sha256(const void *bytes, size_t size)
+{
+	struct digest out;
+
+	must(SHA256(bytes, size, out.bytes) != NULL);
+	return out;
+}
+
+struct sha256 *sha256_new(void)
+{
+	struct sha256 *running = must_alloc(sizeof(*running));
+
+	running->context = EVP_MD_CTX_new();
+	must(running->context != NULL);
+	must(EVP_DigestInit_ex(running->context, EVP_sha256(), NULL) == 1);
+	return running;
+}
+
+void sha256_add(struct sha256 *running, const void *bytes, size_t size)
+{
+	must(EVP_DigestUpdate(running->context, bytes, size) == 1);
+}
+
+struct digest sha256_done(struct sha256 **running)
+{
+	struct digest out;
+
+	must(EVP_DigestFinal_ex((*running)->context, out.bytes, NULL) == 1);
+	sha256_free(running);
+	return out;
+}
+
+void sha256_free(struct sha256 **running)
+{
+	if (*running == NULL)
+		return;
+	EVP_MD_CTX_free((*running)->context);
+	free(*running);
+	*running = NULL;
+}
+
+struct digest hmac_sha256(const void *key, size_t key_size, const void *bytes, size_t size)
+{
+	struct digest out;
+
+	must(key_size <= INT_MAX);
+	/* OpenSSL reads a NULL key as "the one from last time". */
+	must(HMAC(EVP_sha256(), key_size ? key : "", (int)key_size, bytes, size, out.bytes, NULL) !=
+	     NULL);
+	return out;
+}

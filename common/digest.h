@@ -1,0 +1,28 @@
+/* common/digest.h - SHA-256 (OpenSSL) and Keccak-256 (our own, keccak.c:
+ * Debian 12's OpenSSL has SHA-3 but not the Keccak padding Ethereum uses). */
+#ifndef COMMON_DIGEST_H
+#define COMMON_DIGEST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define DIGEST_SIZE 32
+
+struct digest {
+	uint8_t bytes[DIGEST_SIZE];
+};
+
+/** SHA-256, one piece or streamed. sha256_free accepts NULL inside. */
+struct digest sha256(const void *bytes, size_t size);
+struct sha256; /* a running hash */
+struct sha256 *sha256_new(void);
+void sha256_add(struct sha256 *running, const void *bytes, size_t size);
+struct digest sha256_done(struct sha256 **running); /* frees *running */
+void sha256_free(struct sha256 **running);
+
+struct digest hmac_sha256(const void *key, size_t key_size, const void *bytes, size_t size);
+
+/** Keccak-256 as Ethereum uses it (padding 0x01). */
+struct digest keccak256(const void *bytes, size_t size);
+
+#endif

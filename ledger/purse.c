@@ -1,0 +1,673 @@
+/* ledger/purse.c - every agent's money in memory: balances, meters, holds.
+ *
+ * A hold walks a short road, and each function below is one step of it:
+ *
+ *   NONE ─ place ─▶ PROVISIONAL ─ sign ─▶ SIGNED ─ settle, leave_open, unsign ─▶ DONE
+ *     │                │  └─────────── release ─────────────────────────────────▶ DONE
+ *     │                └ resize
+ *     └─ place_metered ─▶ METERED ─ charge, give_back ──────────────────────────▶ DONE
+ *
+ * While it walks it keeps pointers to the meters it was counted in. Of those only a
+ * session's can go away (purse_trim), so a session counts the holds that point at it. */
+#include "ledger/purse.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/glob.h"
+#include "ledger/meter.h"
+
+/* uthash allocates its own tables; they end the process like must_alloc(). */
+#define uthash_malloc(size) must_alloc(size)
+#include <uthash.h>
+
+/* One subject: its meter and what is provisionally set aside for it. */
+struct purse_meter {
+	char *name; /* NULL: the agent, the wallet */
+	struct meter *meter;
+	int64_t provisional;
+	size_t holds; /* of a session: those that point here */
+	UT_hash_handle hh;
+};
+
+struct purse {
+	int64_t agent; /* the key */
+	struct purse_meter whole, wallet;
+	struct purse_meter *sessions, *tools, *payees;
+	struct balance *slots; /* by slot; those never used are not there */
+	unsigned slot_count;
+	UT_hash_handle hh;
+};
+
+struct purses {
+	pthread_mutex_t lock;
+	struct purse *table;
+};
+
+static int64_t capped_add(int64_t a, int64_t b)
+{
+	return a > INT64_MAX - b ? INT64_MAX : a + b;
+}
+
+static int64_t at_least_zero(int64_t number)
+{
+	return number < 0 ? 0 : number;
+}
+
+/* Moves as much of amount as there is and as will fit, so no damaged ledger can make
+ * money here or take a balance below zero. Returns what moved. */
+static int64_t move_money(int64_t *from, int64_t *to, int64_t amount)
+{
+	if (amount > *from)
+		amount = *from;
+	if (amount > INT64_MAX - *to)
+		amount = INT64_MAX - *to;
+	*from -= amount;
+	*to += amount;
+	return amount;
+}
+
+/* --- subjects ----------------------------------------------------------- */
+
+static struct purse_meter *subject_find(struct purse_meter *table, const char *name)
+{
+	struct purse_meter *subject;
+
+	HASH_FIND_STR(table, name, subject);
+	return subject;
+}
+
+static struct purse_meter *subject_at(struct purse_meter **table, const char *name)
+{
+	struct purse_meter *subject = subject_find(*table, name);
+
+	if (subject != NULL)
+		return subject;
+	subject = must_calloc(1, sizeof(*subject));
+	subject->name = must_strdup(name);
+	subject->meter = meter_new();
+	HASH_ADD_KEYPTR(hh, *table, subject->name, strlen(subject->name), subject);
+	return subject;
+}
+
+static void subject_remove(struct purse_meter **table, struct purse_meter *subject)
+{
+	HASH_DEL(*table, subject);
+	meter_free(&subject->meter);
+	free(subject->name);
+	free(subject);
+}
+
+static void subjects_free(struct purse_meter **table)
+{
+	struct purse_meter *subject, *next;
+
+	HASH_ITER(hh, *table, subject, next) {
+		subject_remove(table, subject);
+	}
+}
+
+/* Addresses are told apart by their digits, not by the checksum in their case. False:
+ * too long for one, so there is no such payee. */
+static bool payee_key(char key[PURSE_PAYEE_SIZE], const char *payee)
+{
+	size_t i, size = strlen(payee);
+
+	if (size >= PURSE_PAYEE_SIZE)
+		return false;
+	memcpy(key, payee, size + 1);
+	for (i = 0; i < size; i++)
+		if (key[i] >= 'A' && key[i] <= 'F')
+			key[i] = (char)(key[i] - 'A' + 'a');
+	return true;
+}
+
+static struct purse_meter *payee_find(const struct purse *purse, const char *payee)
+{
+	char key[PURSE_PAYEE_SIZE];
+
+	return payee_key(key, payee) ? subject_find(purse->payees, key) : NULL;
+}
+
+/* NULL for a name that is too long for an address. */
+static struct purse_meter *payee_at(struct purse *purse, const char *payee)
+{
+	char key[PURSE_PAYEE_SIZE];
+
+	return payee_key(key, payee) ? subject_at(&purse->payees, key) : NULL;
+}
+
+static void subject_charge(struct purse_meter *subject, int64_t at_us, int64_t spend, int64_t calls)
+{
+	if (subject != NULL)
+		meter_charge(subject->meter, at_us, spend, calls);
+}
+
+static void subject_uncharge(
+    struct purse_meter *subject, int64_t at_us, int64_t spend, int64_t calls)
+{
+	if (subject != NULL)
+		meter_uncharge(subject->meter, at_us, spend, calls);
+}
+
+/* --- purses ------------------------------------------------------------- */
+
+struct purses *purses_new(void)
+{
+	struct purses *purses = must_calloc(1, sizeof(*purses));
+
+	must(pthread_mutex_init(&purses->lock, NULL) == 0);
+	return purses;
+}
+
+static void purse_destroy(struct purse *purse)
+{
+	subjects_free(&purse->sessions);
+	subjects_free(&purse->tools);
+	subjects_free(&purse->payees);
+	meter_free(&purse->whole.meter);
+	meter_free(&purse->wallet.meter);
+	free(purse->slots);
+	free(purse);
+}
+
+void purses_free(struct purses **purses)
+{
+	struct purse *purse, *next;
+
+	if (*purses == NULL)
+		return;
+	HASH_ITER(hh, (*purses)->table, purse, next) {
+		HASH_DEL((*purses)->table, purse);
+		purse_destroy(purse);
+	}
+	must(pthread_mutex_destroy(&(*purses)->lock) == 0);
+	free(*purses);
+	*purses = NULL;
+}
+
+void purses_lock(struct purses *purses)
+{
+	must(pthread_mutex_lock(&purses->lock) == 0);
+}
+
+void purses_unlock(struct purses *purses)
+{
+	must(pthread_mutex_unlock(&purses->lock) == 0);
+}
+
+struct purse *purses_at(struct purses *purses, int64_t agent)
+{
+	struct purse *purse;
+
+	HASH_FIND(hh, purses->table, &agent, sizeof(agent), purse);
+	if (purse != NULL)
+		return purse;
+	purse = must_calloc(1, sizeof(*purse));
+	purse->agent = agent;
+	purse->whole.meter = meter_new();
+	purse->wallet.meter = meter_new();
+	HASH_ADD(hh, purses->table, agent, sizeof(purse->agent), purse);
+	return purse;
+}
+
+/* --- balances ----------------------------------------------------------- */
+
+static struct balance *slot_at(struct purse *purse, unsigned slot)
+{
+	unsigned count = slot + 1;
+
+	must(slot < PURSE_SLOT_MAX);
+	if (count <= purse->slot_count)
+		return &purse->slots[slot];
+	purse->slots = must_realloc(purse->slots, count * sizeof(*purse->slots));
+	memset(&purse->slots[purse->slot_count], 0,
+	    (count - purse->slot_count) * sizeof(*purse->slots));
+	purse->slot_count = count;
+	return &purse->slots[slot];
+}
+
+static struct balance *chain_slot_at(struct purse *purse, unsigned slot)
+{
+	must(slot != PURSE_OFF_CHAIN);
+	return slot_at(purse, slot);
+}
+
+struct balance purse_balance(const struct purse *purse, unsigned slot)
+{
+	must(slot < PURSE_SLOT_MAX);
+	return slot < purse->slot_count ? purse->slots[slot] : (struct balance){0};
+}
+
+int64_t purse_provisional(const struct purse *purse)
+{
+	return purse->whole.provisional;
+}
+
+int64_t purse_available(const struct purse *purse)
+{
+	int64_t sum = 0;
+	unsigned slot;
+
+	for (slot = PURSE_OFF_CHAIN + 1; slot < purse->slot_count; slot++)
+		sum = capped_add(sum, purse->slots[slot].available);
+	return sum;
+}
+
+int64_t purse_free(const struct purse *purse)
+{
+	return purse_available(purse) - purse->whole.provisional;
+}
+
+/* --- readings ----------------------------------------------------------- */
+
+static bool is_pattern(const char *name)
+{
+	return strpbrk(name, "*?") != NULL;
+}
+
+static const struct purse_meter *purse_find(
+    const struct purse *purse, enum purse_subject subject, const char *name)
+{
+	switch (subject) {
+	case PURSE_SESSION:
+		return subject_find(purse->sessions, name);
+	case PURSE_AGENT:
+		return &purse->whole;
+	case PURSE_WALLET:
+		return &purse->wallet;
+	case PURSE_TOOL:
+		return subject_find(purse->tools, name);
+	case PURSE_PAYEE:
+		return payee_find(purse, name);
+	}
+	must(!"a subject");
+	return NULL;
+}
+
+static void reading_add(struct purse_reading *sum, const struct purse_meter *subject,
+    enum window window, bool calls, int64_t at_us)
+{
+	struct meter_reading reading = meter_read(subject->meter, window, at_us);
+	int64_t resets_us = calls ? reading.calls_resets_us : reading.spend_resets_us;
+
+	sum->firm = capped_add(sum->firm, calls ? reading.calls : reading.spend);
+	if (!calls && window != WINDOW_CALL)
+		sum->provisional = capped_add(sum->provisional, subject->provisional);
+	if (resets_us != 0 && (sum->resets_us == 0 || resets_us < sum->resets_us))
+		sum->resets_us = resets_us;
+}
+
+static struct purse_reading read_pattern(
+    const struct purse *purse, const char *pattern, enum window window, bool calls, int64_t at_us)
+{
+	struct purse_reading sum = {0};
+	const struct purse_meter *tool;
+
+	for (tool = purse->tools; tool != NULL; tool = tool->hh.next)
+		if (glob_match(pattern, tool->name))
+			reading_add(&sum, tool, window, calls, at_us);
+	return sum;
+}
+
+struct purse_reading purse_read(struct purse *purse, enum purse_subject subject, const char *name,
+    enum window window, bool calls, int64_t at_us)
+{
+	struct purse_reading reading = {0};
+	const struct purse_meter *found;
+
+	must(subject == PURSE_AGENT || subject == PURSE_WALLET || name != NULL);
+	if (subject == PURSE_TOOL && is_pattern(name))
+		return read_pattern(purse, name, window, calls, at_us);
+	found = purse_find(purse, subject, name);
+	if (found != NULL)
+		reading_add(&reading, found, window, calls, at_us);
+	return reading;
+}
+
+static int64_t subject_frees_at(const struct purse_meter *subject, enum window window, bool calls,
+    int64_t at_us, int64_t amount)
+{
+	return meter_frees_at(
+	    subject->meter, window, at_us, calls ? 0 : amount, calls ? amount : 0);
+}
+
+/* A sum of sliding windows has no one row of quanta to look in; but it only falls, so
+ * the moment is found by halving the time until all of it has slid out. */
+static int64_t pattern_frees_at(const struct purse *purse, const char *pattern, enum window window,
+    bool calls, int64_t at_us, int64_t amount)
+{
+	int64_t held = read_pattern(purse, pattern, window, calls, at_us).firm;
+	int64_t target = held > amount ? held - amount : 0;
+	int64_t low_us = at_least_zero(at_us), high_us = low_us;
+	const struct purse_meter *tool;
+
+	for (tool = purse->tools; tool != NULL; tool = tool->hh.next) {
+		int64_t empty_us = subject_frees_at(tool, window, calls, at_us, INT64_MAX);
+
+		if (empty_us > high_us && glob_match(pattern, tool->name))
+			high_us = empty_us;
+	}
+	while (low_us < high_us) {
+		int64_t middle_us = low_us + (high_us - low_us) / 2;
+
+		if (read_pattern(purse, pattern, window, calls, middle_us).firm <= target)
+			high_us = middle_us;
+		else
+			low_us = middle_us + 1;
+	}
+	return low_us;
+}
+
+int64_t purse_frees_at(struct purse *purse, enum purse_subject subject, const char *name,
+    enum window window, bool calls, int64_t at_us, int64_t amount)
+{
+	const struct purse_meter *found;
+
+	must(subject == PURSE_AGENT || subject == PURSE_WALLET || name != NULL);
+	must(amount >= 0);
+	/* The edges of the other windows are the same for everybody. */
+	if (window != WINDOW_MINUTE && window != WINDOW_HOUR)
+		return subject_frees_at(&purse->whole, window, calls, at_us, amount);
+	if (subject == PURSE_TOOL && is_pattern(name))
+		return pattern_frees_at(purse, name, window, calls, at_us, amount);
+	found = purse_find(purse, subject, name);
+	return found != NULL ? subject_frees_at(found, window, calls, at_us, amount) : at_us;
+}
+
+/* --- holds -------------------------------------------------------------- */
+
+const char *hold_result_str(enum hold_result result)
+{
+	switch (result) {
+	case HOLD_OK:
+		return "ok";
+	case HOLD_NO_FUNDS:
+		return "no_funds";
+	case HOLD_BUSY:
+		return "busy";
+	}
+	return "?";
+}
+
+/* Would `amount` fit, with `others` of the purse set aside for other calls? */
+static enum hold_result purse_fits(const struct purse *purse, int64_t others, int64_t amount)
+{
+	int64_t available = purse_available(purse);
+
+	if (available < amount)
+		return HOLD_NO_FUNDS;
+	return available - others < amount ? HOLD_BUSY : HOLD_OK;
+}
+
+/* Both kinds of hold begin here: the call is counted, its session stays. */
+static void hold_begin(struct hold *out, struct purse *purse, enum hold_state state,
+    const char *session, const char *tool, int64_t at_us, int64_t amount)
+{
+	*out = (struct hold){
+	    .state = state,
+	    .purse = purse,
+	    .at_us = at_us,
+	    .amount = amount,
+	    .slot = PURSE_OFF_CHAIN,
+	    .counted = true,
+	    .session = subject_at(&purse->sessions, session),
+	    .tool = subject_at(&purse->tools, tool),
+	};
+	out->session->holds++;
+	meter_charge(purse->whole.meter, at_us, 0, 1);
+	meter_charge(out->session->meter, at_us, 0, 1);
+	meter_charge(out->tool->meter, at_us, 0, 1);
+}
+
+/* … and end here. */
+static void hold_end(struct hold *hold)
+{
+	hold->session->holds--;
+	hold->session = hold->tool = hold->payee = NULL;
+	hold->state = HOLD_DONE;
+}
+
+/* The provisional amount becomes `amount` wherever it is counted. */
+static void hold_provide(struct hold *hold, int64_t amount)
+{
+	int64_t change = amount - hold->amount;
+
+	hold->purse->whole.provisional += change;
+	hold->purse->wallet.provisional += change;
+	hold->session->provisional += change;
+	hold->tool->provisional += change;
+	hold->amount = amount;
+}
+
+/* The payment in every subject that the hold names: charged, or taken back. */
+static void hold_charge_payment(const struct hold *hold)
+{
+	meter_charge(hold->purse->whole.meter, hold->at_us, hold->amount, 0);
+	meter_charge(hold->session->meter, hold->at_us, hold->amount, 0);
+	meter_charge(hold->tool->meter, hold->at_us, hold->amount, 0);
+	if (hold->payee == NULL)
+		return;
+	meter_charge(hold->purse->wallet.meter, hold->at_us, hold->amount, 1);
+	meter_charge(hold->payee->meter, hold->at_us, hold->amount, 1);
+}
+
+static void hold_uncharge_payment(const struct hold *hold)
+{
+	meter_uncharge(hold->purse->whole.meter, hold->at_us, hold->amount, 0);
+	meter_uncharge(hold->session->meter, hold->at_us, hold->amount, 0);
+	meter_uncharge(hold->tool->meter, hold->at_us, hold->amount, 0);
+	if (hold->payee == NULL)
+		return;
+	meter_uncharge(hold->purse->wallet.meter, hold->at_us, hold->amount, 1);
+	meter_uncharge(hold->payee->meter, hold->at_us, hold->amount, 1);
+}
+
+static struct balance *hold_slot(const struct hold *hold)
+{
+	return slot_at(hold->purse, hold->slot);
+}
+
+enum hold_result hold_place(struct hold *out, struct purse *purse, const char *session,
+    const char *tool, int64_t at_us, int64_t amount)
+{
+	enum hold_result result;
+
+	must(out->state == HOLD_NONE || out->state == HOLD_DONE);
+	must(session != NULL && tool != NULL && amount >= 0);
+	result = purse_fits(purse, purse->whole.provisional, amount);
+	if (result != HOLD_OK)
+		return result;
+	hold_begin(out, purse, HOLD_PROVISIONAL, session, tool, at_us, 0);
+	hold_provide(out, amount);
+	return HOLD_OK;
+}
+
+void hold_place_metered(struct hold *out, struct purse *purse, const char *session,
+    const char *tool, int64_t at_us, int64_t amount)
+{
+	struct balance *off_chain = slot_at(purse, PURSE_OFF_CHAIN);
+
+	must(out->state == HOLD_NONE || out->state == HOLD_DONE);
+	must(session != NULL && tool != NULL && amount >= 0);
+	hold_begin(out, purse, HOLD_METERED, session, tool, at_us, amount);
+	hold_charge_payment(out);
+	off_chain->reserved = capped_add(off_chain->reserved, amount);
+}
+
+enum hold_result hold_resize(struct hold *hold, int64_t amount)
+{
+	enum hold_result result;
+
+	must(hold->state == HOLD_PROVISIONAL && amount >= 0);
+	result = purse_fits(hold->purse, hold->purse->whole.provisional - hold->amount, amount);
+	if (result == HOLD_OK)
+		hold_provide(hold, amount);
+	return result;
+}
+
+enum hold_result hold_sign(struct hold *hold, unsigned slot, const char *payee, int64_t price)
+{
+	struct balance *balance;
+	enum hold_result result;
+
+	must(hold->state == HOLD_PROVISIONAL);
+	must(payee != NULL && strlen(payee) < PURSE_PAYEE_SIZE && price >= 0);
+	balance = chain_slot_at(hold->purse, slot);
+	if (balance->available < price || price > INT64_MAX - balance->open)
+		return HOLD_NO_FUNDS;
+	result = purse_fits(hold->purse, hold->purse->whole.provisional - hold->amount, price);
+	if (result != HOLD_OK)
+		return result;
+	hold_provide(hold, 0);
+	move_money(&balance->available, &balance->open, price);
+	hold->state = HOLD_SIGNED;
+	hold->slot = slot;
+	hold->amount = price;
+	hold->payee = payee_at(hold->purse, payee);
+	hold_charge_payment(hold);
+	return HOLD_OK;
+}
+
+void hold_unsign(struct hold *hold)
+{
+	must(hold->state == HOLD_SIGNED);
+	move_money(&hold_slot(hold)->open, &hold_slot(hold)->available, hold->amount);
+	hold_uncharge_payment(hold);
+	hold_end(hold);
+}
+
+void hold_release(struct hold *hold)
+{
+	must(hold->state == HOLD_PROVISIONAL);
+	hold_provide(hold, 0);
+	hold_end(hold);
+}
+
+void hold_settle(struct hold *hold)
+{
+	must(hold->state == HOLD_SIGNED);
+	move_money(&hold_slot(hold)->open, &hold_slot(hold)->spent, hold->amount);
+	hold_end(hold);
+}
+
+void hold_leave_open(struct hold *hold)
+{
+	must(hold->state == HOLD_SIGNED);
+	hold_end(hold);
+}
+
+void hold_charge(struct hold *hold)
+{
+	must(hold->state == HOLD_METERED);
+	move_money(&hold_slot(hold)->reserved, &hold_slot(hold)->spent, hold->amount);
+	hold_end(hold);
+}
+
+void hold_give_back(struct hold *hold)
+{
+	struct balance *off_chain = hold_slot(hold);
+
+	must(hold->state == HOLD_METERED);
+	off_chain->reserved = at_least_zero(off_chain->reserved - hold->amount);
+	hold_uncharge_payment(hold);
+	hold_end(hold);
+}
+
+/* --- without a hold ------------------------------------------------------ */
+
+void purse_deposit(struct purse *purse, unsigned slot, int64_t amount)
+{
+	struct balance *balance = chain_slot_at(purse, slot);
+
+	must(amount >= 0);
+	balance->available = capped_add(balance->available, amount);
+}
+
+bool purse_withdraw(struct purse *purse, unsigned slot, int64_t amount)
+{
+	struct balance *balance = chain_slot_at(purse, slot);
+
+	must(amount >= 0);
+	if (balance->available < amount || purse_free(purse) < amount)
+		return false;
+	balance->available -= amount;
+	return true;
+}
+
+void purse_restore(struct purse *purse, unsigned slot, const struct balance *balance)
+{
+	*slot_at(purse, slot) = (struct balance){
+	    .available = at_least_zero(balance->available),
+	    .reserved = at_least_zero(balance->reserved),
+	    .open = at_least_zero(balance->open),
+	    .spent = at_least_zero(balance->spent),
+	};
+}
+
+void purse_restore_charge(struct purse *purse, const char *session, const char *tool,
+    const char *payee, bool wallet, int64_t at_us, int64_t spend, int64_t calls)
+{
+	int64_t admitted = payee == NULL ? at_least_zero(calls) : 0;
+	int64_t paid = payee != NULL ? at_least_zero(calls) : 0;
+
+	spend = at_least_zero(spend);
+	meter_charge(purse->whole.meter, at_us, spend, admitted);
+	if (wallet)
+		meter_charge(purse->wallet.meter, at_us, spend, paid);
+	if (session != NULL)
+		subject_charge(subject_at(&purse->sessions, session), at_us, spend, admitted);
+	if (tool != NULL)
+		subject_charge(subject_at(&purse->tools, tool), at_us, spend, admitted);
+	if (payee != NULL)
+		subject_charge(payee_at(purse, payee), at_us, spend, paid);
+}
+
+void purse_settle(struct purse *purse, unsigned slot, int64_t amount)
+{
+	struct balance *balance = chain_slot_at(purse, slot);
+
+	move_money(&balance->open, &balance->spent, at_least_zero(amount));
+}
+
+void purse_refund(struct purse *purse, unsigned slot, int64_t amount, const char *session,
+    const char *tool, const char *payee, int64_t at_us)
+{
+	struct balance *balance = chain_slot_at(purse, slot);
+
+	amount = at_least_zero(amount);
+	if (move_money(&balance->open, &balance->available, amount) < amount)
+		return;
+	meter_uncharge(purse->whole.meter, at_us, amount, 0);
+	meter_uncharge(purse->wallet.meter, at_us, amount, 1);
+	if (session != NULL)
+		subject_uncharge(subject_find(purse->sessions, session), at_us, amount, 0);
+	if (tool != NULL)
+		subject_uncharge(subject_find(purse->tools, tool), at_us, amount, 0);
+	if (payee != NULL)
+		subject_uncharge(payee_find(purse, payee), at_us, amount, 1);
+}
+
+/* --- upkeep -------------------------------------------------------------- */
+
+static void subjects_trim(struct purse_meter *table, int64_t now_us)
+{
+	for (; table != NULL; table = table->hh.next)
+		meter_trim(table->meter, now_us);
+}
+
+void purse_trim(struct purse *purse, int64_t now_us, session_expired_fn *expired, void *arg)
+{
+	struct purse_meter *session, *next;
+
+	HASH_ITER(hh, purse->sessions, session, next) {
+		if (expired != NULL && session->holds == 0 && expired(session->name, arg))
+			subject_remove(&purse->sessions, session);
+	}
+	subjects_trim(purse->sessions, now_us);
+	subjects_trim(purse->tools, now_us);
+	subjects_trim(purse->payees, now_us);
+	meter_trim(purse->whole.meter, now_us);
+	meter_trim(purse->wallet.meter, now_us);
+}

@@ -1,0 +1,739 @@
+/* ledger/query.c - see query.h and the query part of store.h. */
+#include "ledger/query.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "ledger/account.h"
+#include "ledger/journal.h"
+#include "ledger/store_parts.h"
+
+enum query {
+	QUERY_AGENTS = 0,
+	QUERY_TOOLS,
+	QUERY_TOKENS,
+	QUERY_TOKENS_OF_AGENT,
+	QUERY_NETWORKS,
+	QUERY_JOURNAL,
+	QUERY_JOURNAL_OF_AGENT,
+	QUERY_JOURNAL_OF_CALL,
+	QUERY_PAYMENTS,
+	QUERY_PAYMENTS_OF_AGENT,
+	QUERY_PAYMENTS_OPEN,
+	QUERY_PAYMENTS_OPEN_OF_AGENT,
+	QUERY_PAYMENT,
+	QUERY_PAYMENT_STATES,
+	QUERY_AUDIT,
+	QUERY_AUDIT_OF_AGENT,
+	QUERY_AUDIT_OF_CALL,
+	QUERY_BALANCES,
+	QUERY_CHARGE_SUMS,
+	QUERY_CHARGES,
+	QUERY_FIRST_PAYEES,
+	QUERY_ORPHANS,
+	QUERY_IDEMPOTENCY,
+	QUERY_COUNT,
+};
+_Static_assert(QUERY_COUNT <= READER_STATEMENTS_MAX, "a slot per query");
+
+#define JOURNAL_SELECT                                                                             \
+	"SELECT j.id, j.event, j.call, j.payment, j.agent, j.agent_name,"                          \
+	" coalesce(j.owner, a.owner), j.tool, j.amount, j.network, j.asset, j.symbol, j.tx,"       \
+	" j.note, j.session, j.from_spent, j.hash"                                                 \
+	" FROM journal j LEFT JOIN agent a ON a.id = j.agent"
+
+#define PAYMENT_SELECT                                                                             \
+	"SELECT p.id, p.call, p.agent, p.agent_name, p.tool, p.session, p.amount, p.value,"        \
+	" p.network, p.asset, p.symbol, p.payer, p.payee, p.nonce, p.valid_before_s,"              \
+	" p.header_name, p.header_value, p.challenge, p.method, p.url, p.request,"                 \
+	" coalesce((SELECT s.state FROM payment_state s WHERE s.payment = p.id"                    \
+	"  ORDER BY s.id DESC LIMIT 1), 1),"                                                       \
+	" (SELECT s.tx FROM payment_state s WHERE s.payment = p.id AND s.tx IS NOT NULL"           \
+	"  ORDER BY s.id DESC LIMIT 1),"                                                           \
+	" (SELECT s.reason FROM payment_state s WHERE s.payment = p.id"                            \
+	"  ORDER BY s.id DESC LIMIT 1)"                                                            \
+	" FROM payment p"
+
+/* Ids first, from an index: the rows themselves are long. */
+#define PAYMENTS_NOT_ENDED                                                                         \
+	" p.id IN (SELECT q.id FROM payment q INDEXED BY payment_charge WHERE NOT EXISTS"          \
+	"  (SELECT 1 FROM payment_state s WHERE s.payment = q.id AND s.state >= 3))"
+
+#define AUDIT_SELECT                                                                               \
+	"SELECT id, kind, agent, agent_name, owner, session, tool, method, path, allowed, code,"   \
+	" rule, price, payee, payment, status, upstream_status, forwarded_us, quoted_us,"          \
+	" signed_us, answered_us, finished_us, request_bytes, response_bytes, request_digest,"     \
+	" response_digest, detail FROM audit"
+
+/* The pieces of store_charges. A refund names its payment; an unused payment has one too,
+ * so what these leave is never negative. */
+#define PAYMENT_SPEND                                                                              \
+	"p.amount - coalesce((SELECT sum(r.amount) FROM journal r"                                 \
+	" WHERE r.event = 5 AND r.payment = p.id), 0)"
+#define PAYMENT_STANDS                                                                             \
+	" NOT EXISTS (SELECT 1 FROM payment_state s WHERE s.payment = p.id AND s.state IN (5, 6))"
+#define HOLD_STANDS                                                                                \
+	" h.event = 6 AND NOT EXISTS (SELECT 1 FROM journal e"                                     \
+	" WHERE e.call = h.call AND e.event IN (7, 8) AND e.event = 8)"
+#define HAS_HOLD                                                                                   \
+	"EXISTS (SELECT 1 FROM journal h WHERE h.call = a.id AND h.event = 6)"
+#define LIVE_SESSION(session)                                                                      \
+	"(SELECT t.session FROM token t WHERE t.session = " session                                \
+	" AND t.expires_s * 1000000 >= ?1)"
+
+static const char *const query_sql[QUERY_COUNT] = {
+	[QUERY_AGENTS] =
+	    "SELECT a.id, a.name, a.owner,"
+	    " coalesce((SELECT address FROM agent_address WHERE agent = a.id"
+	    "  ORDER BY id DESC LIMIT 1), a.address),"
+	    " coalesce((SELECT suspended FROM agent_state WHERE agent = a.id"
+	    "  ORDER BY id DESC LIMIT 1), 0),"
+	    " (SELECT body FROM policy WHERE agent = a.id ORDER BY id DESC LIMIT 1)"
+	    " FROM agent a ORDER BY a.id",
+	[QUERY_TOOLS] =
+	    "SELECT id, name, url, billing, price FROM tool"
+	    " WHERE id IN (SELECT max(id) FROM tool GROUP BY name) AND removed = 0 ORDER BY name",
+	[QUERY_TOKENS] =
+	    "SELECT id, session, agent, expires_s, EXISTS (SELECT 1 FROM token_revoked r"
+	    " WHERE r.session = t.session) FROM token t WHERE expires_s >= ?2 ORDER BY id",
+	[QUERY_TOKENS_OF_AGENT] =
+	    "SELECT id, session, agent, expires_s, EXISTS (SELECT 1 FROM token_revoked r"
+	    " WHERE r.session = t.session) FROM token t"
+	    " WHERE agent = ?1 AND expires_s >= ?2 ORDER BY id",
+	[QUERY_NETWORKS] =
+	    "SELECT id, network, rpc FROM network"
+	    " WHERE id IN (SELECT max(id) FROM network GROUP BY network) ORDER BY network",
+	[QUERY_JOURNAL] = JOURNAL_SELECT " WHERE j.id >= ?2 AND j.id < ?3 ORDER BY j.id LIMIT ?4",
+	[QUERY_JOURNAL_OF_AGENT] = JOURNAL_SELECT
+	    " WHERE j.agent = ?1 AND j.id >= ?2 AND j.id < ?3 ORDER BY j.id LIMIT ?4",
+	[QUERY_JOURNAL_OF_CALL] = JOURNAL_SELECT " WHERE j.call = ?1 ORDER BY j.id",
+	[QUERY_PAYMENTS] = PAYMENT_SELECT " ORDER BY p.id",
+	[QUERY_PAYMENTS_OF_AGENT] = PAYMENT_SELECT " WHERE p.agent = ?1 ORDER BY p.id",
+	[QUERY_PAYMENTS_OPEN] = PAYMENT_SELECT " WHERE" PAYMENTS_NOT_ENDED " ORDER BY p.id",
+	[QUERY_PAYMENTS_OPEN_OF_AGENT] =
+	    PAYMENT_SELECT " WHERE p.agent = ?1 AND" PAYMENTS_NOT_ENDED " ORDER BY p.id",
+	[QUERY_PAYMENT] = PAYMENT_SELECT " WHERE p.id = ?1",
+	[QUERY_PAYMENT_STATES] = "SELECT id, payment, state, tx, reason, by, receipt"
+				 " FROM payment_state WHERE payment = ?1 ORDER BY id",
+	[QUERY_AUDIT] = AUDIT_SELECT " WHERE id >= ?2 ORDER BY id",
+	[QUERY_AUDIT_OF_AGENT] = AUDIT_SELECT " WHERE agent = ?1 AND id >= ?2 ORDER BY id",
+	[QUERY_AUDIT_OF_CALL] = AUDIT_SELECT " WHERE id = ?1",
+	[QUERY_BALANCES] =
+	    "SELECT a.agent, a.network, a.asset,"
+	    " sum(CASE a.role WHEN 2 THEN t.total ELSE 0 END),"
+	    " sum(CASE a.role WHEN 4 THEN t.total ELSE 0 END),"
+	    " sum(CASE a.role WHEN 3 THEN t.total ELSE 0 END),"
+	    " sum(CASE a.role WHEN 5 THEN t.total ELSE 0 END)"
+	    " FROM (SELECT account, sum(amount) AS total FROM posting GROUP BY account) t"
+	    " JOIN account a ON a.id = t.account WHERE a.agent IS NOT NULL"
+	    " GROUP BY a.agent, a.network, a.asset ORDER BY a.agent, a.network, a.asset",
+	[QUERY_CHARGE_SUMS] =
+	    "SELECT agent, session, tool, payee, wallet, max(at_us), sum(spend), sum(calls) FROM ("
+	    " SELECT p.agent AS agent, " LIVE_SESSION("p.session") " AS session, p.tool AS tool,"
+	    "  p.payee AS payee, 1 AS wallet, max(p.call) AS at_us, sum(" PAYMENT_SPEND ") AS spend,"
+	    "  0 AS calls FROM payment p WHERE p.call < ?1 AND" PAYMENT_STANDS
+	    "  GROUP BY p.agent, p.session, p.tool, p.payee"
+	    " UNION ALL"
+	    " SELECT h.agent, " LIVE_SESSION("coalesce(h.session, a.session)") ", h.tool, NULL, 0,"
+	    "  h.call, h.amount, 0 FROM journal h LEFT JOIN audit a ON a.id = h.call"
+	    "  WHERE h.call < ?1 AND" HOLD_STANDS
+	    " UNION ALL"
+	    " SELECT a.agent, " LIVE_SESSION("a.session") ", a.tool, NULL, 1, max(a.id), 0, count(*)"
+	    "  FROM audit a WHERE a.kind = 1 AND a.allowed = 1 AND a.id < ?1 AND NOT " HAS_HOLD
+	    "  GROUP BY a.agent, a.session, a.tool"
+	    " UNION ALL"
+	    " SELECT a.agent, " LIVE_SESSION("a.session") ", a.tool, NULL, 0, a.id, 0, 1"
+	    "  FROM journal h JOIN audit a ON a.id = h.call"
+	    "  WHERE h.event = 6 AND h.call < ?1 AND a.kind = 1 AND a.allowed = 1)"
+	    " WHERE agent IS NOT NULL AND (spend > 0 OR calls > 0)"
+	    " GROUP BY agent, session, tool, payee, wallet ORDER BY 6",
+	/* A row's id is above its call's: the table is read from ?1 on only. */
+	[QUERY_CHARGES] =
+	    "SELECT agent, session, tool, payee, wallet, at_us, spend, calls FROM ("
+	    " SELECT p.agent AS agent, p.session AS session, p.tool AS tool, p.payee AS payee,"
+	    "  1 AS wallet, p.call AS at_us, " PAYMENT_SPEND " AS spend, 0 AS calls"
+	    "  FROM payment p NOT INDEXED WHERE p.id > ?1 AND p.call >= ?1 AND" PAYMENT_STANDS
+	    " UNION ALL"
+	    " SELECT h.agent, coalesce(h.session, a.session), h.tool, NULL, 0, h.call, h.amount, 0"
+	    "  FROM journal h LEFT JOIN audit a ON a.id = h.call"
+	    "  WHERE h.call >= ?1 AND" HOLD_STANDS
+	    " UNION ALL"
+	    " SELECT a.agent, a.session, a.tool, NULL, NOT " HAS_HOLD ", a.id, 0, 1"
+	    "  FROM audit a NOT INDEXED WHERE a.id >= ?1 AND a.kind = 1 AND a.allowed = 1)"
+	    " WHERE agent IS NOT NULL AND (spend > 0 OR calls > 0) ORDER BY at_us",
+	/* With min(), SQLite takes the other columns from the row that has it. */
+	[QUERY_FIRST_PAYEES] = "SELECT agent, NULL, tool, payee, 1, min(call), 0, 0"
+	    " FROM payment INDEXED BY payment_charge GROUP BY agent, tool",
+	[QUERY_ORPHANS] = JOURNAL_SELECT
+	    " WHERE j.event = 6 AND NOT EXISTS (SELECT 1 FROM journal e"
+	    " WHERE e.call = j.call AND e.event IN (7, 8)) ORDER BY j.id",
+	[QUERY_IDEMPOTENCY] =
+	    "SELECT i.agent, i.key, i.request, i.call, i.payment, i.expires_us,"
+	    " w.call, w.status, w.headers, w.body, w.expires_us"
+	    " FROM idempotency i LEFT JOIN answer w ON w.call = i.call AND w.expires_us > ?2"
+	    " WHERE i.agent = ?1 AND i.key = ?3 AND i.expires_us > ?2",
+};
+
+/* --- one row after the other ------------------------------------------- */
+
+enum row_step { ROW_MORE = 0, ROW_STOP = 1, ROW_DAMAGED = 2 };
+
+/* The columns of a row, from the left. */
+struct cursor {
+	sqlite3_stmt *stmt;
+	int column;
+};
+
+static int64_t take_int(struct cursor *cursor)
+{
+	return sqlite3_column_int64(cursor->stmt, cursor->column++);
+}
+
+static const char *take_text(struct cursor *cursor)
+{
+	return (const char *)sqlite3_column_text(cursor->stmt, cursor->column++);
+}
+
+static bool take_digest(struct digest *out, struct cursor *cursor)
+{
+	int column = cursor->column++;
+
+	if (sqlite3_column_bytes(cursor->stmt, column) != DIGEST_SIZE)
+		return false;
+	memcpy(out->bytes, sqlite3_column_blob(cursor->stmt, column), DIGEST_SIZE);
+	return true;
+}
+
+typedef enum row_step row_fn(sqlite3_stmt *stmt, void *context);
+
+static enum store_result run_on(struct reader *reader, enum query query,
+    const struct value *params, size_t param_count, row_fn *row, void *context)
+{
+	sqlite3_stmt *stmt = reader_statement(reader, query, query_sql[query]);
+	enum row_step step = ROW_MORE;
+	int rc = SQLITE_ROW;
+
+	if (stmt == NULL)
+		return STORE_BROKEN;
+	for (size_t i = 0; i < param_count; i++) {
+		if (params[i].type == VALUE_TEXT)
+			sqlite3_bind_text64(stmt, (int)i + 1, params[i].bytes, params[i].size,
+			    SQLITE_STATIC, SQLITE_UTF8);
+		else
+			sqlite3_bind_int64(stmt, (int)i + 1, params[i].number);
+	}
+	while (step == ROW_MORE && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
+		step = row(stmt, context);
+	if (step == ROW_DAMAGED || (rc != SQLITE_ROW && rc != SQLITE_DONE))
+		log_event(LOG_ERROR, "ledger_unreadable", "reason",
+		    step == ROW_DAMAGED ? "a row is damaged: run ledger verify"
+					: sqlite3_errmsg(reader->db),
+		    NULL);
+	sqlite3_reset(stmt);
+	return step == ROW_DAMAGED || (rc != SQLITE_ROW && rc != SQLITE_DONE) ? STORE_BROKEN
+									      : STORE_OK;
+}
+
+static enum store_result run(struct store *store, enum query query, const struct value *params,
+    size_t param_count, row_fn *row, void *context)
+{
+	struct reader *reader = reader_take(store->readers);
+	enum store_result result;
+
+	if (reader == NULL)
+		return STORE_BROKEN;
+	result = run_on(reader, query, params, param_count, row, context);
+	reader_give(store->readers, &reader);
+	return result;
+}
+
+/* --- agents, tools, tokens, networks ------------------------------------ */
+
+struct agent_context {
+	agent_each_fn *each;
+	void *arg;
+};
+
+static enum row_step agent_step(sqlite3_stmt *stmt, void *context)
+{
+	struct agent_context *to = context;
+	struct cursor cursor = {stmt, 0};
+	struct agent_row row = {0};
+
+	row.id = take_int(&cursor);
+	row.name = take_text(&cursor);
+	row.owner = take_text(&cursor);
+	row.address = take_text(&cursor);
+	row.suspended = take_int(&cursor) != 0;
+	row.policy = take_text(&cursor);
+	return to->each(&row, to->arg) ? ROW_MORE : ROW_STOP;
+}
+
+enum store_result store_agents(struct store *store, agent_each_fn *each, void *arg)
+{
+	struct agent_context context = {each, arg};
+
+	return run(store, QUERY_AGENTS, NULL, 0, agent_step, &context);
+}
+
+struct tool_context {
+	tool_each_fn *each;
+	void *arg;
+};
+
+static enum row_step tool_step(sqlite3_stmt *stmt, void *context)
+{
+	struct tool_context *to = context;
+	struct cursor cursor = {stmt, 0};
+	struct tool_row row = {0};
+
+	row.id = take_int(&cursor);
+	row.name = take_text(&cursor);
+	row.url = take_text(&cursor);
+	row.billing = (enum tool_billing)take_int(&cursor);
+	row.has_price = sqlite3_column_type(stmt, cursor.column) != SQLITE_NULL;
+	row.price = take_int(&cursor);
+	return to->each(&row, to->arg) ? ROW_MORE : ROW_STOP;
+}
+
+enum store_result store_tools(struct store *store, tool_each_fn *each, void *arg)
+{
+	struct tool_context context = {each, arg};
+
+	return run(store, QUERY_TOOLS, NULL, 0, tool_step, &context);
+}
+
+struct token_context {
+	token_each_fn *each;
+	void *arg;
+};
+
+static enum row_step token_step(sqlite3_stmt *stmt, void *context)
+{
+	struct token_context *to = context;
+	struct cursor cursor = {stmt, 0};
+	struct token_row row = {0};
+
+	row.id = take_int(&cursor);
+	row.session = take_text(&cursor);
+	row.agent = take_int(&cursor);
+	row.expires_s = take_int(&cursor);
+	row.revoked = take_int(&cursor) != 0;
+	return to->each(&row, to->arg) ? ROW_MORE : ROW_STOP;
+}
+
+enum store_result store_tokens(struct store *store, int64_t agent, int64_t expires_after_s,
+    token_each_fn *each, void *arg)
+{
+	struct token_context context = {each, arg};
+	struct value params[] = {value_int(agent), value_int(expires_after_s)};
+
+	return run(store, agent == 0 ? QUERY_TOKENS : QUERY_TOKENS_OF_AGENT, params, 2, token_step,
+	    &context);
+}
+
+struct network_context {
+	network_each_fn *each;
+	void *arg;
+};
+
+static enum row_step network_step(sqlite3_stmt *stmt, void *context)
+{
+	struct network_context *to = context;
+	struct cursor cursor = {stmt, 0};
+	struct network_row row = {0};
+
+	row.id = take_int(&cursor);
+	row.network = take_text(&cursor);
+	row.rpc = take_text(&cursor);
+	return to->each(&row, to->arg) ? ROW_MORE : ROW_STOP;
+}
+
+enum store_result store_networks(struct store *store, network_each_fn *each, void *arg)
+{
+	struct network_context context = {each, arg};
+
+	return run(store, QUERY_NETWORKS, NULL, 0, network_step, &context);
+}
+
+/* --- journal ------------------------------------------------------------- */
+
+struct journal_context {
+	journal_each_fn *each;
+	void *arg;
+	struct buf from, to;
+};
+
+static enum row_step journal_step(sqlite3_stmt *stmt, void *context)
+{
+	struct journal_context *to = context;
+	struct cursor cursor = {stmt, 0};
+	struct journal_row row = {0};
+	int64_t event;
+
+	row.id = take_int(&cursor);
+	event = take_int(&cursor);
+	row.call = take_int(&cursor);
+	row.payment = take_int(&cursor);
+	row.agent = take_int(&cursor);
+	row.agent_name = take_text(&cursor);
+	row.owner = take_text(&cursor);
+	row.tool = take_text(&cursor);
+	row.amount = take_int(&cursor);
+	row.network = take_text(&cursor);
+	row.asset = take_text(&cursor);
+	row.symbol = take_text(&cursor);
+	row.transaction = take_text(&cursor);
+	row.note = take_text(&cursor);
+	row.session = take_text(&cursor);
+	row.from_spent = take_int(&cursor) != 0;
+	if (event < JOURNAL_DEPOSIT || event > JOURNAL_RELEASE || row.agent_name == NULL ||
+	    !take_digest(&row.hash, &cursor))
+		return ROW_DAMAGED;
+	row.event = (enum journal_event)event;
+	buf_clear(&to->from);
+	buf_clear(&to->to);
+	account_names(&to->from, &to->to, NULL, NULL, &row);
+	row.from = buf_str(&to->from);
+	row.to = buf_str(&to->to);
+	return to->each(&row, to->arg) ? ROW_MORE : ROW_STOP;
+}
+
+static enum store_result run_journal_on(struct reader *reader, enum query query,
+    const struct value *params, size_t param_count, journal_each_fn *each, void *arg)
+{
+	struct journal_context context = {.each = each, .arg = arg};
+	enum store_result result;
+
+	buf_init(&context.from, ACCOUNT_NAME_SIZE_MAX);
+	buf_init(&context.to, ACCOUNT_NAME_SIZE_MAX);
+	result = run_on(reader, query, params, param_count, journal_step, &context);
+	buf_fini(&context.from);
+	buf_fini(&context.to);
+	return result;
+}
+
+static enum store_result run_journal(struct store *store, enum query query,
+    const struct value *params, size_t param_count, journal_each_fn *each, void *arg)
+{
+	struct reader *reader = reader_take(store->readers);
+	enum store_result result;
+
+	if (reader == NULL)
+		return STORE_BROKEN;
+	result = run_journal_on(reader, query, params, param_count, each, arg);
+	reader_give(store->readers, &reader);
+	return result;
+}
+
+enum store_result query_journal(struct reader *reader, int64_t agent, journal_each_fn *each,
+    void *arg)
+{
+	struct value params[] = {value_int(agent), value_int(0), value_int(INT64_MAX),
+	    value_int(-1)};
+
+	return run_journal_on(reader, agent == 0 ? QUERY_JOURNAL : QUERY_JOURNAL_OF_AGENT, params,
+	    4, each, arg);
+}
+
+enum store_result store_journal(struct store *store, int64_t agent, int64_t since_us,
+    int64_t until_us, int64_t limit, journal_each_fn *each, void *arg)
+{
+	struct value params[] = {value_int(agent), value_int(since_us),
+	    value_int(until_us == 0 ? INT64_MAX : until_us), value_int(limit == 0 ? -1 : limit)};
+
+	return run_journal(store, agent == 0 ? QUERY_JOURNAL : QUERY_JOURNAL_OF_AGENT, params, 4,
+	    each, arg);
+}
+
+enum store_result store_journal_of_call(struct store *store, int64_t call, journal_each_fn *each,
+    void *arg)
+{
+	struct value params[] = {value_int(call)};
+
+	return run_journal(store, QUERY_JOURNAL_OF_CALL, params, 1, each, arg);
+}
+
+enum store_result store_orphans(struct store *store, journal_each_fn *each, void *arg)
+{
+	return run_journal(store, QUERY_ORPHANS, NULL, 0, each, arg);
+}
+
+/* --- payments -------------------------------------------------------------- */
+
+struct payment_context {
+	payment_each_fn *each;
+	void *arg;
+	bool found;
+};
+
+static enum row_step payment_step(sqlite3_stmt *stmt, void *context)
+{
+	struct payment_context *to = context;
+	struct cursor cursor = {stmt, 0};
+	struct payment_row row = {0};
+
+	row.id = take_int(&cursor);
+	row.call = take_int(&cursor);
+	row.agent = take_int(&cursor);
+	row.agent_name = take_text(&cursor);
+	row.tool = take_text(&cursor);
+	row.session = take_text(&cursor);
+	row.amount = take_int(&cursor);
+	row.value = take_text(&cursor);
+	row.network = take_text(&cursor);
+	row.asset = take_text(&cursor);
+	row.symbol = take_text(&cursor);
+	row.payer = take_text(&cursor);
+	row.payee = take_text(&cursor);
+	row.nonce = take_text(&cursor);
+	row.valid_before_s = take_int(&cursor);
+	row.header_name = take_text(&cursor);
+	row.header_value = take_text(&cursor);
+	row.challenge = take_text(&cursor);
+	row.method = take_text(&cursor);
+	row.url = take_text(&cursor);
+	if (!take_digest(&row.request, &cursor))
+		return ROW_DAMAGED;
+	row.state = (enum payment_state)take_int(&cursor);
+	row.transaction = take_text(&cursor);
+	row.reason = take_text(&cursor);
+	to->found = true;
+	return to->each(&row, to->arg) ? ROW_MORE : ROW_STOP;
+}
+
+enum store_result store_payments(struct store *store, int64_t agent, bool open_only,
+    payment_each_fn *each, void *arg)
+{
+	struct payment_context context = {.each = each, .arg = arg};
+	struct value params[] = {value_int(agent)};
+	enum query query;
+
+	if (agent == 0)
+		query = open_only ? QUERY_PAYMENTS_OPEN : QUERY_PAYMENTS;
+	else
+		query = open_only ? QUERY_PAYMENTS_OPEN_OF_AGENT : QUERY_PAYMENTS_OF_AGENT;
+	return run(store, query, params, agent == 0 ? 0 : 1, payment_step, &context);
+}
+
+enum store_result store_payment(struct store *store, int64_t id, payment_each_fn *each, void *arg)
+{
+	struct payment_context context = {.each = each, .arg = arg};
+	struct value params[] = {value_int(id)};
+	enum store_result result = run(store, QUERY_PAYMENT, params, 1, payment_step, &context);
+
+	return result == STORE_OK && !context.found ? STORE_NOT_FOUND : result;
+}
+
+struct payment_state_context {
+	payment_state_each_fn *each;
+	void *arg;
+};
+
+static enum row_step payment_state_step(sqlite3_stmt *stmt, void *context)
+{
+	struct payment_state_context *to = context;
+	struct cursor cursor = {stmt, 0};
+	struct payment_state_row row = {0};
+
+	row.id = take_int(&cursor);
+	row.payment = take_int(&cursor);
+	row.state = (enum payment_state)take_int(&cursor);
+	row.transaction = take_text(&cursor);
+	row.reason = take_text(&cursor);
+	row.by = take_text(&cursor);
+	row.receipt = take_text(&cursor);
+	return to->each(&row, to->arg) ? ROW_MORE : ROW_STOP;
+}
+
+enum store_result store_payment_states(struct store *store, int64_t payment,
+    payment_state_each_fn *each, void *arg)
+{
+	struct payment_state_context context = {each, arg};
+	struct value params[] = {value_int(payment)};
+
+	return run(store, QUERY_PAYMENT_STATES, params, 1, payment_state_step, &context);
+}
+
+/* --- audit ------------------------------------------------------------------- */
+
+struct audit_context {
+	audit_each_fn *each;
+	void *arg;
+};
+
+static enum row_step audit_step(sqlite3_stmt *stmt, void *context)
+{
+	struct audit_context *to = context;
+	struct cursor cursor = {stmt, 0};
+	struct audit_row row = {0};
+
+	row.id = take_int(&cursor);
+	row.kind = (enum audit_kind)take_int(&cursor);
+	row.agent = take_int(&cursor);
+	row.agent_name = take_text(&cursor);
+	row.owner = take_text(&cursor);
+	row.session = take_text(&cursor);
+	row.tool = take_text(&cursor);
+	row.method = take_text(&cursor);
+	row.path = take_text(&cursor);
+	row.allowed = take_int(&cursor) != 0;
+	row.code = take_text(&cursor);
+	row.rule = take_text(&cursor);
+	row.price = take_int(&cursor);
+	row.payee = take_text(&cursor);
+	row.payment = take_int(&cursor);
+	row.status = (int)take_int(&cursor);
+	row.upstream_status = (int)take_int(&cursor);
+	row.forwarded_us = take_int(&cursor);
+	row.quoted_us = take_int(&cursor);
+	row.signed_us = take_int(&cursor);
+	row.answered_us = take_int(&cursor);
+	row.finished_us = take_int(&cursor);
+	row.request_bytes = take_int(&cursor);
+	row.response_bytes = take_int(&cursor);
+	row.has_request_digest = take_digest(&row.request_digest, &cursor);
+	row.has_response_digest = take_digest(&row.response_digest, &cursor);
+	row.detail = take_text(&cursor);
+	return to->each(&row, to->arg) ? ROW_MORE : ROW_STOP;
+}
+
+enum store_result store_audit(struct store *store, int64_t agent, int64_t call, int64_t since_us,
+    audit_each_fn *each, void *arg)
+{
+	struct audit_context context = {each, arg};
+	struct value params[] = {value_int(call != 0 ? call : agent), value_int(since_us)};
+
+	if (call != 0)
+		return run(store, QUERY_AUDIT_OF_CALL, params, 1, audit_step, &context);
+	return run(store, agent == 0 ? QUERY_AUDIT : QUERY_AUDIT_OF_AGENT, params, 2, audit_step,
+	    &context);
+}
+
+/* --- what the purses are rebuilt from ------------------------------------------ */
+
+struct balance_context {
+	balance_each_fn *each;
+	void *arg;
+};
+
+static enum row_step balance_step(sqlite3_stmt *stmt, void *context)
+{
+	struct balance_context *to = context;
+	struct cursor cursor = {stmt, 0};
+	struct balance_row row = {0};
+
+	row.agent = take_int(&cursor);
+	row.network = take_text(&cursor);
+	row.asset = take_text(&cursor);
+	row.available = take_int(&cursor);
+	row.reserved = take_int(&cursor);
+	row.open = take_int(&cursor);
+	row.spent = take_int(&cursor);
+	return to->each(&row, to->arg) ? ROW_MORE : ROW_STOP;
+}
+
+enum store_result store_balances(struct store *store, balance_each_fn *each, void *arg)
+{
+	struct balance_context context = {each, arg};
+
+	return run(store, QUERY_BALANCES, NULL, 0, balance_step, &context);
+}
+
+struct charge_context {
+	charge_each_fn *each;
+	void *arg;
+	bool stopped;
+};
+
+static enum row_step charge_step(sqlite3_stmt *stmt, void *context)
+{
+	struct charge_context *to = context;
+	struct cursor cursor = {stmt, 0};
+	struct charge_row row = {0};
+
+	row.agent = take_int(&cursor);
+	row.session = take_text(&cursor);
+	row.tool = take_text(&cursor);
+	row.payee = take_text(&cursor);
+	row.wallet = take_int(&cursor) != 0;
+	row.at_us = take_int(&cursor);
+	row.spend = take_int(&cursor);
+	row.calls = take_int(&cursor);
+	to->stopped = !to->each(&row, to->arg);
+	return to->stopped ? ROW_STOP : ROW_MORE;
+}
+
+/* Two statements of one moment: a payment that is refunded in between would be in
+ * neither or in both. */
+enum store_result store_charges(struct store *store, int64_t since_us, charge_each_fn *each,
+    void *arg)
+{
+	struct charge_context context = {.each = each, .arg = arg};
+	struct value params[] = {value_int(since_us)};
+	struct reader *reader = reader_take(store->readers);
+	enum store_result result = STORE_BROKEN;
+
+	if (reader == NULL)
+		return STORE_BROKEN;
+	if (sqlite3_exec(reader->db, "BEGIN", NULL, NULL, NULL) == SQLITE_OK) {
+		result = run_on(reader, QUERY_CHARGE_SUMS, params, 1, charge_step, &context);
+		if (result == STORE_OK && !context.stopped)
+			result = run_on(reader, QUERY_CHARGES, params, 1, charge_step, &context);
+		sqlite3_exec(reader->db, "COMMIT", NULL, NULL, NULL);
+	}
+	reader_give(store->readers, &reader);
+	return result;
+}
+
+enum store_result store_first_payees(struct store *store, charge_each_fn *each, void *arg)
+{
+	struct charge_context context = {.each = each, .arg = arg};
+
+	return run(store, QUERY_FIRST_PAYEES, NULL, 0, charge_step, &context);
+}
+
+/* --- idempotency ------------------------------------------------------------- */
+
+struct idempotency_context {
+	idempotency_fn *found;
+	void *arg;
+	bool called;
+};
+
+static enum row_step idempotency_step(sqlite3_stmt *stmt, void *context)
+{
+	struct idempotency_context *to = context;
+	struct cursor cursor = {stmt, 0};
+	struct idempotency_row row = {0};
+	struct answer_row answer = {0};
+
+	row.agent = take_int(&cursor);
+	row.key = take_text(&cursor);
+	if (!take_digest(&row.request, &cursor))
+		return ROW_DAMAGED;
+	row.call = take_int(&cursor);
+	row.payment = take_int(&cursor);
+	row.expires_us = take_int(&cursor);
+	answer.call = take_int(&cursor);
+	answer.status = (int)take_int(&cursor);
+	answer.headers = take_text(&cursor);
+	answer.body = sqlite3_column_blob(stmt, cursor.column);
+	answer.body_size = (size_t)sqlite3_column_bytes(stmt, cursor.column++);
+	answer.expires_us = take_int(&cursor);
+	to->called = true;
+	to->found(&row, answer.call == 0 ? NULL : &answer, to->arg);
+	return ROW_STOP;
+}
+
+enum store_result store_idempotency(struct store *store, int64_t agent, const char *key,
+    int64_t now_us, idempotency_fn *found, void *arg)
+{
+	struct idempotency_context context = {.found = found, .arg = arg};
+	struct value params[] = {value_int(agent), value_int(now_us), value_text(key)};
+	enum store_result result =
+	    run(store, QUERY_IDEMPOTENCY, params, 3, idempotency_step, &context);
+
+	return result == STORE_OK && !context.called ? STORE_NOT_FOUND : result;
+}

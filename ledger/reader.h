@@ -1,0 +1,36 @@
+/* ledger/reader.h - read-only connections, a few kept warm.
+ *
+ * A reader belongs to one thread at a time, from take to give; no lock is held in
+ * between, so a callback may take its time and may query again. What it delays is
+ * only the WAL's shrinking. */
+#ifndef LEDGER_READER_H
+#define LEDGER_READER_H
+
+#include <sqlite3.h>
+
+#include "ledger/store.h"
+
+/* Warm connections kept; more exist only while more queries run at once. */
+#define READERS_IDLE_MAX    4u
+#define READER_STATEMENTS_MAX 24u
+
+struct reader {
+	struct reader *next;
+	sqlite3 *db;
+	sqlite3_stmt *statements[READER_STATEMENTS_MAX];
+};
+
+struct readers;
+
+struct readers *readers_new(const char *path);
+/** All readers have been given back. */
+void readers_free(struct readers **readers);
+
+/** NULL when the file cannot be opened. */
+struct reader *reader_take(struct readers *readers) MUST_CHECK;
+void reader_give(struct readers *readers, struct reader **reader);
+
+/** The statement kept in a slot, prepared on first use; NULL when it cannot be. */
+sqlite3_stmt *reader_statement(struct reader *reader, unsigned slot, const char *sql) MUST_CHECK;
+
+#endif

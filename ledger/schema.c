@@ -1,0 +1,423 @@
+/* ledger/schema.c - see schema.h. */
+#include "ledger/schema.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/buf.h"
+
+/* An external reader's lock is waited for this long before the disk counts as broken. */
+#define BUSY_MS 5000
+#define SQL_SIZE_MAX (64u * 1024u)
+
+static const struct table_form forms[] = {
+	[TABLE_JOURNAL] = {"journal", false, 16,
+	    {"id", "event", "call", "payment", "agent", "agent_name", "owner", "session", "tool",
+		"amount", "network", "asset", "symbol", "tx", "note", "from_spent"},
+	    ""},
+	[TABLE_AGENT] = {"agent", true, 4, {"id", "name", "owner", "address"}, ""},
+	[TABLE_AGENT_ADDRESS] = {"agent_address", true, 3, {"id", "agent", "address"}, ""},
+	[TABLE_AGENT_STATE] = {"agent_state", true, 3, {"id", "agent", "suspended"}, ""},
+	[TABLE_POLICY] = {"policy", true, 3, {"id", "agent", "body"}, ""},
+	[TABLE_TOOL] = {"tool", true, 6, {"id", "name", "url", "billing", "price", "removed"}, ""},
+	[TABLE_TOKEN] = {"token", true, 4, {"id", "session", "agent", "expires_s"}, ""},
+	[TABLE_TOKEN_REVOKED] = {"token_revoked", true, 2, {"id", "session"}, ""},
+	[TABLE_NETWORK] = {"network", true, 3, {"id", "network", "rpc"}, ""},
+	[TABLE_PAYMENT] = {"payment", true, 21,
+	    {"id", "call", "agent", "agent_name", "tool", "session", "amount", "value", "network",
+		"asset", "symbol", "payer", "payee", "nonce", "valid_before_s", "header_name",
+		"header_value", "challenge", "method", "url", "request"},
+	    ""},
+	[TABLE_PAYMENT_STATE] = {"payment_state", true, 7,
+	    {"id", "payment", "state", "tx", "reason", "by", "receipt"}, ""},
+	[TABLE_AUDIT] = {"audit", true, 27,
+	    {"id", "kind", "agent", "agent_name", "owner", "session", "tool", "method", "path",
+		"allowed", "code", "rule", "price", "payee", "payment", "status",
+		"upstream_status", "forwarded_us", "quoted_us", "signed_us", "answered_us",
+		"finished_us", "request_bytes", "response_bytes", "request_digest",
+		"response_digest", "detail"},
+	    ""},
+	[TABLE_ACCOUNT] = {"account", true, 8,
+	    {"id", "name", "network", "asset", "symbol", "role", "kind", "agent"}, ""},
+	/* The same call may state its key again (a payment has been signed since); another
+	 * call may have it once it has expired (?7: now). Otherwise nothing changes. */
+	[TABLE_IDEMPOTENCY] = {"idempotency", false, 6,
+	    {"agent", "key", "request", "call", "payment", "expires_us"},
+	    " ON CONFLICT (agent, key) DO UPDATE SET request = excluded.request,"
+	    " call = excluded.call, payment = excluded.payment, expires_us = excluded.expires_us"
+	    " WHERE (call = excluded.call AND request = excluded.request) OR expires_us <= ?7"},
+	[TABLE_ANSWER] = {"answer", false, 5, {"call", "status", "headers", "body", "expires_us"},
+	    " ON CONFLICT (call) DO UPDATE SET status = excluded.status,"
+	    " headers = excluded.headers, body = excluded.body, expires_us = excluded.expires_us"},
+};
+
+/* What refuses a change. RAISE(ABORT) undoes the statement, whoever runs it. */
+#define APPEND_ONLY(table)                                                                         \
+	"CREATE TRIGGER " table "_no_update BEFORE UPDATE ON " table                               \
+	" BEGIN SELECT RAISE(ABORT, '" table " rows are never changed'); END;\n"                   \
+	"CREATE TRIGGER " table "_no_delete BEFORE DELETE ON " table                               \
+	" BEGIN SELECT RAISE(ABORT, '" table " rows are never deleted'); END;\n"
+
+/* Columns that start-up queries read come before the long texts of a row, so that
+ * reading them does not walk overflow pages. */
+static const char migration_1[] =
+    "CREATE TABLE agent (\n"
+    " id INTEGER PRIMARY KEY CHECK (id > 0),\n"
+    " name TEXT NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 64\n"
+    "  AND name NOT GLOB '*[^A-Za-z0-9._-]*'),\n"
+    " owner TEXT NOT NULL,\n"
+    " address TEXT NOT NULL) STRICT;\n"
+    "CREATE TABLE agent_address (\n"
+    " id INTEGER PRIMARY KEY CHECK (id > 0),\n"
+    " agent INTEGER NOT NULL REFERENCES agent (id),\n"
+    " address TEXT NOT NULL) STRICT;\n"
+    "CREATE INDEX agent_address_agent ON agent_address (agent);\n"
+    "CREATE TABLE agent_state (\n"
+    " id INTEGER PRIMARY KEY CHECK (id > 0),\n"
+    " agent INTEGER NOT NULL REFERENCES agent (id),\n"
+    " suspended INTEGER NOT NULL CHECK (suspended IN (0, 1))) STRICT;\n"
+    "CREATE INDEX agent_state_agent ON agent_state (agent);\n"
+    "CREATE TABLE policy (\n"
+    " id INTEGER PRIMARY KEY CHECK (id > 0),\n"
+    " agent INTEGER NOT NULL REFERENCES agent (id),\n"
+    " body TEXT NOT NULL) STRICT;\n"
+    "CREATE INDEX policy_agent ON policy (agent);\n"
+    "CREATE TABLE tool (\n"
+    " id INTEGER PRIMARY KEY CHECK (id > 0),\n"
+    " name TEXT NOT NULL CHECK (length(name) > 0),\n"
+    " url TEXT NOT NULL,\n"
+    " billing INTEGER NOT NULL CHECK (billing IN (1, 2)),\n"
+    " price INTEGER CHECK (price >= 0),\n"
+    " removed INTEGER NOT NULL CHECK (removed IN (0, 1))) STRICT;\n"
+    "CREATE INDEX tool_name ON tool (name);\n"
+    "CREATE TABLE token (\n"
+    " id INTEGER PRIMARY KEY CHECK (id > 0),\n"
+    " session TEXT NOT NULL UNIQUE CHECK (length(session) > 0),\n"
+    " agent INTEGER NOT NULL REFERENCES agent (id),\n"
+    " expires_s INTEGER NOT NULL) STRICT;\n"
+    "CREATE INDEX token_agent ON token (agent);\n"
+    "CREATE TABLE token_revoked (\n"
+    " id INTEGER PRIMARY KEY CHECK (id > 0),\n"
+    " session TEXT NOT NULL REFERENCES token (session)) STRICT;\n"
+    "CREATE INDEX token_revoked_session ON token_revoked (session);\n"
+    "CREATE TABLE network (\n"
+    " id INTEGER PRIMARY KEY CHECK (id > 0),\n"
+    " network TEXT NOT NULL CHECK (length(network) > 0),\n"
+    " rpc TEXT NOT NULL) STRICT;\n"
+    "CREATE INDEX network_network ON network (network);\n"
+    "CREATE TABLE payment (\n"
+    " id INTEGER PRIMARY KEY CHECK (id > 0),\n"
+    " call INTEGER NOT NULL CHECK (call > 0),\n"
+    " agent INTEGER NOT NULL REFERENCES agent (id),\n"
+    " agent_name TEXT NOT NULL,\n"
+    " tool TEXT NOT NULL,\n"
+    " session TEXT NOT NULL,\n"
+    " amount INTEGER NOT NULL CHECK (amount > 0),\n"
+    " value TEXT NOT NULL,\n"
+    " network TEXT NOT NULL,\n"
+    " asset TEXT NOT NULL,\n"
+    " symbol TEXT NOT NULL,\n"
+    " payer TEXT NOT NULL,\n"
+    " payee TEXT NOT NULL,\n"
+    " nonce TEXT NOT NULL,\n"
+    " valid_before_s INTEGER NOT NULL,\n"
+    " header_name TEXT NOT NULL,\n"
+    " header_value TEXT NOT NULL,\n"
+    " challenge TEXT NOT NULL,\n"
+    " method TEXT NOT NULL,\n"
+    " url TEXT NOT NULL,\n"
+    " request BLOB NOT NULL CHECK (length(request) = 32)) STRICT;\n"
+    "CREATE UNIQUE INDEX payment_nonce ON payment (nonce, payer, asset, network);\n"
+    "CREATE INDEX payment_charge ON payment (agent, session, tool, payee, call, amount);\n"
+    "CREATE TABLE payment_state (\n"
+    " id INTEGER PRIMARY KEY CHECK (id > 0),\n"
+    " payment INTEGER NOT NULL REFERENCES payment (id),\n"
+    " state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 6),\n"
+    " tx TEXT,\n"
+    " reason TEXT,\n"
+    " by TEXT NOT NULL,\n"
+    " receipt TEXT) STRICT;\n"
+    "CREATE INDEX payment_state_payment ON payment_state (payment, state);\n"
+    /* The one gate: what has ended stays ended. More evidence for the same end may
+     * still be written down: settled after spent or settled, expired after unused. */
+    "CREATE TRIGGER payment_state_follows BEFORE INSERT ON payment_state\n"
+    "WHEN EXISTS (SELECT 1 FROM payment_state s WHERE s.payment = NEW.payment\n"
+    " AND (s.state IN (3, 4) AND NEW.state <> 3\n"
+    "  OR s.state = 5 AND NEW.state <> 6\n"
+    "  OR s.state = 6))\n"
+    "BEGIN SELECT RAISE(ABORT, 'the payment has ended otherwise'); END;\n"
+    "CREATE TABLE audit (\n"
+    " id INTEGER PRIMARY KEY CHECK (id > 0),\n"
+    " kind INTEGER NOT NULL CHECK (kind IN (1, 2)),\n"
+    " agent INTEGER,\n"
+    " agent_name TEXT,\n"
+    " owner TEXT,\n"
+    " session TEXT,\n"
+    " tool TEXT,\n"
+    " method TEXT,\n"
+    " path TEXT,\n"
+    " allowed INTEGER NOT NULL CHECK (allowed IN (0, 1)),\n"
+    " code TEXT,\n"
+    " rule TEXT,\n"
+    " price INTEGER NOT NULL,\n"
+    " payee TEXT,\n"
+    " payment INTEGER,\n"
+    " status INTEGER NOT NULL,\n"
+    " upstream_status INTEGER NOT NULL,\n"
+    " forwarded_us INTEGER,\n"
+    " quoted_us INTEGER,\n"
+    " signed_us INTEGER,\n"
+    " answered_us INTEGER,\n"
+    " finished_us INTEGER,\n"
+    " request_bytes INTEGER NOT NULL,\n"
+    " response_bytes INTEGER NOT NULL,\n"
+    " request_digest BLOB CHECK (length(request_digest) = 32),\n"
+    " response_digest BLOB CHECK (length(response_digest) = 32),\n"
+    " detail TEXT) STRICT;\n"
+    "CREATE INDEX audit_agent ON audit (agent);\n"
+    "CREATE INDEX audit_calls ON audit (agent, session, tool) WHERE kind = 1 AND allowed = 1;\n"
+    "CREATE TABLE account (\n"
+    " id INTEGER PRIMARY KEY CHECK (id > 0),\n"
+    " name TEXT NOT NULL,\n"
+    " network TEXT NOT NULL,\n"
+    " asset TEXT NOT NULL,\n"
+    " symbol TEXT NOT NULL,\n"
+    " role INTEGER NOT NULL CHECK (role BETWEEN 1 AND 6),\n"
+    " kind INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 4),\n"
+    " agent INTEGER REFERENCES agent (id),\n"
+    " UNIQUE (name, network, asset)) STRICT;\n"
+    "CREATE TABLE journal (\n"
+    " id INTEGER PRIMARY KEY CHECK (id > 0),\n"
+    " event INTEGER NOT NULL CHECK (event BETWEEN 1 AND 8),\n"
+    " call INTEGER CHECK (call > 0),\n"
+    " payment INTEGER REFERENCES payment (id),\n"
+    " agent INTEGER NOT NULL REFERENCES agent (id),\n"
+    " agent_name TEXT NOT NULL,\n"
+    " owner TEXT,\n"
+    " session TEXT,\n"
+    " tool TEXT,\n"
+    " amount INTEGER NOT NULL CHECK (amount > 0),\n"
+    " network TEXT NOT NULL,\n"
+    " asset TEXT NOT NULL,\n"
+    " symbol TEXT NOT NULL,\n"
+    " tx TEXT,\n"
+    " note TEXT,\n"
+    " from_spent INTEGER NOT NULL CHECK (from_spent IN (0, 1)),\n"
+    " hash BLOB NOT NULL CHECK (length(hash) = 32),\n"
+    " CHECK (owner IS NOT NULL OR event NOT IN (1, 2)),\n"
+    " CHECK (tool IS NOT NULL OR event IN (1, 2)\n"
+    "  OR event = 5 AND from_spent = 0),\n"
+    " CHECK (payment IS NOT NULL OR event NOT IN (3, 4, 5) OR from_spent = 1),\n"
+    " CHECK (call IS NOT NULL OR event NOT IN (6, 7, 8)),\n"
+    " CHECK (from_spent = 0 OR event = 5)) STRICT;\n"
+    "CREATE INDEX journal_agent ON journal (agent);\n"
+    "CREATE INDEX journal_call ON journal (call) WHERE call IS NOT NULL;\n"
+    /* A payment is signed once and ends once; a hold is made once and ends once. */
+    "CREATE UNIQUE INDEX journal_sign ON journal (payment) WHERE event = 3;\n"
+    "CREATE UNIQUE INDEX journal_sign_end ON journal (payment)\n"
+    " WHERE event IN (4, 5) AND from_spent = 0;\n"
+    "CREATE INDEX journal_refund ON journal (payment, amount) WHERE event = 5;\n"
+    "CREATE UNIQUE INDEX journal_hold ON journal (call) WHERE event = 6;\n"
+    "CREATE UNIQUE INDEX journal_hold_end ON journal (call) WHERE event IN (7, 8);\n"
+    "CREATE TABLE posting (\n"
+    " journal INTEGER NOT NULL REFERENCES journal (id),\n"
+    " account INTEGER NOT NULL REFERENCES account (id),\n"
+    " amount INTEGER NOT NULL CHECK (amount <> 0),\n"
+    " PRIMARY KEY (journal, account)) STRICT, WITHOUT ROWID;\n"
+    "CREATE INDEX posting_account ON posting (account, amount);\n"
+    "CREATE TABLE record (\n"
+    " seq INTEGER PRIMARY KEY CHECK (seq > 0),\n"
+    " kind INTEGER NOT NULL,\n"
+    " row INTEGER NOT NULL,\n"
+    " hash BLOB NOT NULL CHECK (length(hash) = 32)) STRICT;\n"
+    "CREATE TABLE idempotency (\n"
+    " agent INTEGER NOT NULL,\n"
+    " key TEXT NOT NULL,\n"
+    " request BLOB NOT NULL CHECK (length(request) = 32),\n"
+    " call INTEGER NOT NULL,\n"
+    " payment INTEGER,\n"
+    " expires_us INTEGER NOT NULL,\n"
+    " PRIMARY KEY (agent, key)) STRICT, WITHOUT ROWID;\n"
+    "CREATE INDEX idempotency_expires ON idempotency (expires_us);\n"
+    "CREATE TABLE answer (\n"
+    " call INTEGER PRIMARY KEY CHECK (call > 0),\n"
+    " status INTEGER NOT NULL,\n"
+    " expires_us INTEGER NOT NULL,\n"
+    " headers TEXT NOT NULL,\n"
+    " body BLOB NOT NULL) STRICT;\n"
+    "CREATE INDEX answer_expires ON answer (expires_us);\n"
+    APPEND_ONLY("agent") APPEND_ONLY("agent_address") APPEND_ONLY("agent_state")
+    APPEND_ONLY("policy") APPEND_ONLY("tool") APPEND_ONLY("token") APPEND_ONLY("token_revoked")
+    APPEND_ONLY("network") APPEND_ONLY("payment") APPEND_ONLY("payment_state")
+    APPEND_ONLY("audit") APPEND_ONLY("account") APPEND_ONLY("journal") APPEND_ONLY("posting")
+    APPEND_ONLY("record");
+
+/* Frozen, append-only: migrations[n] takes version n to n + 1. */
+static const char *const migrations[] = {migration_1};
+_Static_assert(sizeof(migrations) / sizeof(migrations[0]) == SCHEMA_VERSION,
+    "one migration per version");
+
+const struct table_form *schema_table(enum table table)
+{
+	must(table >= TABLE_FIRST && table <= TABLE_LAST);
+	return &forms[table];
+}
+
+static void add_columns(struct buf *sql, const struct table_form *form)
+{
+	for (size_t i = 0; i < form->column_count; i++) {
+		buf_add_str(sql, i == 0 ? "" : ", ");
+		buf_add_str(sql, form->columns[i]);
+	}
+}
+
+char *schema_insert_sql(enum table table)
+{
+	const struct table_form *form = schema_table(table);
+	/* The journal's hash is no column of its own encoding, but one of its table. */
+	bool hashed = table == TABLE_JOURNAL;
+	struct buf sql;
+
+	buf_init(&sql, SQL_SIZE_MAX);
+	buf_add_format(&sql, "INSERT INTO %s (", form->name);
+	add_columns(&sql, form);
+	buf_add_str(&sql, hashed ? ", hash) VALUES (" : ") VALUES (");
+	for (size_t i = 0; i < form->column_count + hashed; i++)
+		buf_add_format(&sql, "%s?%zu", i == 0 ? "" : ", ", i + 1);
+	buf_add_format(&sql, ")%s", form->conflict);
+	must(buf_ok(&sql));
+	return buf_take(&sql);
+}
+
+char *schema_select_sql(enum table table, const char *more, const char *tail)
+{
+	const struct table_form *form = schema_table(table);
+	struct buf sql;
+
+	buf_init(&sql, SQL_SIZE_MAX);
+	buf_add_str(&sql, "SELECT ");
+	add_columns(&sql, form);
+	buf_add_format(&sql, "%s FROM %s %s", more, form->name, tail);
+	must(buf_ok(&sql));
+	return buf_take(&sql);
+}
+
+void schema_reason(char reason[256], const char *what, sqlite3 *db)
+{
+	snprintf(reason, 256, "%s: %s", what, sqlite3_errmsg(db));
+}
+
+bool schema_number(int64_t *out, sqlite3 *db, const char *sql)
+{
+	sqlite3_stmt *stmt = NULL;
+	bool ok = false;
+
+	if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) == SQLITE_OK &&
+	    sqlite3_step(stmt) == SQLITE_ROW) {
+		*out = sqlite3_column_int64(stmt, 0);
+		ok = true;
+	}
+	sqlite3_finalize(stmt);
+	return ok;
+}
+
+static bool has_wal(sqlite3 *db)
+{
+	sqlite3_stmt *stmt = NULL;
+	bool ok = sqlite3_prepare_v2(db, "PRAGMA journal_mode", -1, &stmt, NULL) == SQLITE_OK &&
+	    sqlite3_step(stmt) == SQLITE_ROW &&
+	    strcmp((const char *)sqlite3_column_text(stmt, 0), "wal") == 0;
+
+	sqlite3_finalize(stmt);
+	return ok;
+}
+
+enum store_result schema_connect(sqlite3 **out, char reason[256], const char *path, bool read_only)
+{
+	int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
+	/* Durability is synchronous=FULL: the WAL is fsync'd by every commit. Checkpoints are
+	 * the writer's, after it has told its callers. */
+	const char *settings = read_only
+	    ? "PRAGMA trusted_schema = OFF; PRAGMA query_only = ON; PRAGMA cell_size_check = ON;"
+	    : "PRAGMA trusted_schema = OFF; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+	      "PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON;"
+	      "PRAGMA cell_size_check = ON; PRAGMA wal_autocheckpoint = 0;"
+	      "PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384;";
+	sqlite3 *db = NULL;
+
+	flags |= read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
+	if (sqlite3_open_v2(path, &db, flags, NULL) != SQLITE_OK) {
+		schema_reason(reason, "cannot open the ledger", db);
+		sqlite3_close(db);
+		return STORE_BROKEN;
+	}
+	sqlite3_busy_timeout(db, BUSY_MS);
+	sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, (int *)NULL);
+	if (sqlite3_exec(db, settings, NULL, NULL, NULL) != SQLITE_OK) {
+		schema_reason(reason, "cannot read the ledger", db);
+	} else if (!read_only && sqlite3_db_readonly(db, "main") != 0) {
+		snprintf(reason, 256, "the ledger is read-only: check its owner and mode");
+	} else if (!read_only && !has_wal(db)) {
+		snprintf(reason, 256, "the ledger's file system cannot hold a write-ahead log");
+	} else {
+		*out = db;
+		return STORE_OK;
+	}
+	sqlite3_close(db);
+	return STORE_BROKEN;
+}
+
+/* One step: everything and the new version number, or nothing. */
+static bool migrate_step(sqlite3 *db, int64_t version)
+{
+	char version_sql[64];
+	bool ok;
+
+	snprintf(version_sql, sizeof(version_sql), "PRAGMA user_version = %lld",
+	    (long long)version + 1);
+	ok = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK &&
+	    sqlite3_exec(db, migrations[version], NULL, NULL, NULL) == SQLITE_OK &&
+	    sqlite3_exec(db, version_sql, NULL, NULL, NULL) == SQLITE_OK;
+	if (ok && version == 0) {
+		snprintf(version_sql, sizeof(version_sql), "PRAGMA application_id = %d",
+		    SCHEMA_APPLICATION_ID);
+		ok = sqlite3_exec(db, version_sql, NULL, NULL, NULL) == SQLITE_OK;
+	}
+	return ok && sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK;
+}
+
+enum store_result schema_migrate(sqlite3 *db, char reason[256])
+{
+	int64_t application, version, objects;
+
+	if (!schema_number(&application, db, "PRAGMA application_id") ||
+	    !schema_number(&version, db, "PRAGMA user_version") ||
+	    !schema_number(&objects, db, "SELECT count(*) FROM sqlite_schema")) {
+		schema_reason(reason, "cannot read the ledger", db);
+		return STORE_BROKEN;
+	}
+	if (application != SCHEMA_APPLICATION_ID &&
+	    (application != 0 || version != 0 || objects != 0)) {
+		snprintf(reason, 256, "the file is a database, but not a tallyward ledger");
+		return STORE_BROKEN;
+	}
+	if (version > SCHEMA_VERSION) {
+		snprintf(reason, 256,
+		    "the ledger has schema version %lld and this program knows %d: use the newer "
+		    "program",
+		    (long long)version, SCHEMA_VERSION);
+		return STORE_NEWER_SCHEMA;
+	}
+	if (version < 0) {
+		snprintf(reason, 256, "the ledger has no valid schema version");
+		return STORE_BROKEN;
+	}
+	for (; version < SCHEMA_VERSION; version++) {
+		if (!migrate_step(db, version)) {
+			schema_reason(reason, "cannot bring the ledger to this version", db);
+			sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+			return STORE_BROKEN;
+		}
+	}
+	return STORE_OK;
+}

@@ -1,0 +1,646 @@
+/* ledger/writer.c - see writer.h. */
+#include "ledger/writer.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "ledger/account.h"
+#include "ledger/journal.h"
+
+/* A checkpoint is due when the WAL has this many pages (4 MB); it runs after the
+ * callers have been told, never between them and their commit. */
+#define CHECKPOINT_PAGES 1000
+/* Expired rows of the answer cache taken out per group: more than one group adds, small
+ * enough not to be felt. */
+#define PURGE_ROWS "64"
+
+struct chain {
+	struct digest head;
+	int64_t count; /* the record chain's last seq */
+};
+
+enum writer_statement {
+	WRITER_BEGIN = 0,
+	WRITER_COMMIT,
+	WRITER_SAVEPOINT,
+	WRITER_RELEASE,
+	WRITER_ROLLBACK_TO,
+	WRITER_RECORD,
+	WRITER_POSTING,
+	WRITER_ACCOUNT,
+	WRITER_PAYMENT,
+	WRITER_PURGE_KEYS,
+	WRITER_PURGE_ANSWERS,
+	WRITER_STATEMENTS,
+};
+
+static const char *const statement_sql[WRITER_STATEMENTS] = {
+	[WRITER_BEGIN] = "BEGIN IMMEDIATE",
+	[WRITER_COMMIT] = "COMMIT",
+	[WRITER_SAVEPOINT] = "SAVEPOINT batch",
+	[WRITER_RELEASE] = "RELEASE batch",
+	[WRITER_ROLLBACK_TO] = "ROLLBACK TO batch",
+	[WRITER_RECORD] = "INSERT INTO record (seq, kind, row, hash) VALUES (?1, ?2, ?3, ?4)",
+	[WRITER_POSTING] = "INSERT INTO posting (journal, account, amount) VALUES (?1, ?2, ?3)",
+	[WRITER_ACCOUNT] = "SELECT id FROM account WHERE name = ?1 AND network = ?2 AND asset = ?3",
+	[WRITER_PAYMENT] = NULL, /* all columns of one payment: schema_select_sql */
+	[WRITER_PURGE_KEYS] =
+	    "DELETE FROM idempotency WHERE (agent, key) IN (SELECT agent, key FROM idempotency"
+	    " WHERE expires_us <= ?1 LIMIT " PURGE_ROWS ")",
+	[WRITER_PURGE_ANSWERS] = "DELETE FROM answer WHERE call IN (SELECT call FROM answer"
+				 " WHERE expires_us <= ?1 LIMIT " PURGE_ROWS ")",
+};
+
+struct writer {
+	sqlite3 *db;
+	_Atomic int64_t *last_id;
+	sqlite3_stmt *statements[WRITER_STATEMENTS];
+	sqlite3_stmt *inserts[TABLE_LAST + 1];
+	/* the heads as of the rows applied so far; read again from disk after a failure */
+	struct chain journal, record;
+	bool heads_known;
+	int wal_pages;
+	char failure[256]; /* of the group at hand; "" when none */
+
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	/* under lock: */
+	struct batch *first, **last;
+	bool stopping;
+	enum store_result health;
+	char reason[256];
+
+	_Atomic size_t queued;
+};
+
+/* What applying a row can come to: OK, a refusal of this batch alone (NOT_FOUND, EXISTS),
+ * or BROKEN, which ends the group. */
+static enum store_result outcome(struct writer *writer, int rc)
+{
+	if (rc == SQLITE_DONE || rc == SQLITE_ROW || rc == SQLITE_OK)
+		return STORE_OK;
+	if (rc == SQLITE_CONSTRAINT_FOREIGNKEY)
+		return STORE_NOT_FOUND;
+	if ((rc & 0xff) == SQLITE_CONSTRAINT)
+		return STORE_EXISTS;
+	if (writer->failure[0] == '\0')
+		schema_reason(writer->failure, "cannot write to the ledger", writer->db);
+	return STORE_BROKEN;
+}
+
+/* A refusal that is not a taken name or key is our own mistake: say which one. */
+static void log_refusal(struct writer *writer, const char *table)
+{
+	int rc = sqlite3_extended_errcode(writer->db);
+
+	if (rc != SQLITE_CONSTRAINT_UNIQUE && rc != SQLITE_CONSTRAINT_PRIMARYKEY &&
+	    rc != SQLITE_CONSTRAINT_TRIGGER)
+		log_event(LOG_ERROR, "row_refused", "table", table, "reason",
+		    sqlite3_errmsg(writer->db), NULL);
+}
+
+static enum store_result run_bound(struct writer *writer, sqlite3_stmt *stmt, const char *table)
+{
+	enum store_result result = outcome(writer, sqlite3_step(stmt));
+
+	if (result == STORE_NOT_FOUND || result == STORE_EXISTS)
+		log_refusal(writer, table);
+	sqlite3_reset(stmt);
+	return result;
+}
+
+static enum store_result run(struct writer *writer, enum writer_statement which)
+{
+	return run_bound(writer, writer->statements[which], "");
+}
+
+static void bind_value(sqlite3_stmt *stmt, int index, const struct value *value)
+{
+	switch (value->type) {
+	case VALUE_NULL:
+		sqlite3_bind_null(stmt, index);
+		return;
+	case VALUE_INT:
+		sqlite3_bind_int64(stmt, index, value->number);
+		return;
+	case VALUE_TEXT:
+		sqlite3_bind_text64(stmt, index, value->bytes, value->size, SQLITE_STATIC,
+		    SQLITE_UTF8);
+		return;
+	case VALUE_BLOB:
+		sqlite3_bind_blob64(stmt, index, value->bytes, value->size, SQLITE_STATIC);
+		return;
+	}
+}
+
+static void bind_row(sqlite3_stmt *stmt, const struct value *values, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		bind_value(stmt, (int)i + 1, &values[i]);
+}
+
+int64_t writer_next_id(_Atomic int64_t *last_id, int64_t now_us)
+{
+	int64_t last = atomic_load(last_id), next;
+
+	do {
+		next = now_us > last ? now_us : last + 1;
+	} while (!atomic_compare_exchange_weak(last_id, &last, next));
+	return next;
+}
+
+/* A row of the record chain: the row itself and its place in the chain. */
+static enum store_result apply_recorded(struct writer *writer, enum table table,
+    const struct value *values)
+{
+	const struct table_form *form = schema_table(table);
+	sqlite3_stmt *stmt = writer->inserts[table];
+	int64_t seq = writer->record.count + 1;
+	struct digest hash;
+	enum store_result result;
+
+	bind_row(stmt, values, form->column_count);
+	result = run_bound(writer, stmt, form->name);
+	if (result != STORE_OK)
+		return result;
+	hash = record_hash(&writer->record.head, seq, table, values);
+	stmt = writer->statements[WRITER_RECORD];
+	sqlite3_bind_int64(stmt, 1, seq);
+	sqlite3_bind_int64(stmt, 2, table);
+	sqlite3_bind_int64(stmt, 3, values[0].number);
+	sqlite3_bind_blob(stmt, 4, hash.bytes, DIGEST_SIZE, SQLITE_STATIC);
+	result = run_bound(writer, stmt, "record");
+	if (result != STORE_OK)
+		return result;
+	writer->record = (struct chain){.head = hash, .count = seq};
+	return STORE_OK;
+}
+
+/* Opens the account when this is its first posting. */
+static enum store_result find_account(int64_t *out, struct writer *writer, const char *name,
+    enum account_role role, const struct journal_row *row, int64_t now_us)
+{
+	sqlite3_stmt *stmt = writer->statements[WRITER_ACCOUNT];
+	struct value values[SCHEMA_COLUMNS_MAX];
+	enum store_result result;
+	int64_t id;
+	int rc;
+
+	sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
+	sqlite3_bind_text(stmt, 2, row->network, -1, SQLITE_STATIC);
+	sqlite3_bind_text(stmt, 3, row->asset, -1, SQLITE_STATIC);
+	rc = sqlite3_step(stmt);
+	result = outcome(writer, rc);
+	id = rc == SQLITE_ROW ? sqlite3_column_int64(stmt, 0) : 0;
+	sqlite3_reset(stmt);
+	if (result == STORE_OK && id == 0) {
+		id = writer_next_id(writer->last_id, now_us);
+		values[0] = value_int(id);
+		values[1] = value_text(name);
+		values[2] = value_text(row->network);
+		values[3] = value_text(row->asset);
+		values[4] = value_text(row->symbol);
+		values[5] = value_int(role);
+		values[6] = value_int(account_kind_of(role));
+		values[7] = account_is_of_agent(role) ? value_int(row->agent) : value_text(NULL);
+		result = apply_recorded(writer, TABLE_ACCOUNT, values);
+	}
+	if (result == STORE_OK)
+		*out = id;
+	return result;
+}
+
+/* The digest that a sign row's hash covers; its payment has been applied before it. */
+static enum store_result payment_digest(struct digest *out, struct writer *writer, int64_t payment)
+{
+	sqlite3_stmt *stmt = writer->statements[WRITER_PAYMENT];
+	size_t column_count = schema_table(TABLE_PAYMENT)->column_count;
+	struct value values[SCHEMA_COLUMNS_MAX];
+	enum store_result result;
+	int rc;
+
+	sqlite3_bind_int64(stmt, 1, payment);
+	rc = sqlite3_step(stmt);
+	result = rc == SQLITE_DONE ? STORE_NOT_FOUND : outcome(writer, rc);
+	if (result == STORE_OK) {
+		journal_values(values, stmt, column_count);
+		*out = journal_row_digest(TABLE_PAYMENT, values);
+	}
+	sqlite3_reset(stmt);
+	return result;
+}
+
+static enum store_result apply_posting(struct writer *writer, int64_t journal, int64_t account,
+    int64_t amount)
+{
+	sqlite3_stmt *stmt = writer->statements[WRITER_POSTING];
+
+	sqlite3_bind_int64(stmt, 1, journal);
+	sqlite3_bind_int64(stmt, 2, account);
+	sqlite3_bind_int64(stmt, 3, amount);
+	return run_bound(writer, stmt, "posting");
+}
+
+static enum store_result apply_journal_to(struct writer *writer, struct record *record,
+    const char *from, const char *to, int64_t now_us)
+{
+	const struct table_form *form = schema_table(TABLE_JOURNAL);
+	const struct journal_row *row = record->journal;
+	struct posting postings[2] = {{from, -row->amount}, {to, row->amount}};
+	sqlite3_stmt *stmt = writer->inserts[TABLE_JOURNAL];
+	struct digest hash, payment;
+	enum account_role from_role, to_role;
+	int64_t id, from_id, to_id;
+	enum store_result result;
+
+	account_roles(&from_role, &to_role, row);
+	result = find_account(&from_id, writer, from, from_role, row, now_us);
+	if (result == STORE_OK)
+		result = find_account(&to_id, writer, to, to_role, row, now_us);
+	if (result == STORE_OK && row->event == JOURNAL_SIGN)
+		result = payment_digest(&payment, writer, row->payment);
+	if (result != STORE_OK)
+		return result;
+
+	id = writer_next_id(writer->last_id, now_us);
+	record->values[0] = value_int(id);
+	hash = journal_hash(&writer->journal.head, record->values, postings, 2,
+	    row->event == JOURNAL_SIGN ? &payment : NULL);
+	bind_row(stmt, record->values, form->column_count);
+	sqlite3_bind_blob(stmt, (int)form->column_count + 1, hash.bytes, DIGEST_SIZE,
+	    SQLITE_STATIC);
+	result = run_bound(writer, stmt, "journal");
+	if (result == STORE_OK)
+		result = apply_posting(writer, id, from_id, -row->amount);
+	if (result == STORE_OK)
+		result = apply_posting(writer, id, to_id, row->amount);
+	if (result == STORE_OK)
+		writer->journal.head = hash;
+	return result;
+}
+
+static enum store_result apply_journal(struct writer *writer, struct record *record, int64_t now_us)
+{
+	enum store_result result = STORE_EXISTS;
+	struct buf from, to;
+
+	buf_init(&from, ACCOUNT_NAME_SIZE_MAX);
+	buf_init(&to, ACCOUNT_NAME_SIZE_MAX);
+	account_names(&from, &to, NULL, NULL, record->journal);
+	if (buf_ok(&from) && buf_ok(&to))
+		result = apply_journal_to(writer, record, buf_str(&from), buf_str(&to), now_us);
+	else
+		log_event(LOG_ERROR, "row_refused", "table", "journal", "reason",
+		    "account name too long", NULL);
+	buf_fini(&from);
+	buf_fini(&to);
+	return result;
+}
+
+static enum store_result apply_cached(struct writer *writer, struct record *record, int64_t now_us)
+{
+	sqlite3_stmt *stmt = writer->inserts[record->table];
+	const char *name = schema_table(record->table)->name;
+	enum store_result result;
+
+	bind_row(stmt, record->values, record->value_count);
+	if (record->table == TABLE_IDEMPOTENCY)
+		sqlite3_bind_int64(stmt, (int)record->value_count + 1, now_us);
+	result = run_bound(writer, stmt, name);
+	if (result == STORE_OK && sqlite3_changes(writer->db) == 0)
+		result = STORE_EXISTS;
+	return result;
+}
+
+static enum store_result apply_record(struct writer *writer, struct record *record, int64_t now_us)
+{
+	must(record->value_count == schema_table(record->table)->column_count);
+	if (record->table == TABLE_JOURNAL)
+		return apply_journal(writer, record, now_us);
+	if (schema_table(record->table)->recorded)
+		return apply_recorded(writer, record->table, record->values);
+	return apply_cached(writer, record, now_us);
+}
+
+/* Journal rows last, whatever the order in the batch: a sign row covers its payment. */
+static enum store_result apply_rows(struct writer *writer, struct batch *batch)
+{
+	enum store_result result = STORE_OK;
+
+	for (int journal = 0; journal <= 1; journal++) {
+		for (struct record *record = batch->first; record != NULL && result == STORE_OK;
+		    record = record->next) {
+			if ((record->table == TABLE_JOURNAL) == journal)
+				result = apply_record(writer, record, batch->now_us);
+		}
+	}
+	return result;
+}
+
+/* One batch in its savepoint: all of it, or nothing and the chains as they were.
+ * Returns STORE_BROKEN when the whole group is lost. */
+static enum store_result apply_batch(struct writer *writer, struct batch *batch)
+{
+	struct chain journal = writer->journal, record = writer->record;
+
+	if (run(writer, WRITER_SAVEPOINT) != STORE_OK)
+		return STORE_BROKEN;
+	batch->result = apply_rows(writer, batch);
+	if (batch->result == STORE_BROKEN)
+		return STORE_BROKEN;
+	if (batch->result != STORE_OK) {
+		writer->journal = journal;
+		writer->record = record;
+		if (run(writer, WRITER_ROLLBACK_TO) != STORE_OK)
+			return STORE_BROKEN;
+	}
+	return run(writer, WRITER_RELEASE) == STORE_OK ? STORE_OK : STORE_BROKEN;
+}
+
+/* The stored hash of the last row; 32 zero bytes before the first. */
+static bool read_head(struct chain *out, sqlite3 *db, const char *sql)
+{
+	struct chain chain = {.count = 0};
+	sqlite3_stmt *stmt = NULL;
+	bool ok = false;
+	int rc;
+
+	if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) != SQLITE_OK)
+		return false;
+	rc = sqlite3_step(stmt);
+	if (rc == SQLITE_ROW && sqlite3_column_bytes(stmt, 1) == DIGEST_SIZE) {
+		chain.count = sqlite3_column_int64(stmt, 0);
+		memcpy(chain.head.bytes, sqlite3_column_blob(stmt, 1), DIGEST_SIZE);
+		ok = true;
+	}
+	ok = ok || rc == SQLITE_DONE;
+	sqlite3_finalize(stmt);
+	if (ok)
+		*out = chain;
+	return ok;
+}
+
+static bool read_heads(struct writer *writer)
+{
+	writer->heads_known =
+	    read_head(&writer->journal, writer->db,
+		"SELECT id, hash FROM journal ORDER BY id DESC LIMIT 1") &&
+	    read_head(&writer->record, writer->db,
+		"SELECT seq, hash FROM record ORDER BY seq DESC LIMIT 1");
+	if (writer->heads_known || writer->failure[0] != '\0')
+		return writer->heads_known;
+	if (sqlite3_errcode(writer->db) == SQLITE_OK)
+		snprintf(writer->failure, sizeof(writer->failure),
+		    "the last row of the ledger is damaged");
+	else
+		schema_reason(writer->failure, "cannot read the end of the ledger", writer->db);
+	return false;
+}
+
+static enum store_result purge_expired(struct writer *writer, int64_t now_us)
+{
+	enum store_result result = STORE_OK;
+
+	for (int which = WRITER_PURGE_KEYS; which <= WRITER_PURGE_ANSWERS; which++) {
+		sqlite3_bind_int64(writer->statements[which], 1, now_us);
+		if (result == STORE_OK)
+			result = run(writer, (enum writer_statement)which);
+	}
+	return result;
+}
+
+static enum store_result apply_group(struct writer *writer, struct batch *group)
+{
+	if (!writer->heads_known && !read_heads(writer))
+		return STORE_BROKEN;
+	if (run(writer, WRITER_BEGIN) != STORE_OK)
+		return STORE_BROKEN;
+	for (struct batch *batch = group; batch != NULL; batch = batch->next) {
+		if (apply_batch(writer, batch) != STORE_OK)
+			return STORE_BROKEN;
+	}
+	if (purge_expired(writer, group->now_us) != STORE_OK)
+		return STORE_BROKEN;
+	return run(writer, WRITER_COMMIT) == STORE_OK ? STORE_OK : STORE_BROKEN;
+}
+
+static void set_health(struct writer *writer, enum store_result health)
+{
+	bool changed;
+
+	pthread_mutex_lock(&writer->lock);
+	changed = writer->health != health;
+	writer->health = health;
+	memcpy(writer->reason, writer->failure, sizeof(writer->reason));
+	pthread_mutex_unlock(&writer->lock);
+	if (changed)
+		log_event(health == STORE_OK ? LOG_WARN : LOG_ERROR,
+		    health == STORE_OK ? "ledger_restored" : "ledger_broken", "reason",
+		    health == STORE_OK ? NULL : writer->failure, NULL);
+}
+
+/* Everything of the group or nothing; what is known about the disk is forgotten, because
+ * after a failed commit only the disk can say what it holds. */
+static void abandon_group(struct writer *writer, struct batch *group)
+{
+	if (!sqlite3_get_autocommit(writer->db))
+		sqlite3_exec(writer->db, "ROLLBACK", NULL, NULL, NULL);
+	writer->heads_known = false;
+	for (struct batch *batch = group; batch != NULL; batch = batch->next)
+		batch->result = STORE_BROKEN;
+}
+
+static void tell_callers(struct writer *writer, struct batch *group)
+{
+	while (group != NULL) {
+		struct batch *batch = group;
+
+		group = batch->next;
+		atomic_fetch_sub(&writer->queued, 1);
+		if (batch->done != NULL)
+			batch->done(batch->result, batch->arg);
+		batch_free(&batch);
+	}
+}
+
+static void checkpoint_when_due(struct writer *writer)
+{
+	int rc;
+
+	if (writer->wal_pages < CHECKPOINT_PAGES)
+		return;
+	writer->wal_pages = 0;
+	rc = sqlite3_wal_checkpoint_v2(writer->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	/* What is committed stays safe in the WAL; if the disk is at fault the next commit
+	 * finds out and stops payments. */
+	if (rc != SQLITE_OK && rc != SQLITE_BUSY)
+		log_event(LOG_WARN, "ledger_checkpoint_failed", "reason",
+		    sqlite3_errmsg(writer->db), NULL);
+}
+
+static void write_group(struct writer *writer, struct batch *group)
+{
+	enum store_result result;
+
+	writer->failure[0] = '\0';
+	result = apply_group(writer, group);
+	if (result != STORE_OK)
+		abandon_group(writer, group);
+	set_health(writer, result);
+	tell_callers(writer, group);
+	checkpoint_when_due(writer);
+}
+
+static void *writer_main(void *arg)
+{
+	struct writer *writer = arg;
+	struct batch *group;
+
+	for (;;) {
+		pthread_mutex_lock(&writer->lock);
+		while (writer->first == NULL && !writer->stopping)
+			pthread_cond_wait(&writer->wake, &writer->lock);
+		group = writer->first;
+		writer->first = NULL;
+		writer->last = &writer->first;
+		pthread_mutex_unlock(&writer->lock);
+		if (group == NULL)
+			return NULL;
+		write_group(writer, group);
+	}
+}
+
+static int note_wal_pages(void *arg, sqlite3 *db, const char *name, int pages)
+{
+	struct writer *writer = arg;
+
+	(void)db;
+	(void)name;
+	writer->wal_pages = pages;
+	return SQLITE_OK;
+}
+
+static bool prepare(sqlite3_stmt **out, sqlite3 *db, const char *sql)
+{
+	return sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL) == SQLITE_OK;
+}
+
+static bool prepare_all(struct writer *writer)
+{
+	char *sql;
+	bool ok = true;
+
+	for (int which = 0; which < WRITER_STATEMENTS && ok; which++) {
+		if (which != WRITER_PAYMENT)
+			ok = prepare(&writer->statements[which], writer->db, statement_sql[which]);
+	}
+	for (int table = TABLE_FIRST; table <= TABLE_LAST && ok; table++) {
+		sql = schema_insert_sql((enum table)table);
+		ok = prepare(&writer->inserts[table], writer->db, sql);
+		free(sql);
+	}
+	if (ok) {
+		sql = schema_select_sql(TABLE_PAYMENT, "", "WHERE id = ?1");
+		ok = prepare(&writer->statements[WRITER_PAYMENT], writer->db, sql);
+		free(sql);
+	}
+	return ok;
+}
+
+static void finalize_all(struct writer *writer)
+{
+	for (int which = 0; which < WRITER_STATEMENTS; which++)
+		sqlite3_finalize(writer->statements[which]);
+	for (int table = TABLE_FIRST; table <= TABLE_LAST; table++)
+		sqlite3_finalize(writer->inserts[table]);
+}
+
+static void writer_free(struct writer **writer)
+{
+	finalize_all(*writer);
+	pthread_cond_destroy(&(*writer)->wake);
+	pthread_mutex_destroy(&(*writer)->lock);
+	free(*writer);
+	*writer = NULL;
+}
+
+enum store_result writer_start(struct writer **out, char reason[256], sqlite3 *db,
+    _Atomic int64_t *last_id)
+{
+	struct writer *writer = must_calloc(1, sizeof(*writer));
+
+	writer->db = db;
+	writer->last_id = last_id;
+	writer->last = &writer->first;
+	must(pthread_mutex_init(&writer->lock, NULL) == 0);
+	must(pthread_cond_init(&writer->wake, NULL) == 0);
+	if (!prepare_all(writer))
+		schema_reason(writer->failure, "cannot read the ledger", db);
+	if (writer->failure[0] != '\0' || !read_heads(writer)) {
+		memcpy(reason, writer->failure, sizeof(writer->failure));
+		writer_free(&writer);
+		return STORE_BROKEN;
+	}
+	sqlite3_wal_hook(db, note_wal_pages, writer);
+	if (pthread_create(&writer->thread, NULL, writer_main, writer) != 0) {
+		snprintf(reason, 256, "cannot start the thread that writes the ledger");
+		sqlite3_wal_hook(db, NULL, NULL);
+		writer_free(&writer);
+		return STORE_BROKEN;
+	}
+	*out = writer;
+	return STORE_OK;
+}
+
+void writer_stop(struct writer **writer)
+{
+	sqlite3 *db = (*writer)->db;
+
+	pthread_mutex_lock(&(*writer)->lock);
+	(*writer)->stopping = true;
+	pthread_cond_signal(&(*writer)->wake);
+	pthread_mutex_unlock(&(*writer)->lock);
+	must(pthread_join((*writer)->thread, NULL) == 0);
+	writer_free(writer);
+	sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	must(sqlite3_close(db) == SQLITE_OK);
+}
+
+void writer_append(struct writer *writer, struct batch **batch, store_done_fn *done, void *arg)
+{
+	struct batch *added = *batch;
+
+	*batch = NULL;
+	added->done = done;
+	added->arg = arg;
+	added->next = NULL;
+	added->result = STORE_OK;
+	atomic_fetch_add(&writer->queued, 1);
+	pthread_mutex_lock(&writer->lock);
+	must(!writer->stopping);
+	*writer->last = added;
+	writer->last = &added->next;
+	pthread_cond_signal(&writer->wake);
+	pthread_mutex_unlock(&writer->lock);
+}
+
+size_t writer_queued(const struct writer *writer)
+{
+	return atomic_load(&writer->queued);
+}
+
+enum store_result writer_health(struct writer *writer, char reason[256])
+{
+	enum store_result health;
+
+	pthread_mutex_lock(&writer->lock);
+	health = writer->health;
+	if (health != STORE_OK)
+		memcpy(reason, writer->reason, sizeof(writer->reason));
+	pthread_mutex_unlock(&writer->lock);
+	return health;
+}

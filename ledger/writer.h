@@ -1,0 +1,34 @@
+/* ledger/writer.h - the one thread that writes.
+ *
+ * It owns the writing connection and the heads of both chains. Callers queue
+ * batches; the thread takes the whole queue, applies each batch in a savepoint of one
+ * transaction, commits, and only then tells the callers, in order. */
+#ifndef LEDGER_WRITER_H
+#define LEDGER_WRITER_H
+
+#include <sqlite3.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ledger/batch.h"
+#include "ledger/store.h"
+
+struct writer;
+
+/** max(now_us, *last_id + 1), which becomes *last_id. Any thread, no lock. */
+int64_t writer_next_id(_Atomic int64_t *last_id, int64_t now_us);
+
+/** writer_start - take db and start the thread. last_id is the store's.
+ * STORE_OK, or STORE_BROKEN with reason; db is the caller's still then. */
+enum store_result writer_start(struct writer **out, char reason[256], sqlite3 *db,
+    _Atomic int64_t *last_id) MUST_CHECK;
+
+/** Commits what is queued, ends the thread, checkpoints, closes db. */
+void writer_stop(struct writer **writer);
+
+void writer_append(struct writer *writer, struct batch **batch, store_done_fn *done, void *arg);
+size_t writer_queued(const struct writer *writer);
+enum store_result writer_health(struct writer *writer, char reason[256]);
+
+#endif

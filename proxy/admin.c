@@ -1,0 +1,177 @@
+#include "proxy/admin.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/json.h"
+#include "proxy/command.h"
+#include "proxy/front.h"
+#include "proxy/rooms.h"
+
+/* The largest argument is a policy of a megabyte, escaped. */
+#define COMMAND_SIZE_MAX (4u * 1024u * 1024u)
+
+struct admin {
+	struct house *house;
+	struct workers_state *shared;
+	struct listener *tcp, *local;
+};
+
+static const struct listener_limits limits = {
+    .connections_max = 64,
+    .head_ms_max = 5000,
+    .idle_ms_max = 30000,
+    .body_idle_ms_max = 10000,
+    .write_idle_ms_max = 30000,
+    .out_size_high = 1024 * 1024,
+    .out_size_low = 256 * 1024,
+};
+
+static void reply_error(struct exchange *exchange, int status, const char *words)
+{
+	json_t *body = json_pack("{s:b, s:i, s:s}", "ok", 0, "exit", COMMAND_FAILED, "error", words);
+	char *text = json_dumps(body, JSON_COMPACT);
+
+	front_reply_json(exchange, status, "application/json", text);
+	free(text);
+	json_decref(body);
+}
+
+/* --- the local socket --------------------------------------------------------- */
+
+static void local_head(struct exchange *exchange, void *arg)
+{
+	struct admin *admin = arg;
+
+	if (front_health(admin->house, atomic_load(&admin->shared->draining), exchange))
+		return;
+	if (strcmp(exchange_method(exchange), "POST") != 0 ||
+	    strcmp(exchange_target(exchange), "/command") != 0) {
+		reply_error(exchange, 404, "only POST /command is served here");
+		return;
+	}
+	if (exchange_body_size(exchange) > (int64_t)COMMAND_SIZE_MAX) {
+		reply_error(exchange, 413, "the command is too large");
+		return;
+	}
+	struct buf *body = must_calloc(1, sizeof *body);
+
+	buf_init(body, COMMAND_SIZE_MAX);
+	exchange_set_user(exchange, body);
+	exchange_read_body(exchange);
+}
+
+static void local_body(struct exchange *exchange, const void *bytes, size_t size, void *arg)
+{
+	(void)arg;
+	if (exchange_user(exchange))
+		buf_add(exchange_user(exchange), bytes, size);
+}
+
+static void local_body_end(struct exchange *exchange, void *arg)
+{
+	struct admin *admin = arg;
+	struct buf *body = exchange_user(exchange);
+	struct json_error error;
+	json_t *request, *reply;
+	char *text;
+
+	if (!body)
+		return;
+	if (!buf_ok(body)) {
+		reply_error(exchange, 413, "the command is too large");
+		return;
+	}
+	request = json_read(&error, buf_str(body), body->size, COMMAND_SIZE_MAX);
+	if (!request) {
+		reply_error(exchange, 400, error.reason);
+		return;
+	}
+	reply = command_run(admin->house, request, clock_now_us());
+	text = json_dumps(reply, JSON_COMPACT);
+	must(text != NULL);
+	front_reply_json(exchange, 200, "application/json", text);
+	free(text);
+	json_decref(reply);
+	json_decref(request);
+}
+
+static void no_writable(struct exchange *exchange, void *arg)
+{
+	(void)exchange;
+	(void)arg;
+}
+
+static void local_finished(struct exchange *exchange, bool completed, void *arg)
+{
+	struct buf *body = exchange_user(exchange);
+
+	(void)completed;
+	(void)arg;
+	if (body) {
+		buf_fini(body);
+		free(body);
+	}
+}
+
+static const struct exchange_events local_events = {local_head, local_body, local_body_end,
+    no_writable, local_finished};
+
+/* --- the admin address ---------------------------------------------------------- */
+
+static void reply_metrics(struct admin *admin, struct exchange *exchange)
+{
+	char reason[256], text[512];
+
+	snprintf(text, sizeof text,
+	    "# HELP tallyward_calls_in_flight Calls between their head and their last audit row.\n"
+	    "# TYPE tallyward_calls_in_flight gauge\n"
+	    "tallyward_calls_in_flight %ld\n"
+	    "# HELP tallyward_ready Whether new payments are being signed.\n"
+	    "# TYPE tallyward_ready gauge\n"
+	    "tallyward_ready %d\n",
+	    atomic_load(&admin->shared->calls), house_ready(admin->house, reason, clock_now_us()));
+	front_reply_json(exchange, 200, "text/plain; version=0.0.4", text);
+}
+
+static void tcp_head(struct exchange *exchange, void *arg)
+{
+	struct admin *admin = arg;
+
+	if (front_health(admin->house, atomic_load(&admin->shared->draining), exchange))
+		return;
+	if (strcmp(exchange_method(exchange), "GET") == 0 &&
+	    strcmp(exchange_target(exchange), "/metrics") == 0)
+		reply_metrics(admin, exchange);
+	else
+		reply_error(exchange, 404, "there are GET /healthz, /readyz and /metrics here");
+}
+
+static const struct exchange_events tcp_events = {tcp_head, local_body, local_body_end,
+    no_writable, local_finished};
+
+struct admin *admin_new(struct event_base *base, struct house *house,
+    struct workers_state *shared, int tcp_fd, int unix_fd)
+{
+	struct admin *admin = must_calloc(1, sizeof *admin);
+
+	admin->house = house;
+	admin->shared = shared;
+	admin->tcp = listener_new(base, tcp_fd, &limits, &tcp_events, admin);
+	admin->local = listener_new(base, unix_fd, &limits, &local_events, admin);
+	return admin;
+}
+
+void admin_free(struct admin **admin_p)
+{
+	struct admin *admin = *admin_p;
+
+	*admin_p = NULL;
+	if (!admin)
+		return;
+	listener_free(&admin->tcp);
+	listener_free(&admin->local);
+	free(admin);
+}

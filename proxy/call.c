@@ -1,0 +1,1620 @@
+/* The life of a call. Read from top to bottom: each step is a function that returns the next
+ * step, or STEP_WAIT when something outside has to happen first; call_run() drives them.
+ *
+ *   identify ─▶ decide ─▶ (collect ─▶ recall) ─▶ reserve ─▶ (record) ─▶ forward ─▶ answer
+ *                                                                          │ 402
+ *                                                                          ▼
+ *                           refuse ◀── quote ─▶ fit ─▶ sign ─▶ pay ─▶ outcome ─▶ answer
+ *
+ * What must hold, and where it is seen to:
+ *   - nothing goes upstream before step_reserve has set money aside;
+ *   - no payment header goes upstream before on_signed has seen its row durable (step_pay is
+ *     reached from there and from recall, which resends bytes that are durable already);
+ *   - one call signs at most once: step_sign is reached from step_fit alone, step_fit from
+ *     step_quote alone, and a 402 after paying goes to step_outcome, never to step_quote;
+ *   - after signing only outcome_settled and outcome_open end the reservation.
+ *
+ * The agent may hang up at any moment: `exchange` is then NULL. Unpaid, the call ends at once;
+ * with money at stake it goes on until the outcome is written. A call is freed when it has no
+ * exchange, no transfer and no note under way (call_reap). */
+#include "proxy/call.h"
+
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/bytes.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "proxy/identify.h"
+#include "proxy/problem.h"
+#include "proxy/relay.h"
+#include "proxy/reserve.h"
+#include "proxy/rooms.h"
+#include "proxy/spool.h"
+#include "proxy/worker.h"
+#include "wallet/payment.h"
+#include "wallet/receipt.h"
+
+/* A header may be sent twice at most before it is one too many; we look at the first few. */
+#define HEADER_VALUES_MAX 4u
+
+enum step {
+	STEP_WAIT,
+	STEP_IDENTIFY,
+	STEP_DECIDE,
+	STEP_COLLECT,
+	STEP_RECALL,
+	STEP_REPLAY,
+	STEP_RESERVE,
+	STEP_RECORD,
+	STEP_FORWARD,
+	STEP_QUOTE,
+	STEP_FIT,
+	STEP_SIGN,
+	STEP_PAY,
+	STEP_ANSWER,
+	STEP_REFUSE,
+};
+
+/* What the money of a call is doing. One variable, changed by money_is() alone. */
+enum money {
+	MONEY_NONE,        /* nothing set aside */
+	MONEY_HELD,        /* provisional hold */
+	MONEY_METERED,     /* journaled hold of a metered call */
+	MONEY_SIGNED,      /* signed, its row queued or durable */
+	MONEY_SETTLED,
+	MONEY_OPEN,
+	MONEY_CHARGED,     /* metered, succeeded */
+	MONEY_OVER,        /* released or given back */
+};
+
+struct call {
+	struct worker *worker;
+	struct house *house;
+	struct exchange *exchange; /* NULL once the agent is gone or has been answered */
+	struct call *next, *previous;
+	int64_t id;
+	unsigned depth;   /* entries on the stack: no reaping inside */
+	unsigned pending; /* notes other threads will post */
+	bool cut;         /* the answer ended too early for the agent */
+
+	/* identify, decide */
+	struct identity who;
+	struct tool *tool;
+	struct policy_ref *policy;
+	const char *rule; /* that allowed it; borrowed from policy or literal */
+	char *method, *rest, *url;
+	char *key; /* Idempotency-Key, entered in the house's table */
+	struct digest key_request;
+	struct spool *body; /* NULL: the request has none */
+	bool body_started, body_done;
+
+	/* reserve … fit */
+	enum money money;
+	struct reservation reservation;
+	enum step resume; /* where to go on when the reservation resolves */
+	struct event *waiting_timer;
+	struct note durable;
+	enum store_result durable_result;
+
+	/* forward, pay */
+	struct headers request_headers;
+	struct transfer *transfer;
+	bool paying; /* the transfer under way carries the payment */
+	int upstream_status;
+	const struct headers *answer_headers; /* the transfer's, from its head until it is done */
+	int64_t answer_size;                  /* -1: unknown */
+	bool peer_secure, peer_loopback;
+	struct buf challenge_body;
+	bool challenge_large;
+	json_t *options;  /* reasons of options not taken */
+	struct challenge *challenge;
+	struct choice choice;
+	struct payment *payment;
+	int64_t payment_id;
+	int64_t price; /* micro-dollars signed, open, settled or charged */
+	char payee[ADDRESS_TEXT_SIZE];       /* EIP-55 */
+	char payee_lower[ADDRESS_TEXT_SIZE];
+	const struct asset *asset;
+	struct uint256 value;
+	struct address payer;
+	char *header_name, *header_value; /* the exact signed bytes */
+	bool resending;
+	char resend_session[TOKEN_SESSION_SIZE]; /* of the call that signed */
+	int64_t resend_at_us;
+	char *replay_headers, *replay_body;
+	size_t replay_size;
+	int replay_status;
+
+	/* answer */
+	bool answering; /* the answer's head is out */
+	bool slow;      /* the agent has enough to read for now */
+	bool body_ended;
+	int status;
+	enum problem problem;
+	struct problem_body refusal;
+	char detail[320];
+	struct sha256 *response_running;
+	int64_t response_bytes;
+	struct buf kept; /* the answer, for its Idempotency-Key */
+	char *kept_headers;
+
+	/* audit */
+	int64_t forwarded_us, quoted_us, signed_us, answered_us;
+	bool audited;
+};
+
+static void call_run(struct call *call, enum step next);
+static void call_enter(struct call *call);
+static void call_leave(struct call *call);
+
+/* --- refusing -------------------------------------------------------------- */
+
+static enum step refuse(struct call *call, enum problem problem, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+static enum step refuse(struct call *call, enum problem problem, const char *format, ...)
+{
+	va_list args;
+
+	call->problem = problem;
+	va_start(args, format);
+	vsnprintf(call->detail, sizeof call->detail, format, args);
+	va_end(args);
+	return STEP_REFUSE;
+}
+
+static enum problem problem_of(enum decide_code code)
+{
+	switch (code) {
+	case DECIDE_CODE_NONE:
+		return PROBLEM_NONE;
+	case DECIDE_CODE_OVER_CALL_LIMIT:
+		return PROBLEM_OVER_CALL_LIMIT;
+	case DECIDE_CODE_OVER_SESSION_LIMIT:
+		return PROBLEM_OVER_SESSION_LIMIT;
+	case DECIDE_CODE_OVER_TOTAL_LIMIT:
+		return PROBLEM_OVER_TOTAL_LIMIT;
+	case DECIDE_CODE_OVER_MONTH_LIMIT:
+		return PROBLEM_OVER_MONTH_LIMIT;
+	case DECIDE_CODE_OVER_DAY_LIMIT:
+		return PROBLEM_OVER_DAY_LIMIT;
+	case DECIDE_CODE_OVER_HOUR_LIMIT:
+		return PROBLEM_OVER_HOUR_LIMIT;
+	case DECIDE_CODE_OVER_MINUTE_LIMIT:
+		return PROBLEM_OVER_MINUTE_LIMIT;
+	case DECIDE_CODE_RATE_LIMITED:
+		return PROBLEM_RATE_LIMITED;
+	}
+	must(!"a code we know");
+	return PROBLEM_NONE;
+}
+
+/* The limit that decided, in the refusal's own fields. */
+static enum step refuse_over_limit(struct call *call)
+{
+	const struct reservation *r = &call->reservation;
+	const struct decision *d = &r->decision;
+	bool money = d->limit->measure == LIMIT_SPEND;
+
+	call->rule = d->limit->name;
+	call->refusal.has_amounts = true;
+	call->refusal.money = money;
+	call->refusal.requested = money ? r->spend : 1;
+	if (money && r->stage == RESERVE_PROVISIONAL && r->spend == INT64_MAX)
+		call->refusal.has_amounts = false; /* no price is known yet */
+	call->refusal.remaining = d->remaining;
+	call->refusal.resets_us = d->resets_us;
+	return refuse(call, problem_of(d->code), "the owner's limit \"%s\" does not leave enough",
+	    d->limit->name);
+}
+
+static enum step refuse_no_funds(struct call *call)
+{
+	const struct reservation *r = &call->reservation;
+
+	call->refusal.has_amounts = r->spend != INT64_MAX;
+	call->refusal.money = true;
+	call->refusal.requested = r->spend;
+	purses_lock(call->house->purses);
+	call->refusal.remaining = purse_free(call->who.agent->purse);
+	purses_unlock(call->house->purses);
+	return refuse(call, PROBLEM_INSUFFICIENT_FUNDS,
+	    "the agent's wallet does not hold enough: ask the owner for a deposit");
+}
+
+static enum step refuse_reservation(struct call *call)
+{
+	switch (call->reservation.result) {
+	case RESERVE_NO_FUNDS:
+		return refuse_no_funds(call);
+	case RESERVE_CROWDED:
+		call->rule = "waiting_max";
+		return refuse(call, PROBLEM_RATE_LIMITED,
+		    "too many calls of this agent wait for each other's prices already");
+	case RESERVE_OVER_LIMIT:
+	case RESERVE_WAITING: /* and the time to wait is over */
+		return call->reservation.decision.limit ? refuse_over_limit(call)
+							: refuse_no_funds(call);
+	case RESERVE_OK:
+		break;
+	}
+	must(!"a refusal");
+	return STEP_REFUSE;
+}
+
+static void add_our_headers(struct call *call, struct headers *headers)
+{
+	char text[AMOUNT_TEXT_SIZE], id[24];
+
+	snprintf(id, sizeof id, "%lld", (long long)call->id);
+	headers_put(headers, "Tallyward-Call", id);
+	headers_put(headers, "Tallyward-Cost", amount_format(text, amount_of(call->price)));
+	if (call->policy && call->reservation.hold.state != HOLD_NONE)
+		headers_put(headers, "Tallyward-Remaining",
+		    amount_format(text, amount_of(reserve_remaining(&call->reservation))));
+	if (call->money == MONEY_SETTLED)
+		headers_put(headers, "Tallyward-Payment", "settled");
+	if (call->money == MONEY_OPEN || call->money == MONEY_SIGNED)
+		headers_put(headers, "Tallyward-Payment", "open");
+}
+
+static void answer_problem(struct call *call)
+{
+	struct problem_body *body = &call->refusal;
+	struct headers headers;
+	char seconds[24];
+	char *text;
+
+	headers_init(&headers);
+	body->problem = call->problem;
+	body->detail = call->detail;
+	body->rule = call->rule;
+	body->call = call->id;
+	body->options = call->options;
+	text = problem_format(body);
+	call->status = problem_status(call->problem);
+	headers_put(&headers, "Content-Type", "application/problem+json");
+	headers_put(&headers, "Cache-Control", "no-store");
+	headers_put(&headers, "X-Policy-Allowed", call->forwarded_us ? "true" : "false");
+	if (call->problem == PROBLEM_UNAUTHENTICATED)
+		headers_put(&headers, "WWW-Authenticate", "Bearer realm=\"tallyward\"");
+	if (call->status == 429 || call->status == 503 ||
+	    (call->status == 409 && body->resets_us)) {
+		int64_t now_us = clock_now_us(), wait_s = 1;
+
+		if (body->resets_us > now_us)
+			wait_s = (body->resets_us - now_us + CLOCK_US_PER_S - 1) / CLOCK_US_PER_S;
+		snprintf(seconds, sizeof seconds, "%lld", (long long)wait_s);
+		headers_put(&headers, "Retry-After", seconds);
+	}
+	add_our_headers(call, &headers);
+	call->answered_us = clock_now_us();
+	exchange_reply(call->exchange, call->status, &headers, text, strlen(text));
+	headers_fini(&headers);
+	free(text);
+}
+
+/* Money that was only set aside goes back; what was signed stays as it is. */
+static void let_go(struct call *call)
+{
+	if (call->money == MONEY_HELD) {
+		reserve_release(&call->reservation);
+		call->money = MONEY_OVER;
+	}
+}
+
+static enum step step_refuse(struct call *call)
+{
+	let_go(call);
+	if (call->transfer)
+		transfer_cancel(&call->transfer);
+	if (call->exchange) {
+		if (call->answering)
+			exchange_abort(call->exchange);
+		else
+			answer_problem(call);
+	}
+	call->answering = true;
+	call->body_ended = true;
+	return STEP_WAIT;
+}
+
+/* --- identify and decide ------------------------------------------------------ */
+
+static enum step step_identify(struct call *call)
+{
+	const char *detail;
+	enum problem problem = identify(&call->who, &detail, call->house,
+	    exchange_headers(call->exchange), call->id / CLOCK_US_PER_S);
+
+	if (problem != PROBLEM_NONE)
+		return refuse(call, problem, "%s", detail);
+	return STEP_DECIDE;
+}
+
+static enum step step_decide(struct call *call)
+{
+	const struct headers *headers = exchange_headers(call->exchange);
+	const char *rest, *name, *key = headers_get(headers, "idempotency-key");
+	int64_t body_size = exchange_body_size(call->exchange);
+	const struct config *config = &call->house->config;
+
+	call->tool = registry_tool_match(&rest, call->house->registry,
+	    exchange_target(call->exchange) + strlen("/t/"));
+	if (!call->tool)
+		return refuse(call, PROBLEM_UNKNOWN_TOOL,
+		    "no tool of this name is registered: GET /v1/me lists what may be called");
+	if (relay_payment_header(&name, headers))
+		return refuse(call, PROBLEM_AGENT_PAYMENT_HEADER,
+		    "the header %s is not yours to send: payments are made for you", name);
+	if (!relay_path_valid(rest))
+		return refuse(call, PROBLEM_BAD_REQUEST,
+		    "the path holds a dot segment, a backslash, an escaped slash or a broken escape");
+	if (key && (headers_count(headers, "idempotency-key") != 1 || !idempotency_key_valid(key)))
+		return refuse(call, PROBLEM_BAD_REQUEST,
+		    "Idempotency-Key must be given once, 1 to 255 printable ASCII characters");
+	call->policy = registry_policy(call->house->registry, call->who.agent);
+	if (!policy_rule(call->policy->policy, call->tool->name, &call->rule))
+		return refuse(call, PROBLEM_TOOL_DENIED, "the owner's policy does not allow the tool %s",
+		    call->tool->name);
+	if (body_size > config->body_size_max)
+		return refuse(call, PROBLEM_BODY_TOO_LARGE, "the body may have at most %lld bytes",
+		    (long long)config->body_size_max);
+	call->rest = must_strdup(rest);
+	call->url = relay_url(call->tool, rest);
+	if (body_size != 0)
+		call->body = spool_new(*config->temporary_dir ? config->temporary_dir : call->house->dir,
+		    (size_t)config->body_memory_max, config->body_size_max);
+	else
+		call->body_done = true;
+	if (!key)
+		return STEP_RESERVE;
+	if (!idempotency_enter(call->house->idempotency, call->who.agent->id, key)) {
+		call->refusal.resets_us = call->id + CLOCK_US_PER_S;
+		return refuse(call, PROBLEM_IDEMPOTENCY_CONFLICT,
+		    "a call with this Idempotency-Key is in flight: wait for its answer");
+	}
+	call->key = must_strdup(key);
+	return STEP_COLLECT;
+}
+
+/* --- a key that has been seen before --------------------------------------------- */
+
+static void read_body(struct call *call)
+{
+	if (!call->body_started && !call->body_done) {
+		call->body_started = true;
+		exchange_read_body(call->exchange);
+	}
+}
+
+/* The key stands for the whole request, so the whole request must be here. */
+static enum step step_collect(struct call *call)
+{
+	if (call->body_done)
+		return STEP_RECALL;
+	call->resume = STEP_RECALL;
+	read_body(call);
+	return STEP_WAIT;
+}
+
+static struct digest body_digest(const struct call *call)
+{
+	return call->body ? spool_digest(call->body) : sha256("", 0);
+}
+
+static struct digest request_digest(const struct call *call)
+{
+	struct digest body = body_digest(call);
+	struct sha256 *running = sha256_new();
+
+	sha256_add(running, call->method, strlen(call->method) + 1);
+	sha256_add(running, call->url, strlen(call->url) + 1);
+	sha256_add(running, body.bytes, DIGEST_SIZE);
+	return sha256_done(&running);
+}
+
+struct recall {
+	struct call *call;
+	bool same;
+	int64_t first_call, payment;
+};
+
+static void on_recalled(const struct idempotency_row *row, const struct answer_row *answer,
+    void *arg)
+{
+	struct recall *recall = arg;
+	struct call *call = recall->call;
+
+	recall->same = memcmp(row->request.bytes, call->key_request.bytes, DIGEST_SIZE) == 0;
+	recall->first_call = row->call;
+	recall->payment = row->payment;
+	if (recall->same && answer) {
+		call->replay_status = answer->status;
+		call->replay_headers = must_strdup(answer->headers);
+		call->replay_body = must_alloc(answer->body_size + 1);
+		if (answer->body_size > 0)
+			memcpy(call->replay_body, answer->body, answer->body_size);
+		call->replay_size = answer->body_size;
+	}
+}
+
+/* An earlier call with this key signed and never heard the end: take over its payment. */
+static bool on_payment(const struct payment_row *row, void *arg)
+{
+	struct call *call = arg;
+	struct address contract;
+	uint64_t chain_id;
+
+	if ((row->state != PAYMENT_OPEN && row->state != PAYMENT_SIGNED) ||
+	    row->valid_before_s <= call->id / CLOCK_US_PER_S)
+		return false;
+	if (!network_parse(&chain_id, row->network) || !address_parse(&contract, row->asset) ||
+	    !uint256_parse(&call->value, row->value) || !address_parse(&call->payer, row->payer))
+		return false;
+	call->asset = assets_find(call->house->assets, chain_id, &contract);
+	if (!call->asset)
+		return false;
+	call->price = row->amount;
+	call->payment_id = row->id;
+	call->header_name = must_strdup(row->header_name);
+	call->header_value = must_strdup(row->header_value);
+	snprintf(call->payee, sizeof call->payee, "%s", row->payee);
+	snprintf(call->resend_session, sizeof call->resend_session, "%s", row->session);
+	call->resend_at_us = row->call;
+	call->resending = true;
+	return false;
+}
+
+static enum step step_recall(struct call *call)
+{
+	struct recall recall = {.call = call};
+	enum store_result found;
+
+	call->key_request = request_digest(call);
+	found = store_idempotency(call->house->store, call->who.agent->id, call->key, call->id,
+	    on_recalled, &recall);
+	if (found == STORE_NOT_FOUND)
+		return STEP_RESERVE;
+	if (found != STORE_OK)
+		return refuse(call, PROBLEM_NOT_ACCEPTING_PAYMENTS, "the ledger cannot be read");
+	if (!recall.same)
+		return refuse(call, PROBLEM_IDEMPOTENCY_CONFLICT,
+		    "this Idempotency-Key was used for another request");
+	if (call->replay_headers)
+		return STEP_REPLAY;
+	if (recall.payment == 0)
+		return STEP_RESERVE;
+	if (store_payment(call->house->store, recall.payment, on_payment, call) != STORE_OK)
+		return refuse(call, PROBLEM_NOT_ACCEPTING_PAYMENTS, "the ledger cannot be read");
+	if (!call->resending)
+		return refuse(call, PROBLEM_IDEMPOTENCY_CONFLICT,
+		    "call %lld with this Idempotency-Key made payment %lld; its answer is not kept and "
+		    "its payment cannot be sent again: use a new key to buy again",
+		    (long long)recall.first_call, (long long)recall.payment);
+	call->money = MONEY_SIGNED;
+	return STEP_PAY;
+}
+
+static enum step step_replay(struct call *call)
+{
+	json_t *list = json_loads(call->replay_headers, 0, NULL), *pair;
+	struct headers headers;
+	size_t i;
+
+	headers_init(&headers);
+	json_array_foreach(list, i, pair)
+	{
+		const char *name = json_string_value(json_array_get(pair, 0));
+		const char *value = json_string_value(json_array_get(pair, 1));
+
+		if (name && value &&
+		    !headers_add(&headers, name, strlen(name), value, strlen(value)))
+			break;
+	}
+	headers_put(&headers, "Tallyward-Replayed", "true");
+	call->status = call->replay_status;
+	call->answering = call->body_ended = true;
+	call->answered_us = clock_now_us();
+	exchange_reply(call->exchange, call->status, &headers, call->replay_body, call->replay_size);
+	headers_fini(&headers);
+	json_decref(list);
+	return STEP_WAIT;
+}
+
+/* --- reserve ------------------------------------------------------------------------ */
+
+static void on_reserved(void *arg)
+{
+	struct call *call = arg;
+
+	call->pending--;
+	call_enter(call);
+	evtimer_del(call->waiting_timer);
+	if (call->reservation.result == RESERVE_OK && call->resume != STEP_FIT)
+		call->money = call->resume == STEP_RECORD ? MONEY_METERED : MONEY_HELD;
+	if (call->reservation.result == RESERVE_OK && call->resume == STEP_FIT)
+		call->money = MONEY_SIGNED;
+	if (call->exchange == NULL) {
+		/* The agent left while this was on its way. */
+		if (call->money == MONEY_SIGNED) {
+			reserve_unsign(&call->reservation);
+			call->money = MONEY_OVER;
+		} else if (call->money == MONEY_METERED) {
+			reserve_give_back(&call->reservation);
+			call->money = MONEY_OVER;
+		}
+		let_go(call);
+	} else if (call->reservation.result != RESERVE_OK) {
+		call_run(call, refuse_reservation(call));
+	} else {
+		call_run(call, call->resume == STEP_FIT ? STEP_SIGN : call->resume);
+	}
+	call_leave(call);
+}
+
+static void on_waited_long(evutil_socket_t fd, short what, void *arg)
+{
+	struct call *call = arg;
+
+	(void)fd;
+	(void)what;
+	call_enter(call);
+	/* When it was resolved at this very moment, on_reserved runs next and decides. */
+	if (reserve_stop_waiting(&call->reservation)) {
+		call->pending--;
+		call_run(call, refuse_reservation(call));
+	}
+	call_leave(call);
+}
+
+static enum step wait_for_reservation(struct call *call, enum step resume)
+{
+	int64_t ms = call->house->config.waiting_ms_max;
+	struct timeval limit = {ms / 1000, (ms % 1000) * 1000};
+
+	call->resume = resume;
+	call->pending++;
+	if (!call->waiting_timer)
+		call->waiting_timer = evtimer_new(call->worker->base, on_waited_long, call);
+	must(call->waiting_timer && evtimer_add(call->waiting_timer, &limit) == 0);
+	return STEP_WAIT;
+}
+
+/* The most this call may cost: the declared price, else what the endpoint asked last, else
+ * all that the limits (the per-call limit among them) and the wallet leave. */
+static int64_t most_it_may_cost(const struct call *call)
+{
+	int64_t last;
+
+	if (call->tool->has_price)
+		return call->tool->price;
+	if (quotes_last(&last, call->house->quotes, call->tool->name, call->method, call->rest))
+		return last;
+	return INT64_MAX;
+}
+
+static enum step step_reserve(struct call *call)
+{
+	struct reservation *r = &call->reservation;
+	bool metered = call->tool->billing == TOOL_METERED;
+	enum step then = metered ? STEP_RECORD : STEP_FORWARD;
+
+	r->purses = call->house->purses;
+	r->agent = call->who.agent;
+	r->policy = call->policy->policy;
+	r->session = call->who.claims.session;
+	r->tool = call->tool->name;
+	r->at_us = call->id;
+	r->spend = most_it_may_cost(call);
+	r->waiting_max = (size_t)call->house->config.waiting_max;
+	r->mailbox = call->worker->mailbox;
+	r->resolved = on_reserved;
+	r->arg = call;
+	switch (reserve_ask(r, metered ? RESERVE_METERED : RESERVE_PROVISIONAL)) {
+	case RESERVE_OK:
+		call->money = metered ? MONEY_METERED : MONEY_HELD;
+		return then;
+	case RESERVE_WAITING:
+		return wait_for_reservation(call, then);
+	case RESERVE_OVER_LIMIT:
+	case RESERVE_NO_FUNDS:
+	case RESERVE_CROWDED:
+		return refuse_reservation(call);
+	}
+	must(!"a result we know");
+	return STEP_REFUSE;
+}
+
+/* --- record: a metered call's hold is on disk before it is forwarded ------------------- */
+
+static void describe(const struct call *call, struct journal_row *row, enum journal_event event)
+{
+	memset(row, 0, sizeof *row);
+	row->event = event;
+	row->call = call->resending ? call->resend_at_us : call->id;
+	row->payment = call->payment_id;
+	row->agent = call->who.agent->id;
+	row->agent_name = call->who.agent->name;
+	row->owner = call->who.agent->owner;
+	row->tool = call->tool->name;
+	row->amount = call->price;
+	row->network = call->asset ? call->asset->network : "off-chain";
+	row->asset = call->asset ? call->asset->contract_text : "USD";
+	row->symbol = call->asset ? call->asset->symbol : "USD";
+}
+
+/* On the writer's thread: only pass it on. */
+static void on_written(enum store_result result, void *arg)
+{
+	struct call *call = arg;
+
+	call->durable_result = result;
+	mailbox_post(call->worker->mailbox, &call->durable);
+}
+
+static enum step write_then_wait(struct call *call, struct batch **batch, void (*then)(void *arg))
+{
+	call->durable.run = then;
+	call->durable.arg = call;
+	call->pending++;
+	store_append(call->house->store, batch, on_written, call);
+	return STEP_WAIT;
+}
+
+static void on_recorded(void *arg)
+{
+	struct call *call = arg;
+
+	call->pending--;
+	call_enter(call);
+	if (call->durable_result != STORE_OK) {
+		/* Nothing was forwarded, so nothing can be owed, whatever the disk kept. */
+		reserve_give_back(&call->reservation);
+		call->money = MONEY_OVER;
+		call->price = 0;
+		call_run(call, refuse(call, PROBLEM_NOT_ACCEPTING_PAYMENTS,
+				   "the ledger cannot be written: nothing was sent"));
+	} else {
+		call_run(call, STEP_FORWARD);
+	}
+	call_leave(call);
+}
+
+static enum step step_record(struct call *call)
+{
+	struct journal_row row;
+	struct batch *batch;
+	char reason[256];
+
+	if (call->tool->price == 0)
+		return STEP_FORWARD;
+	if (!house_ready(call->house, reason, clock_now_us())) {
+		reserve_give_back(&call->reservation);
+		call->money = MONEY_OVER;
+		return refuse(call, PROBLEM_NOT_ACCEPTING_PAYMENTS, "%s", reason);
+	}
+	call->price = call->tool->price;
+	describe(call, &row, JOURNAL_HOLD);
+	row.session = call->who.claims.session;
+	batch = batch_new(call->id);
+	batch_journal(batch, &row);
+	return write_then_wait(call, &batch, on_recorded);
+}
+
+static void end_metered(struct call *call, bool success)
+{
+	struct journal_row row;
+	struct batch *batch;
+
+	if (call->price > 0) {
+		describe(call, &row, success ? JOURNAL_CHARGE : JOURNAL_RELEASE);
+		batch = batch_new(clock_now_us());
+		batch_journal(batch, &row);
+		store_append(call->house->store, &batch, NULL, NULL);
+	}
+	if (success) {
+		reserve_charge(&call->reservation);
+		call->money = MONEY_CHARGED;
+	} else {
+		reserve_give_back(&call->reservation);
+		call->money = MONEY_OVER;
+		call->price = 0;
+	}
+}
+
+/* --- forward -------------------------------------------------------------------------- */
+
+static const struct transfer_events forward_events;
+static const struct transfer_events pay_events;
+
+static enum step dispatch(struct call *call, const struct transfer_events *events,
+    const char *payment_name, const char *payment_value)
+{
+	struct transfer_request request = {
+	    .method = call->method,
+	    .url = call->url,
+	    .headers = &call->request_headers,
+	    .body = call->body,
+	    .body_size = -1,
+	};
+	struct headers headers;
+
+	/* The agent's headers are kept: it may be gone when the payment is sent. */
+	if (call->exchange && call->request_headers.count == 0 &&
+	    !relay_request_headers(&call->request_headers, exchange_headers(call->exchange), NULL, NULL))
+		return refuse(call, PROBLEM_BAD_REQUEST, "too many or too large headers");
+	headers_init(&headers);
+	if (payment_name) {
+		must(relay_request_headers(&headers, &call->request_headers, payment_name,
+		    payment_value));
+		request.headers = &headers;
+	}
+	if (call->body)
+		request.body_size = call->body_done ? spool_size(call->body)
+						    : exchange_body_size(call->exchange);
+	call->transfer = transfer_start(call->worker->upstream, &request, events, call);
+	headers_fini(&headers);
+	return STEP_WAIT;
+}
+
+static enum step step_forward(struct call *call)
+{
+	enum step next;
+
+	call->forwarded_us = clock_now_us();
+	next = dispatch(call, &forward_events, NULL, NULL);
+	if (next == STEP_WAIT)
+		read_body(call);
+	return next;
+}
+
+static void note_head(struct call *call, struct transfer *transfer, int status,
+    const struct headers *headers)
+{
+	call->upstream_status = status;
+	call->answer_headers = headers;
+	call->answer_size = transfer_content_length(transfer);
+	call->peer_secure = transfer_peer_secure(transfer);
+	call->peer_loopback = transfer_peer_loopback(transfer);
+}
+
+static void on_forward_head(struct transfer *transfer, int status, const struct headers *headers,
+    void *arg)
+{
+	struct call *call = arg;
+
+	call_enter(call);
+	note_head(call, transfer, status, headers);
+	if (call->money == MONEY_METERED)
+		end_metered(call, status >= 200 && status < 300);
+	if (status == 402 && call->tool->billing == TOOL_X402) {
+		buf_init(&call->challenge_body, (size_t)call->house->config.challenge_size_max);
+	} else {
+		if (status >= 200 && status < 400 && call->tool->billing == TOOL_X402)
+			quotes_note(call->house->quotes, call->tool->name, call->method, call->rest, 0);
+		let_go(call);
+		if (call->exchange)
+			call_run(call, STEP_ANSWER);
+		else
+			transfer_cancel(&call->transfer);
+	}
+	call_leave(call);
+}
+
+static bool is_challenge(const struct call *call)
+{
+	return call->upstream_status == 402 && !call->answering && !call->paying;
+}
+
+static bool pass_body(struct call *call, const void *bytes, size_t size);
+static void end_answer(struct call *call, bool whole);
+
+static bool on_forward_body(struct transfer *transfer, const void *bytes, size_t size, void *arg)
+{
+	struct call *call = arg;
+	bool more = true;
+
+	(void)transfer;
+	call_enter(call);
+	if (is_challenge(call)) {
+		buf_add(&call->challenge_body, bytes, size);
+		if (!buf_ok(&call->challenge_body) && !call->challenge_large) {
+			/* Its headers may still hold a challenge; the rest of it is of no use. */
+			call->challenge_large = true;
+			call_run(call, STEP_QUOTE);
+		}
+	} else {
+		more = pass_body(call, bytes, size);
+	}
+	call_leave(call);
+	return more;
+}
+
+static void on_forward_done(struct transfer *transfer, enum transfer_result result,
+    const char *reason, void *arg)
+{
+	struct call *call = arg;
+	bool challenged = is_challenge(call);
+
+	(void)transfer;
+	call_enter(call);
+	call->transfer = NULL;
+	if (call->money == MONEY_METERED)
+		end_metered(call, false);
+	if (call->answering) {
+		end_answer(call, result == TRANSFER_OK);
+	} else if (result == TRANSFER_OK && challenged) {
+		call_run(call, STEP_QUOTE);
+	} else {
+		call_run(call, refuse(call,
+				   result == TRANSFER_TIMEOUT ? PROBLEM_UPSTREAM_TIMEOUT
+							      : PROBLEM_UPSTREAM_UNREACHABLE,
+				   "the seller did not answer: %s", reason));
+	}
+	call->answer_headers = NULL;
+	call_leave(call);
+}
+
+static const struct transfer_events forward_events = {on_forward_head, on_forward_body,
+    on_forward_done};
+
+/* --- quote ------------------------------------------------------------------------------ */
+
+static struct amount funds_of(void *arg, const struct asset *asset)
+{
+	struct call *call = arg;
+	struct balance balance;
+
+	purses_lock(call->house->purses);
+	balance = purse_balance(call->who.agent->purse, house_slot(call->house, asset));
+	purses_unlock(call->house->purses);
+	return amount_of(balance.available);
+}
+
+/* Every option with its reason, for the refusal and the audit. */
+static json_t *options_json(const struct challenge *challenge, const struct choice *choice)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < challenge->option_count; i++) {
+		const struct requirement *option = &challenge->options[i];
+
+		must(json_array_append_new(list,
+			 json_pack("{s:s?, s:s?, s:s?, s:s?, s:s?, s:s}", "scheme", option->scheme,
+			     "network", option->network, "asset", option->asset, "amount",
+			     option->amount, "payee", option->pay_to, "reason",
+			     choice_reason_str(choice->reasons[i]))) == 0);
+	}
+	return list;
+}
+
+static const char *const *items(const struct policy_list *list)
+{
+	return (const char *const *)list->items;
+}
+
+static void choose(struct call *call)
+{
+	const struct policy_payment *allowed = &call->policy->policy->payment;
+	char pinned[ADDRESS_TEXT_SIZE];
+	struct choice_rules rules = {
+	    .networks = items(&allowed->networks),
+	    .network_count = allowed->networks.count,
+	    .assets = items(&allowed->assets),
+	    .asset_count = allowed->assets.count,
+	    .payees = items(&allowed->payees),
+	    .payee_count = allowed->payees.count,
+	    .host = call->tool->host,
+	    .has_declared_price = call->tool->has_price,
+	    .declared_price = amount_of(call->tool->price),
+	    .payer = registry_address(call->house->registry, call->who.agent),
+	    .funds = funds_of,
+	    .funds_arg = call,
+	};
+
+	if (allowed->pin_payee &&
+	    registry_pinned(pinned, call->house->registry, call->who.agent, call->tool->name))
+		rules.pinned_payee = pinned;
+	call->payer = rules.payer;
+	choice_make(&call->choice, call->challenge, call->house->assets, &rules);
+}
+
+static enum step refuse_options(struct call *call)
+{
+	bool all_funds = call->challenge->option_count > 0, all_same = all_funds;
+	const struct choice *choice = &call->choice;
+	bool any_funds = false;
+
+	call->options = options_json(call->challenge, choice);
+	for (size_t i = 0; i < call->challenge->option_count; i++) {
+		any_funds = any_funds || choice->reasons[i] == CHOICE_INSUFFICIENT_FUNDS;
+		all_same = all_same && choice->reasons[i] == choice->reasons[0];
+	}
+	/* Something would be paid if there were money for it: that is what to tell. */
+	if (any_funds) {
+		call->reservation.spend = INT64_MAX;
+		return refuse_no_funds(call);
+	}
+	if (all_same)
+		call->rule = choice_reason_str(choice->reasons[0]);
+	return refuse(call, PROBLEM_NO_PAYABLE_OPTION,
+	    "none of the seller's %zu options may be paid: see options", call->challenge->option_count);
+}
+
+/* 402 is used for other things too: such an answer is the agent's. */
+static enum step pass_402(struct call *call)
+{
+	let_go(call);
+	return STEP_ANSWER;
+}
+
+static enum step step_quote(struct call *call)
+{
+	const char *values[HEADER_VALUES_MAX];
+	size_t count =
+	    headers_all(values, HEADER_VALUES_MAX, call->answer_headers, "payment-required");
+	enum challenge_result result;
+	char reason[256] = "";
+
+	if (count > HEADER_VALUES_MAX)
+		count = HEADER_VALUES_MAX;
+	call->quoted_us = clock_now_us();
+	if (call->challenge_large) {
+		if (count == 0)
+			return refuse(call, PROBLEM_NO_PAYABLE_OPTION,
+			    "the seller's 402 is larger than the %lld bytes that are read",
+			    (long long)call->house->config.challenge_size_max);
+		buf_clear(&call->challenge_body);
+	}
+	result = challenge_parse(&call->challenge, reason, values, count,
+	    buf_str(&call->challenge_body), call->challenge_large ? 0 : call->challenge_body.size);
+	if (result == CHALLENGE_ABSENT)
+		return pass_402(call);
+	if (result != CHALLENGE_OK) {
+		call->rule = challenge_result_str(result);
+		return refuse(call, PROBLEM_NO_PAYABLE_OPTION, "the seller's challenge: %s", reason);
+	}
+	if (!call->peer_secure && !call->peer_loopback) {
+		call->rule = "plain_http";
+		return refuse(call, PROBLEM_NO_PAYABLE_OPTION,
+		    "payments are never sent over plain http to another machine: register the tool "
+		    "with https");
+	}
+	choose(call);
+	if (!call->choice.found)
+		return refuse_options(call);
+	quotes_note(call->house->quotes, call->tool->name, call->method, call->rest,
+	    call->choice.price.micros);
+	/* The retry replays the body, so all of it must have come. */
+	if (!call->body_done) {
+		call->resume = STEP_FIT;
+		return STEP_WAIT;
+	}
+	return STEP_FIT;
+}
+
+/* --- fit the hold to the price, and sign ---------------------------------------------------- */
+
+static enum step step_fit(struct call *call)
+{
+	struct reservation *r = &call->reservation;
+
+	if (call->transfer)
+		transfer_cancel(&call->transfer);
+	call->asset = call->choice.asset;
+	call->value = call->choice.value;
+	address_format(call->payee, &call->choice.payee);
+	address_format_lower(call->payee_lower, &call->choice.payee);
+	r->payee = call->payee_lower;
+	r->spend = call->choice.price.micros;
+	r->slot = house_slot(call->house, call->asset);
+	switch (reserve_ask(r, RESERVE_EXACT)) {
+	case RESERVE_OK:
+		call->money = MONEY_SIGNED;
+		return STEP_SIGN;
+	case RESERVE_WAITING:
+		return wait_for_reservation(call, STEP_FIT);
+	case RESERVE_OVER_LIMIT:
+	case RESERVE_NO_FUNDS:
+	case RESERVE_CROWDED:
+		return refuse_reservation(call);
+	}
+	must(!"a result we know");
+	return STEP_REFUSE;
+}
+
+/* Before anything was written: the money is taken back as if nothing had been. */
+static enum step unsign(struct call *call, const char *why)
+{
+	reserve_unsign(&call->reservation);
+	call->money = MONEY_OVER;
+	return refuse(call, PROBLEM_NOT_ACCEPTING_PAYMENTS, "%s", why);
+}
+
+static void write_signed(struct call *call, struct batch *batch)
+{
+	const struct authorization *authorization = &call->payment->authorization;
+	char value[UINT256_TEXT_SIZE], payer[ADDRESS_TEXT_SIZE];
+	char nonce[2 * AUTHORIZATION_NONCE_SIZE + 3];
+	struct journal_row journal;
+	struct payment_row row = {
+	    .id = call->payment_id,
+	    .call = call->id,
+	    .agent = call->who.agent->id,
+	    .agent_name = call->who.agent->name,
+	    .tool = call->tool->name,
+	    .session = call->who.claims.session,
+	    .amount = call->price,
+	    .value = uint256_format(value, &authorization->value),
+	    .network = call->asset->network,
+	    .asset = call->asset->contract_text,
+	    .symbol = call->asset->symbol,
+	    .payer = address_format(payer, &authorization->from),
+	    .payee = call->payee,
+	    .nonce = hex_encode_0x(nonce, authorization->nonce, AUTHORIZATION_NONCE_SIZE),
+	    .valid_before_s = (int64_t)authorization->valid_before_s,
+	    .header_name = call->header_name,
+	    .header_value = call->header_value,
+	    .challenge = call->challenge->text,
+	    .method = call->method,
+	    .url = call->url,
+	    .request = body_digest(call),
+	};
+
+	describe(call, &journal, JOURNAL_SIGN);
+	batch_payment(batch, &row);
+	batch_journal(batch, &journal);
+	if (call->key) {
+		struct idempotency_row key = {
+		    .agent = call->who.agent->id,
+		    .key = call->key,
+		    .request = call->key_request,
+		    .call = call->id,
+		    .payment = call->payment_id,
+		    .expires_us = call->id + call->house->config.idempotency_s * CLOCK_US_PER_S,
+		};
+
+		batch_idempotency(batch, &key);
+	}
+}
+
+static void on_signed(void *arg)
+{
+	struct call *call = arg;
+
+	call->pending--;
+	call_enter(call);
+	if (call->durable_result == STORE_OK) {
+		call_run(call, STEP_PAY);
+	} else {
+		/* The disk may have kept the row although it said no. The signature has not left
+		 * and will not, but the money stays set aside until a restart reads the truth. */
+		reserve_leave_open(&call->reservation);
+		call->money = MONEY_OVER;
+		call->price = 0;
+		call_run(call, refuse(call, PROBLEM_NOT_ACCEPTING_PAYMENTS,
+				   "the ledger cannot be written: no payment was sent"));
+	}
+	call_leave(call);
+}
+
+static enum step step_sign(struct call *call)
+{
+	uint8_t nonce[AUTHORIZATION_NONCE_SIZE], random[16];
+	char identifier[5 + 2 * sizeof random], reason[256];
+	int64_t now_us = clock_now_us();
+	enum keystore_result result;
+	struct batch *batch;
+
+	if (!house_ready(call->house, reason, now_us))
+		return unsign(call, reason);
+	bytes_random(nonce, sizeof nonce);
+	bytes_random(random, sizeof random);
+	memcpy(identifier, "pay_", 4);
+	hex_encode(identifier + 4, random, sizeof random);
+	result = payment_sign(&call->payment, call->house->keystore, call->who.agent->name,
+	    call->challenge, &call->choice, now_us / CLOCK_US_PER_S,
+	    call->policy->policy->payment.authorization_s_max, nonce, identifier);
+	if (result != KEYSTORE_OK) {
+		log_event(LOG_ERROR, "cannot_sign", "agent", call->who.agent->name, "reason",
+		    keystore_result_str(result), NULL);
+		return unsign(call, "the agent's key cannot be used: the owner's log says why");
+	}
+	call->price = call->choice.price.micros;
+	call->payment_id = store_next_id(call->house->store, now_us);
+	call->signed_us = now_us;
+	call->header_name = must_strdup(call->payment->header_name);
+	call->header_value = must_strdup(call->payment->header_value);
+	registry_pin(call->house->registry, call->who.agent, call->tool->name, call->payee_lower);
+	batch = batch_new(now_us);
+	write_signed(call, batch);
+	return write_then_wait(call, &batch, on_signed);
+}
+
+/* --- pay --------------------------------------------------------------------------------------- */
+
+static enum step step_pay(struct call *call)
+{
+	if (call->transfer)
+		transfer_cancel(&call->transfer);
+	call->paying = true;
+	if (call->forwarded_us == 0)
+		call->forwarded_us = clock_now_us();
+	return dispatch(call, &pay_events, call->header_name, call->header_value);
+}
+
+/* One gate ends a signed payment, and records why. */
+static void payment_ends(struct call *call, enum payment_state state, const struct receipt *receipt,
+    const char *reason)
+{
+	struct purse *purse = call->who.agent->purse;
+	bool settled = state == PAYMENT_SETTLED;
+	struct payment_state_row row = {
+	    .id = store_next_id(call->house->store, clock_now_us()),
+	    .payment = call->payment_id,
+	    .state = state,
+	    .transaction = receipt && *receipt->transaction ? receipt->transaction : NULL,
+	    .reason = reason,
+	    .by = settled ? "receipt" : "seller",
+	    .receipt = receipt ? receipt->text : NULL,
+	};
+	struct batch *batch = batch_new(row.id);
+
+	must(call->money == MONEY_SIGNED);
+	batch_payment_state(batch, &row);
+	if (settled) {
+		struct journal_row journal;
+
+		describe(call, &journal, JOURNAL_SETTLE);
+		journal.transaction = row.transaction;
+		batch_journal(batch, &journal);
+	}
+	store_append(call->house->store, &batch, NULL, NULL);
+	if (call->resending) {
+		purses_lock(call->house->purses);
+		if (settled)
+			purse_settle(purse, house_slot(call->house, call->asset), call->price);
+		purses_unlock(call->house->purses);
+	} else if (settled) {
+		reserve_settle(&call->reservation);
+	} else {
+		reserve_leave_open(&call->reservation);
+	}
+	call->money = settled ? MONEY_SETTLED : MONEY_OPEN;
+}
+
+/* After a payment a 402 is an outcome, never a new challenge. */
+static enum step refuse_second_402(struct call *call, const struct receipt *receipt)
+{
+	const char *words = *receipt->reason ? receipt->reason : "no reason given";
+
+	switch (receipt->outcome) {
+	case RECEIPT_PENDING:
+	case RECEIPT_NONCE_USED:
+	case RECEIPT_INCONSISTENT:
+	case RECEIPT_SETTLED:
+		return refuse(call, PROBLEM_PAYMENT_UNKNOWN,
+		    "the seller answered 402 after payment %lld: %s; the money may have moved",
+		    (long long)call->payment_id, words);
+	case RECEIPT_ABSENT:
+	case RECEIPT_MALFORMED:
+	case RECEIPT_FAILED:
+		break;
+	}
+	return refuse(call, PROBLEM_PAYMENT_REJECTED,
+	    "the seller did not take payment %lld: %s; it stays set aside until it has expired",
+	    (long long)call->payment_id, words);
+}
+
+static void on_pay_head(struct transfer *transfer, int status, const struct headers *headers,
+    void *arg)
+{
+	struct call *call = arg;
+	const char *v2[HEADER_VALUES_MAX], *v1[HEADER_VALUES_MAX];
+	size_t v2_count = headers_all(v2, HEADER_VALUES_MAX, headers, "payment-response");
+	size_t v1_count = headers_all(v1, HEADER_VALUES_MAX, headers, "x-payment-response");
+	struct receipt receipt;
+	char reason[320];
+
+	call_enter(call);
+	note_head(call, transfer, status, headers);
+	receipt_read(&receipt, v2, v2_count < HEADER_VALUES_MAX ? v2_count : HEADER_VALUES_MAX, v1,
+	    v1_count < HEADER_VALUES_MAX ? v1_count : HEADER_VALUES_MAX, &call->payer, call->asset,
+	    &call->value);
+	snprintf(reason, sizeof reason, "status %d, receipt %s%s%s", status,
+	    receipt_outcome_str(receipt.outcome), *receipt.reason ? ": " : "", receipt.reason);
+	payment_ends(call, receipt.outcome == RECEIPT_SETTLED ? PAYMENT_SETTLED : PAYMENT_OPEN,
+	    &receipt, reason);
+	if (status == 402)
+		call_run(call, refuse_second_402(call, &receipt));
+	else if (call->exchange)
+		call_run(call, STEP_ANSWER);
+	else
+		transfer_cancel(&call->transfer);
+	receipt_fini(&receipt);
+	call_leave(call);
+}
+
+static bool on_pay_body(struct transfer *transfer, const void *bytes, size_t size, void *arg)
+{
+	struct call *call = arg;
+	bool more;
+
+	(void)transfer;
+	call_enter(call);
+	more = pass_body(call, bytes, size);
+	call_leave(call);
+	return more;
+}
+
+static void on_pay_done(struct transfer *transfer, enum transfer_result result, const char *reason,
+    void *arg)
+{
+	struct call *call = arg;
+
+	(void)transfer;
+	call_enter(call);
+	call->transfer = NULL;
+	if (call->money == MONEY_SIGNED) {
+		payment_ends(call, PAYMENT_OPEN, NULL, reason);
+		call_run(call, refuse(call, PROBLEM_PAYMENT_UNKNOWN,
+				   "no answer came after payment %lld was sent (%s); the money may have "
+				   "moved: `tallyward payment show %lld` says where it stands",
+				   (long long)call->payment_id, reason, (long long)call->payment_id));
+	} else if (call->answering) {
+		end_answer(call, result == TRANSFER_OK);
+	}
+	call_leave(call);
+}
+
+static const struct transfer_events pay_events = {on_pay_head, on_pay_body, on_pay_done};
+
+/* --- answer -------------------------------------------------------------------------------------- */
+
+static char *headers_json(const struct headers *headers)
+{
+	json_t *list = json_array();
+	char *text;
+
+	for (size_t i = 0; i < headers->count; i++)
+		json_array_append_new(list,
+		    json_pack("[s, s]", headers->items[i].name, headers->items[i].value));
+	text = json_dumps(list, JSON_COMPACT);
+	json_decref(list);
+	return text;
+}
+
+static enum step step_answer(struct call *call)
+{
+	struct headers headers;
+
+	headers_init(&headers);
+	call->status = call->upstream_status;
+	if (!relay_response_headers(&headers, call->answer_headers, call->tool)) {
+		headers_fini(&headers);
+		return refuse(call, PROBLEM_UPSTREAM_UNREACHABLE, "the seller's headers are too large");
+	}
+	headers_put(&headers, "X-Policy-Allowed", "true");
+	add_our_headers(call, &headers);
+	call->answered_us = clock_now_us();
+	call->answering = true;
+	call->response_running = sha256_new();
+	if (call->key) {
+		buf_init(&call->kept, (size_t)call->house->config.answer_size_max);
+		call->kept_headers = headers_json(&headers);
+	}
+	exchange_start(call->exchange, call->status, &headers, call->answer_size);
+	headers_fini(&headers);
+	/* A 402 that turned out not to be a challenge has been read already. */
+	if (call->challenge_body.size > 0)
+		pass_body(call, call->challenge_body.data, call->challenge_body.size);
+	if (!call->transfer)
+		end_answer(call, true);
+	return STEP_WAIT;
+}
+
+/* False: not now, the agent has not read what it was given; the piece comes again. */
+static bool pass_body(struct call *call, const void *bytes, size_t size)
+{
+	if (!call->exchange || !call->answering || call->problem != PROBLEM_NONE)
+		return true;
+	if (call->slow)
+		return false;
+	sha256_add(call->response_running, bytes, size);
+	call->response_bytes += (int64_t)size;
+	if (call->key)
+		buf_add(&call->kept, bytes, size);
+	call->slow = !exchange_write(call->exchange, bytes, size);
+	return true;
+}
+
+static void end_answer(struct call *call, bool whole)
+{
+	call->transfer = NULL;
+	call->body_ended = true;
+	if (!call->exchange)
+		return;
+	if (whole) {
+		exchange_end(call->exchange);
+	} else {
+		call->cut = true;
+		exchange_abort(call->exchange);
+	}
+}
+
+void call_on_writable(struct call *call)
+{
+	call_enter(call);
+	call->slow = false;
+	if (call->transfer)
+		transfer_resume(call->transfer);
+	call_leave(call);
+}
+
+/* --- the agent's side ------------------------------------------------------------------------------ */
+
+void call_on_body(struct call *call, const void *bytes, size_t size)
+{
+	call_enter(call);
+	if (call->body && !call->answering) {
+		switch (spool_write(call->body, bytes, size)) {
+		case SPOOL_OK:
+			if (call->transfer)
+				transfer_body_ready(call->transfer);
+			break;
+		case SPOOL_TOO_LARGE:
+			call_run(call, refuse(call, PROBLEM_BODY_TOO_LARGE,
+					   "the body may have at most %lld bytes",
+					   (long long)call->house->config.body_size_max));
+			break;
+		case SPOOL_IO:
+			call_run(call, refuse(call, PROBLEM_NOT_ACCEPTING_PAYMENTS,
+					   "there is no room to keep the request body"));
+			break;
+		}
+	}
+	call_leave(call);
+}
+
+void call_on_body_end(struct call *call)
+{
+	call_enter(call);
+	if (call->body && !call->body_done) {
+		spool_finish(call->body);
+		call->body_done = true;
+		if (call->transfer)
+			transfer_body_ready(call->transfer);
+		if (!call->answering && (call->resume == STEP_RECALL || call->resume == STEP_FIT)) {
+			enum step next = call->resume;
+
+			call->resume = STEP_WAIT;
+			call_run(call, next);
+		}
+	}
+	call_leave(call);
+}
+
+/* Is there a payment, or a journaled hold, whose outcome must still be written? */
+static bool must_go_on(const struct call *call)
+{
+	return call->money == MONEY_SIGNED || call->money == MONEY_METERED;
+}
+
+void call_on_finished(struct call *call, bool completed)
+{
+	call_enter(call);
+	call->exchange = NULL;
+	if (!completed && !call->body_ended) {
+		call->cut = true;
+		if (call->reservation.purses && reserve_stop_waiting(&call->reservation)) {
+			call->pending--;
+			evtimer_del(call->waiting_timer);
+		}
+		if (!must_go_on(call)) {
+			if (call->transfer)
+				transfer_cancel(&call->transfer);
+			if (call->pending == 0)
+				let_go(call);
+		} else if (call->transfer) {
+			transfer_resume(call->transfer);
+		}
+		call->slow = false;
+	}
+	call_leave(call);
+}
+
+/* --- the loop, the beginning and the end --------------------------------------------------------------- */
+
+static enum step run_one(struct call *call, enum step step)
+{
+	switch (step) {
+	case STEP_WAIT:
+		break;
+	case STEP_IDENTIFY:
+		return step_identify(call);
+	case STEP_DECIDE:
+		return step_decide(call);
+	case STEP_COLLECT:
+		return step_collect(call);
+	case STEP_RECALL:
+		return step_recall(call);
+	case STEP_REPLAY:
+		return step_replay(call);
+	case STEP_RESERVE:
+		return step_reserve(call);
+	case STEP_RECORD:
+		return step_record(call);
+	case STEP_FORWARD:
+		return step_forward(call);
+	case STEP_QUOTE:
+		return step_quote(call);
+	case STEP_FIT:
+		return step_fit(call);
+	case STEP_SIGN:
+		return step_sign(call);
+	case STEP_PAY:
+		return step_pay(call);
+	case STEP_ANSWER:
+		return step_answer(call);
+	case STEP_REFUSE:
+		return step_refuse(call);
+	}
+	must(!"a step we know");
+	return STEP_WAIT;
+}
+
+static void call_run(struct call *call, enum step next)
+{
+	while (next != STEP_WAIT)
+		next = run_one(call, next);
+}
+
+void call_begin(struct worker *worker, struct exchange *exchange)
+{
+	struct call *call = must_calloc(1, sizeof *call);
+
+	call->worker = worker;
+	call->house = worker->house;
+	call->exchange = exchange;
+	call->id = store_next_id(worker->house->store, clock_now_us());
+	call->method = must_strdup(exchange_method(exchange));
+	headers_init(&call->request_headers);
+	call->next = worker->calls;
+	if (call->next)
+		call->next->previous = call;
+	worker->calls = call;
+	exchange_set_user(exchange, call);
+	call_enter(call);
+	if (atomic_fetch_add(&worker->shared->calls, 1) >= call->house->config.calls_max)
+		call_run(call, refuse(call, PROBLEM_NOT_ACCEPTING_PAYMENTS,
+				   "too many calls are in flight: try again"));
+	else
+		call_run(call, STEP_IDENTIFY);
+	call_leave(call);
+}
+
+static void audit(struct call *call)
+{
+	struct audit_row row = {
+	    .id = call->id,
+	    .kind = AUDIT_CALL,
+	    .session = call->who.claims.session,
+	    .method = call->method,
+	    .allowed = call->forwarded_us != 0,
+	    .code = call->problem != PROBLEM_NONE ? problem_code(call->problem) : NULL,
+	    .rule = call->rule,
+	    .price = call->price,
+	    .payee = *call->payee ? call->payee : NULL,
+	    .payment = call->payment_id,
+	    .status = call->answered_us ? call->status : 0,
+	    .upstream_status = call->upstream_status,
+	    .forwarded_us = call->forwarded_us,
+	    .quoted_us = call->quoted_us,
+	    .signed_us = call->signed_us,
+	    .answered_us = call->answered_us,
+	    .finished_us = clock_now_us(),
+	    .request_bytes = call->body ? spool_size(call->body) : 0,
+	    .response_bytes = call->response_bytes,
+	};
+	char *path = call->rest ? must_strndup(call->rest, strcspn(call->rest, "?")) : NULL;
+	char *detail = call->options ? json_dumps(call->options, JSON_COMPACT) : NULL;
+	struct batch *batch = batch_new(row.finished_us);
+
+	row.agent = call->who.agent->id;
+	row.agent_name = call->who.agent->name;
+	row.owner = call->who.agent->owner;
+	row.tool = call->tool ? call->tool->name : NULL;
+	row.path = path;
+	row.detail = detail;
+	row.has_request_digest = call->body_done;
+	if (call->body_done)
+		row.request_digest = body_digest(call);
+	row.has_response_digest = call->response_running && !call->cut;
+	if (row.has_response_digest)
+		row.response_digest = sha256_done(&call->response_running);
+	batch_audit(batch, &row);
+	if (call->key && call->kept_headers && !call->cut && buf_ok(&call->kept)) {
+		struct answer_row answer = {
+		    .call = call->resending ? call->resend_at_us : call->id,
+		    .status = call->status,
+		    .headers = call->kept_headers,
+		    .body = buf_str(&call->kept),
+		    .body_size = call->kept.size,
+		    .expires_us = call->id + call->house->config.idempotency_s * CLOCK_US_PER_S,
+		};
+
+		if (call->payment_id == 0) {
+			struct idempotency_row key = {
+			    .agent = call->who.agent->id,
+			    .key = call->key,
+			    .request = call->key_request,
+			    .call = call->id,
+			    .expires_us = answer.expires_us,
+			};
+
+			batch_idempotency(batch, &key);
+		}
+		batch_answer(batch, &answer);
+	}
+	store_append(call->house->store, &batch, NULL, NULL);
+	free(detail);
+	free(path);
+}
+
+static void call_free(struct call *call)
+{
+	struct worker *worker = call->worker;
+
+	if (call->next)
+		call->next->previous = call->previous;
+	if (call->previous)
+		call->previous->next = call->next;
+	else
+		worker->calls = call->next;
+	if (call->key)
+		idempotency_leave(call->house->idempotency, call->who.agent->id, call->key);
+	if (call->waiting_timer)
+		event_free(call->waiting_timer);
+	headers_fini(&call->request_headers);
+	buf_fini(&call->challenge_body);
+	buf_fini(&call->kept);
+	challenge_free(&call->challenge);
+	payment_free(&call->payment);
+	spool_free(&call->body);
+	tool_unref(&call->tool);
+	policy_unref(&call->policy);
+	sha256_free(&call->response_running);
+	json_decref(call->options);
+	free(call->kept_headers);
+	free(call->replay_headers);
+	free(call->replay_body);
+	free(call->header_name);
+	free(call->header_value);
+	free(call->key);
+	free(call->method);
+	free(call->rest);
+	free(call->url);
+	free(call);
+	atomic_fetch_sub(&worker->shared->calls, 1);
+}
+
+static void call_enter(struct call *call)
+{
+	call->depth++;
+}
+
+static void call_leave(struct call *call)
+{
+	if (--call->depth > 0 || call->exchange || call->transfer || call->pending > 0)
+		return;
+	let_go(call);
+	must(!must_go_on(call));
+	/* A stranger without a token leaves a line in the log, not a row: or anybody could fill
+	 * the owner's disk. */
+	if (call->who.authentic)
+		audit(call);
+	call_free(call);
+}

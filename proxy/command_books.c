@@ -1,0 +1,306 @@
+/* Reading the books: statement, proof, export, audit; and the doctor. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include "common/bytes.h"
+#include "common/clock.h"
+#include "common/file.h"
+#include "ledger/export.h"
+#include "ledger/verify.h"
+#include "proxy/answer.h"
+#include "proxy/view.h"
+
+/* An export is built in memory: a million postings are some 200 MB. */
+#define EXPORT_SIZE_MAX (1024u * 1024u * 1024u)
+/* Under this much free space the ledger may soon fail to grow. */
+#define DISK_FREE_MIN (64u * 1024u * 1024u)
+
+static json_t *cannot_read(void)
+{
+	return answer_error(COMMAND_FAILED, "the ledger cannot be read: run `tallyward doctor`");
+}
+
+/* --- statement -------------------------------------------------------------------- */
+
+static bool list_journal(const struct journal_row *row, void *arg)
+{
+	json_array_append_new(arg,
+	    json_pack("{s:o, s:o, s:s, s:o, s:s?, s:s, s:s, s:o, s:s, s:s, s:s, s:s?, s:s?}", "id",
+		view_id(row->id), "time", view_time(row->id), "event", journal_event_str(row->event),
+		"call", row->call ? view_id(row->call) : json_null(), "tool", row->tool, "from",
+		row->from, "to", row->to, "amount", view_amount(row->amount), "network", row->network,
+		"asset", row->asset, "symbol", row->symbol, "transaction", row->transaction, "note",
+		row->note));
+	return true;
+}
+
+static bool optional_time(int64_t *out, struct command *command, json_t **error, const char *name)
+{
+	const char *text = json_str(command->args, name);
+
+	*out = 0;
+	if (!text || clock_parse(out, text))
+		return true;
+	*error = answer_error(COMMAND_USAGE,
+	    "%s is not a time: write it as 2026-11-20T00:00:00Z", text);
+	return false;
+}
+
+static bool optional_agent(int64_t *out, struct command *command, json_t **error)
+{
+	struct agent *agent;
+
+	*out = 0;
+	if (!json_str(command->args, "agent"))
+		return true;
+	agent = command_agent(command, error);
+	if (agent)
+		*out = agent->id;
+	return agent != NULL;
+}
+
+static json_t *statement(struct command *command)
+{
+	json_t *error = NULL, *rows;
+	int64_t agent, since, until;
+
+	if (!optional_agent(&agent, command, &error) ||
+	    !optional_time(&since, command, &error, "since") ||
+	    !optional_time(&until, command, &error, "until"))
+		return error;
+	rows = json_array();
+	if (store_journal(command->house->store, agent, since, until, 0, list_journal, rows) == STORE_OK)
+		return answer_ok(rows);
+	json_decref(rows);
+	return cannot_read();
+}
+
+/* --- proof and export ----------------------------------------------------------------- */
+
+static json_t *verify(struct command *command)
+{
+	char head[2 * DIGEST_SIZE + 1], audit_head[2 * DIGEST_SIZE + 1];
+	struct verify_report report;
+	json_t *problems, *result;
+
+	if (verify_run(&report, command->house->store) != STORE_OK)
+		return cannot_read();
+	problems = json_array();
+	for (size_t i = 0; i < report.problem_count; i++)
+		json_array_append_new(problems, json_string(report.problems[i]));
+	result = json_pack("{s:b, s:I, s:I, s:I, s:s, s:s, s:o}", "ok", report.ok, "transactions",
+	    (json_int_t)report.transactions, "postings", (json_int_t)report.postings, "audits",
+	    (json_int_t)report.audits, "head", hex_encode(head, report.head.bytes, DIGEST_SIZE),
+	    "audit_head", hex_encode(audit_head, report.audit_head.bytes, DIGEST_SIZE), "problems",
+	    problems);
+	verify_fini(&report);
+	return answer_ok(result);
+}
+
+static bool add_text(const char *text, size_t size, void *arg)
+{
+	buf_add(arg, text, size);
+	return buf_ok(arg);
+}
+
+static json_t *export_books(struct command *command)
+{
+	json_t *error = NULL;
+	const char *word = command_text(command, &error, "format");
+	enum export_format format;
+	int64_t agent;
+	struct buf text;
+
+	if (!word || !optional_agent(&agent, command, &error))
+		return error;
+	if (strcmp(word, "hledger") == 0)
+		format = EXPORT_HLEDGER;
+	else if (strcmp(word, "csv") == 0)
+		format = EXPORT_CSV;
+	else if (strcmp(word, "json") == 0)
+		format = EXPORT_JSON;
+	else
+		return answer_error(COMMAND_USAGE, "--format is hledger, csv or json");
+	buf_init(&text, EXPORT_SIZE_MAX);
+	if (export_run(command->house->store, agent, format, add_text, &text) != STORE_OK)
+		error = cannot_read();
+	else if (!buf_ok(&text))
+		error = answer_error(COMMAND_FAILED, "the export is larger than 1 GiB: export by agent");
+	else
+		error = answer_ok(json_pack("{s:s%}", "text", buf_str(&text), text.size));
+	buf_fini(&text);
+	return error;
+}
+
+/* --- audit ------------------------------------------------------------------------------- */
+
+static json_t *digest_json(bool has, const struct digest *digest)
+{
+	char text[2 * DIGEST_SIZE + 1];
+
+	return has ? json_string(hex_encode(text, digest->bytes, DIGEST_SIZE)) : json_null();
+}
+
+static bool list_audit(const struct audit_row *row, void *arg)
+{
+	json_t *json = json_pack("{s:o, s:o, s:s, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:b, s:s?, s:s?, s:o, "
+				 "s:s?, s:o, s:i, s:i}",
+	    "call", view_id(row->id), "time", view_time(row->id), "kind",
+	    row->kind == AUDIT_OWNER ? "owner" : "call", "agent", row->agent_name, "owner", row->owner,
+	    "session", row->session, "tool", row->tool, "method", row->method, "path", row->path,
+	    "allowed", row->allowed, "code", row->code, "rule", row->rule, "price",
+	    view_amount(row->price), "payee", row->payee, "payment",
+	    row->payment ? view_id(row->payment) : json_null(), "status", row->status,
+	    "upstream_status", row->upstream_status);
+
+	json_object_set_new(json, "forwarded_at", view_time(row->forwarded_us));
+	json_object_set_new(json, "quoted_at", view_time(row->quoted_us));
+	json_object_set_new(json, "signed_at", view_time(row->signed_us));
+	json_object_set_new(json, "answered_at", view_time(row->answered_us));
+	json_object_set_new(json, "finished_at", view_time(row->finished_us));
+	json_object_set_new(json, "request_bytes", json_integer(row->request_bytes));
+	json_object_set_new(json, "response_bytes", json_integer(row->response_bytes));
+	json_object_set_new(json, "request_digest",
+	    digest_json(row->has_request_digest, &row->request_digest));
+	json_object_set_new(json, "response_digest",
+	    digest_json(row->has_response_digest, &row->response_digest));
+	json_object_set_new(json, "detail", row->detail ? json_string(row->detail) : json_null());
+	json_array_append_new(arg, json);
+	return true;
+}
+
+static json_t *audit(struct command *command)
+{
+	json_t *error = NULL, *rows;
+	int64_t agent, call = 0;
+
+	if (!optional_agent(&agent, command, &error) ||
+	    (json_str(command->args, "call") && !command_id(&call, command, &error, "call")))
+		return error;
+	rows = json_array();
+	if (store_audit(command->house->store, agent, call, 0, list_audit, rows) == STORE_OK)
+		return answer_ok(rows);
+	json_decref(rows);
+	return cannot_read();
+}
+
+/* --- doctor --------------------------------------------------------------------------------- */
+
+static void check(json_t *rows, const char *name, bool ok, const char *format, ...)
+    PRINTF_LIKE(4, 5);
+static void check(json_t *rows, const char *name, bool ok, const char *format, ...)
+{
+	char detail[600];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(detail, sizeof detail, format, args);
+	va_end(args);
+	json_array_append_new(rows, json_pack("{s:s, s:b, s:s}", "check", name, "ok", ok, "detail", detail));
+}
+
+static void check_disk(json_t *rows, const char *dir)
+{
+	struct statvfs space;
+	struct stat status;
+	uint64_t free_bytes;
+
+	if (statvfs(dir, &space) != 0 || stat(dir, &status) != 0) {
+		check(rows, "disk", false, "cannot look at %s: %s", dir, strerror(errno));
+		return;
+	}
+	free_bytes = (uint64_t)space.f_bavail * space.f_frsize;
+	check(rows, "disk", free_bytes >= DISK_FREE_MIN, "%llu MiB free",
+	    (unsigned long long)(free_bytes >> 20));
+	check(rows, "data folder", (status.st_mode & 077) == 0,
+	    (status.st_mode & 077) == 0 ? "closed to others" : "open to others: chmod 700 it");
+}
+
+struct keys {
+	struct house *house;
+	json_t *rows;
+	size_t count;
+	bool ok;
+};
+
+static bool check_key(struct agent *agent, void *arg)
+{
+	struct keys *keys = arg;
+	struct address address, known = registry_address(keys->house->registry, agent);
+	enum keystore_result result = keystore_address(&address, keys->house->keystore, agent->name);
+
+	keys->count++;
+	if (result == KEYSTORE_OK && address_equal(&address, &known))
+		return true;
+	keys->ok = false;
+	check(keys->rows, "keys", false, "agent %s: %s", agent->name,
+	    result == KEYSTORE_OK ? "the key is not the ledger's address" : keystore_result_str(result));
+	return true;
+}
+
+static void check_chains(struct house *house, json_t *rows)
+{
+	size_t with = 0;
+
+	for (size_t i = 0; i < assets_count(house->assets); i++) {
+		char *rpc = registry_rpc(house->registry, assets_at(house->assets, i)->network);
+
+		with += *rpc != '\0';
+		free(rpc);
+	}
+	check(rows, "chain", true, "%s",
+	    with ? "RPC URLs are registered"
+		 : "no RPC registered: open payments wait for your decision (payment resolve)");
+}
+
+static json_t *doctor(struct command *command)
+{
+	struct house *house = command->house;
+	struct keys keys = {house, json_array(), 0, true};
+	int64_t now_us = command->now_us;
+	struct verify_report report;
+	char reason[256] = "";
+
+	check(keys.rows, "config", true, "%s/tallyward.json is read", house->dir);
+	check(keys.rows, "clock", now_us > INT64_C(1700000000) * CLOCK_US_PER_S &&
+		house_ready(house, reason, now_us), "%s", *reason ? reason : "ahead of the newest row");
+	check_disk(keys.rows, house->dir);
+	*reason = '\0';
+	check(keys.rows, "ledger writes", store_health(house->store, reason) == STORE_OK, "%s",
+	    *reason ? reason : "the last commit succeeded");
+	if (verify_run(&report, house->store) == STORE_OK) {
+		check(keys.rows, "ledger", report.ok, "%lld transactions, %zu problems",
+		    (long long)report.transactions, report.problem_count);
+		verify_fini(&report);
+	} else {
+		check(keys.rows, "ledger", false, "cannot be read");
+	}
+	registry_each_agent(house->registry, check_key, &keys);
+	if (keys.ok)
+		check(keys.rows, "keys", true, "%zu agents, every key opens", keys.count);
+	check_chains(house, keys.rows);
+	check(keys.rows, "listeners", true, "%s",
+	    strcmp(house->who, "admin socket") == 0 ? "the daemon runs and answers"
+						    : "no daemon runs on this data folder");
+	return answer_ok(keys.rows);
+}
+
+json_t *command_books(struct command *command, const char *name)
+{
+	static const struct {
+		const char *name;
+		json_t *(*run)(struct command *command);
+	} verbs[] = {
+	    {"ledger.statement", statement}, {"ledger.verify", verify},
+	    {"ledger.export", export_books}, {"ledger.audit", audit}, {"doctor", doctor},
+	};
+
+	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+		if (strcmp(verbs[i].name, name) == 0)
+			return verbs[i].run(command);
+	}
+	return NULL;
+}

@@ -1,0 +1,688 @@
+/* How much, and whose: policies, wallets, payments. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/bytes.h"
+#include "common/clock.h"
+#include "proxy/answer.h"
+#include "proxy/view.h"
+
+#define READINGS_MAX 256u
+/* A payment may still be mined a little after validBefore has passed on our clock. */
+#define EXPIRY_MARGIN_S 60
+
+/* --- policies -------------------------------------------------------------------- */
+
+static json_t *policy_set(struct command *command)
+{
+	json_t *error = NULL;
+	struct agent *agent = command_agent(command, &error);
+	const char *text = agent ? command_text(command, &error, "policy") : NULL;
+	struct json_error place;
+	struct policy *policy;
+	struct batch *batch;
+	json_t *result;
+
+	if (!text)
+		return error;
+	policy = policy_parse(&place, text, strlen(text));
+	if (!policy)
+		return answer_error(COMMAND_FAILED, "the policy's line %d: %s%s%s", place.line, place.path,
+		    *place.path ? ": " : "", place.reason);
+	if (policy->agent && strcmp(policy->agent, agent->name) != 0)
+		command_warn(command, "the policy is written for agent %s and is used for %s",
+		    policy->agent, agent->name);
+	batch = batch_new(command->now_us);
+	batch_policy(batch, store_next_id(command->house->store, command->now_us), agent->id, text);
+	error = command_write(command, &batch, "policy set", agent, NULL, NULL);
+	if (error) {
+		policy_free(&policy);
+		return error;
+	}
+	result = json_pack("{s:s, s:I, s:I}", "agent", agent->name, "rules",
+	    (json_int_t)policy->rule_count, "limits", (json_int_t)policy->limit_count);
+	registry_set_policy(command->house->registry, agent, policy, text);
+	reserve_retry(command->house->purses, agent);
+	return answer_ok(result);
+}
+
+static json_t *policy_show(struct command *command)
+{
+	json_t *error = NULL, *result;
+	struct agent *agent = command_agent(command, &error);
+	struct policy_ref *policy;
+	char *text;
+
+	if (!agent)
+		return error;
+	policy = registry_policy(command->house->registry, agent);
+	text = policy_format(policy->policy);
+	result = json_loads(text, 0, NULL);
+	free(text);
+	policy_unref(&policy);
+	return answer_ok(result);
+}
+
+static json_t *explain_limits(const struct limit_reading *readings, size_t count, int64_t spend,
+    bool priced)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < count; i++) {
+		const struct limit *limit = readings[i].limit;
+		int64_t want = limit->measure == LIMIT_CALLS ? 1 : spend, sum;
+		bool fits = !__builtin_add_overflow(readings[i].used, want, &sum) && sum <= limit->max;
+		json_t *row = view_limit(&readings[i]);
+
+		if (limit->measure == LIMIT_SPEND && !priced)
+			fits = readings[i].used < limit->max;
+		json_object_set_new(row, "rule", json_string(limit->name));
+		json_object_set_new(row, "fits", json_boolean(fits));
+		json_array_append_new(list, row);
+	}
+	return list;
+}
+
+/* What the limits leave after the call, as the owner would read it. */
+static char *explain_reason(const struct decision *decision, bool allowed, const char *rule,
+    int64_t spend, bool priced, int64_t funds)
+{
+	char left[AMOUNT_TEXT_SIZE], want[AMOUNT_TEXT_SIZE], wallet[AMOUNT_TEXT_SIZE];
+	const struct limit *limit = decision->limit;
+
+	if (!allowed)
+		return must_format("refused by the rule \"%s\"", rule);
+	amount_format(want, amount_of(spend));
+	amount_format(wallet, amount_of(funds));
+	if (limit && decision->verdict != DECIDE_ALLOW) {
+		if (limit->measure == LIMIT_CALLS)
+			return must_format("refused by the limit \"%s\": %lld calls remain", limit->name,
+			    (long long)decision->remaining);
+		return must_format("refused by the limit \"%s\": $%s remains, $%s is asked", limit->name,
+		    amount_format(left, amount_of(decision->remaining)), want);
+	}
+	if (priced && funds < spend)
+		return must_format("refused: the wallet has $%s free, $%s is asked", wallet, want);
+	if (!limit)
+		return must_format("allowed by \"%s\"; no limit counts this spend; the wallet has $%s free",
+		    rule, wallet);
+	return must_format("allowed by \"%s\"; after it \"%s\" would leave $%s, the wallet $%s", rule,
+	    limit->name, amount_format(left, amount_of(decision->remaining - spend)),
+	    amount_format(want, amount_of(funds - spend)));
+}
+
+static json_t *explain(struct command *command, struct agent *agent, const struct policy *policy,
+    const struct tool *tool, int64_t spend, bool priced)
+{
+	static struct limit_reading readings[READINGS_MAX]; /* commands run one at a time */
+	bool metered = tool->billing == TOOL_METERED;
+	struct decision decision = {.verdict = DECIDE_ALLOW};
+	const char *rule, *code = NULL;
+	int64_t funds = INT64_MAX;
+	size_t count = 0;
+	json_t *result;
+	char *reason;
+	bool allowed = policy_rule(policy, tool->name, &rule), named = allowed;
+
+	if (allowed)
+		count = reserve_explain(&decision, readings, READINGS_MAX, command->house->purses, agent,
+		    policy, "", tool->name, NULL, metered, spend, command->now_us);
+	else
+		code = "tool_denied";
+	if (!metered) {
+		purses_lock(command->house->purses);
+		funds = purse_free(agent->purse);
+		purses_unlock(command->house->purses);
+	}
+	if (allowed && decision.verdict != DECIDE_ALLOW) {
+		allowed = false;
+		code = decide_code_str(decision.code);
+	} else if (allowed && priced && funds < spend) {
+		allowed = false;
+		code = "insufficient_funds";
+	}
+	reason = explain_reason(&decision, named, rule, spend, priced, funds);
+	result = json_pack("{s:s, s:s, s:o, s:b, s:s?, s:s, s:o, s:o, s:o, s:s}", "agent", agent->name,
+	    "tool", tool->name, "price", priced ? view_amount(spend) : json_null(), "allowed", allowed,
+	    "code", code, "rule", decision.limit && !allowed ? decision.limit->name : rule,
+	    "remaining",
+	    decision.limit && decision.limit->measure == LIMIT_SPEND
+		? view_amount(decision.remaining)
+		: decision.limit ? json_integer(decision.remaining)
+				 : json_null(),
+	    "resets_at", view_time(decision.limit ? decision.resets_us : 0), "limits",
+	    explain_limits(readings, count < READINGS_MAX ? count : READINGS_MAX, spend, priced),
+	    "reason", reason);
+	free(reason);
+	must(result != NULL);
+	return answer_ok(result);
+}
+
+static json_t *policy_explain(struct command *command)
+{
+	json_t *error = NULL, *reply;
+	struct agent *agent = command_agent(command, &error);
+	const char *name = agent ? command_text(command, &error, "tool") : NULL;
+	struct policy_ref *policy;
+	struct tool *tool;
+	int64_t spend = 0;
+	bool priced;
+
+	if (!name)
+		return error;
+	tool = registry_tool(command->house->registry, name);
+	if (!tool)
+		return answer_error(COMMAND_NOT_FOUND,
+		    "there is no tool %s: `tallyward tool list` names them", name);
+	priced = json_str(command->args, "price") != NULL;
+	if (priced && !command_amount(&spend, command, &error, "price")) {
+		tool_unref(&tool);
+		return error;
+	}
+	if (!priced && tool->has_price) {
+		spend = tool->price;
+		priced = true;
+	}
+	policy = registry_policy(command->house->registry, agent);
+	reply = explain(command, agent, policy->policy, tool, spend, priced);
+	policy_unref(&policy);
+	tool_unref(&tool);
+	return reply;
+}
+
+/* --- wallets -------------------------------------------------------------------------- */
+
+static json_t *wallet_show(struct command *command)
+{
+	json_t *error = NULL;
+	struct agent *agent = command_agent(command, &error);
+	char text[ADDRESS_TEXT_SIZE];
+	struct address address;
+
+	if (!agent)
+		return error;
+	address = registry_address(command->house->registry, agent);
+	return answer_ok(json_pack("{s:s, s:s, s:o}", "agent", agent->name, "address",
+	    address_format(text, &address), "assets", view_wallet(command->house, agent)));
+}
+
+static const struct asset *command_asset(struct command *command, json_t **error)
+{
+	const char *network =
+	    command_text_or(command, "network", command->house->config.default_network);
+	const struct asset *asset = assets_default(command->house->assets, network);
+
+	if (!asset)
+		*error = answer_error(COMMAND_NOT_FOUND,
+		    "there is no payable asset on %s: `tallyward network list` names the networks",
+		    network);
+	return asset;
+}
+
+/* A row of the journal and the purse, in the order that cannot show money that is not
+ * there: a withdrawal leaves the purse first, a deposit enters it last. */
+static json_t *move(struct command *command, enum journal_event event)
+{
+	struct house *house = command->house;
+	json_t *error = NULL;
+	struct agent *agent = command_agent(command, &error);
+	const struct asset *asset;
+	struct journal_row row;
+	struct batch *batch;
+	unsigned slot;
+	int64_t amount, available;
+	bool taken = true;
+
+	if (!agent || !command_amount(&amount, command, &error, "amount"))
+		return error;
+	if (amount <= 0)
+		return answer_error(COMMAND_USAGE, "the amount must be above zero");
+	asset = command_asset(command, &error);
+	if (!asset)
+		return error;
+	slot = house_slot(house, asset);
+	if (event == JOURNAL_WITHDRAW) {
+		purses_lock(house->purses);
+		taken = purse_withdraw(agent->purse, slot, amount);
+		purses_unlock(house->purses);
+	}
+	if (!taken)
+		return answer_error(COMMAND_FAILED,
+		    "the wallet has less than that free on %s: `tallyward wallet show %s`",
+		    asset->network, agent->name);
+	row = (struct journal_row){
+	    .event = event,
+	    .agent = agent->id,
+	    .agent_name = agent->name,
+	    .owner = agent->owner,
+	    .amount = amount,
+	    .network = asset->network,
+	    .asset = asset->contract_text,
+	    .symbol = asset->symbol,
+	    .note = command_text_or(command, "note", NULL),
+	};
+	batch = batch_new(command->now_us);
+	batch_journal(batch, &row);
+	error = command_write(command, &batch,
+	    event == JOURNAL_DEPOSIT ? "wallet deposit" : "wallet withdraw", agent, NULL, row.note);
+	purses_lock(house->purses);
+	if (event == JOURNAL_DEPOSIT ? error == NULL : error != NULL)
+		purse_deposit(agent->purse, slot, amount);
+	available = purse_balance(agent->purse, slot).available;
+	purses_unlock(house->purses);
+	if (error)
+		return error;
+	reserve_retry(house->purses, agent);
+	return answer_ok(json_pack("{s:s, s:s, s:o, s:s, s:s, s:s, s:o}", "agent", agent->name, "event",
+	    journal_event_str(event), "amount", view_amount(amount), "network", asset->network, "asset",
+	    asset->contract_text, "symbol", asset->symbol, "available", view_amount(available)));
+}
+
+static json_t *key_reply(const char *agent, enum keystore_result result, const char *reason)
+{
+	enum command_exit status = COMMAND_FAILED;
+
+	if (result == KEYSTORE_NOT_FOUND)
+		status = COMMAND_NOT_FOUND;
+	if (result == KEYSTORE_EXISTS)
+		return answer_error(COMMAND_NOT_ALLOWED,
+		    "agent %s has a key already: move its money first, then add --replace", agent);
+	return answer_error(status, "the key of agent %s: %s", agent,
+	    reason && *reason ? reason : keystore_result_str(result));
+}
+
+/* Nothing may be outstanding under the old key, and no money left behind unnoticed. */
+static json_t *refuse_replacing(struct command *command, struct agent *agent)
+{
+	bool open = false, funded = false;
+
+	purses_lock(command->house->purses);
+	for (size_t slot = 1; slot <= assets_count(command->house->assets); slot++) {
+		struct balance balance = purse_balance(agent->purse, (unsigned)slot);
+
+		open = open || balance.open > 0;
+		funded = funded || balance.available > 0;
+	}
+	purses_unlock(command->house->purses);
+	if (open)
+		return answer_error(COMMAND_NOT_ALLOWED,
+		    "agent %s has open payments signed by its present key: settle them first "
+		    "(`tallyward payment list --open`)",
+		    agent->name);
+	if (funded)
+		command_warn(command,
+		    "the ledger still shows money for %s; it belongs to the old address until you move it",
+		    agent->name);
+	return NULL;
+}
+
+/* No money has ever been booked for this agent: its key was made by `agent add` and stands
+ * for nothing yet. */
+static bool never_funded(struct house *house, const struct agent *agent)
+{
+	bool used = false;
+
+	purses_lock(house->purses);
+	for (size_t slot = 1; slot <= assets_count(house->assets); slot++) {
+		struct balance balance = purse_balance(agent->purse, (unsigned)slot);
+
+		used = used || balance.available || balance.open || balance.spent;
+	}
+	purses_unlock(house->purses);
+	return !used;
+}
+
+static json_t *wallet_import(struct command *command)
+{
+	struct house *house = command->house;
+	json_t *error = NULL;
+	struct agent *agent = command_agent(command, &error);
+	const char *key = json_str(command->args, "key");
+	const char *keystore = json_str(command->args, "keystore");
+	const char *password = json_str(command->args, "password");
+	bool replace = json_is_true(json_member(command->args, "replace"));
+	char reason[256] = "", text[ADDRESS_TEXT_SIZE];
+	enum keystore_result result;
+	struct address address;
+	struct batch *batch;
+
+	if (!agent)
+		return error;
+	if (!key == !keystore)
+		return answer_error(COMMAND_USAGE, "give one of --key-file and --keystore");
+	/* A fresh agent's own key has never been used: it may be replaced without asking. */
+	if (!replace)
+		replace = never_funded(house, agent);
+	if (replace && (error = refuse_replacing(command, agent)))
+		return error;
+	result = key ? keystore_import_hex(&address, reason, house->keystore, agent->name, key,
+			   strlen(key), replace)
+		     : keystore_import_v3(&address, reason, house->keystore, agent->name, keystore,
+			   strlen(keystore), password ? password : "", password ? strlen(password) : 0,
+			   replace);
+	if (result != KEYSTORE_OK)
+		return key_reply(agent->name, result, reason);
+	batch = batch_new(command->now_us);
+	batch_agent_address(batch, store_next_id(house->store, command->now_us), agent->id,
+	    address_format(text, &address));
+	error = command_write(command, &batch, "wallet import", agent, NULL, text);
+	if (error)
+		return error;
+	registry_set_address(house->registry, agent, &address);
+	return answer_ok(json_pack("{s:s, s:s}", "agent", agent->name, "address", text));
+}
+
+static json_t *wallet_export(struct command *command)
+{
+	json_t *error = NULL, *keystore;
+	struct agent *agent = command_agent(command, &error);
+	const char *password = agent ? command_text(command, &error, "password") : NULL;
+	char *text = NULL, address_text[ADDRESS_TEXT_SIZE];
+	struct address address;
+	enum keystore_result result;
+	struct batch *batch;
+
+	if (!password)
+		return error;
+	result = keystore_export_v3(&text, command->house->keystore, agent->name, password,
+	    strlen(password));
+	if (result != KEYSTORE_OK)
+		return key_reply(agent->name, result, NULL);
+	batch = batch_new(command->now_us);
+	error = command_write(command, &batch, "wallet export", agent, NULL, NULL);
+	if (error) {
+		free(text);
+		return error;
+	}
+	keystore = json_loads(text, 0, NULL);
+	must(keystore != NULL);
+	free(text);
+	address = registry_address(command->house->registry, agent);
+	return answer_ok(json_pack("{s:s, s:s, s:o}", "agent", agent->name, "address",
+	    address_format(address_text, &address), "keystore", keystore));
+}
+
+/* --- payments ----------------------------------------------------------------------------- */
+
+static const char *payment_state_word(const struct payment_row *row, int64_t now_us)
+{
+	switch (row->state) {
+	case PAYMENT_SIGNED:
+		return "signed";
+	case PAYMENT_OPEN:
+		return row->valid_before_s < now_us / CLOCK_US_PER_S ? "expired" : "open";
+	case PAYMENT_SETTLED:
+		return "settled";
+	case PAYMENT_EXPIRED_UNUSED:
+		return "expired";
+	case PAYMENT_RESOLVED_SPENT:
+	case PAYMENT_RESOLVED_UNUSED:
+		return "resolved";
+	}
+	return "open";
+}
+
+static json_t *payment_json(const struct payment_row *row, int64_t now_us)
+{
+	return json_pack("{s:o, s:o, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:s?}", "payment",
+	    view_id(row->id), "call", view_id(row->call), "agent", row->agent_name, "tool", row->tool,
+	    "state", payment_state_word(row, now_us), "amount", view_amount(row->amount), "payee",
+	    row->payee, "network", row->network, "nonce", row->nonce, "valid_before",
+	    view_time(row->valid_before_s * CLOCK_US_PER_S), "transaction", row->transaction);
+}
+
+struct payments {
+	struct command *command;
+	json_t *rows;
+};
+
+static bool list_payment(const struct payment_row *row, void *arg)
+{
+	struct payments *payments = arg;
+
+	json_array_append_new(payments->rows, payment_json(row, payments->command->now_us));
+	return true;
+}
+
+static json_t *payment_list(struct command *command)
+{
+	struct payments payments = {command, json_array()};
+	json_t *error = NULL;
+	struct agent *agent = NULL;
+
+	if (json_str(command->args, "agent")) {
+		agent = command_agent(command, &error);
+		if (!agent) {
+			json_decref(payments.rows);
+			return error;
+		}
+	}
+	if (store_payments(command->house->store, agent ? agent->id : 0,
+		json_is_true(json_member(command->args, "open")), list_payment, &payments) == STORE_OK)
+		return answer_ok(payments.rows);
+	json_decref(payments.rows);
+	return answer_error(COMMAND_FAILED, "the ledger cannot be read: run `tallyward doctor`");
+}
+
+/* What outlives the query's callback. */
+struct payment_found {
+	int64_t now_us;
+	json_t *json;
+	struct payment_row row;
+	char *tool, *session, *network, *asset, *symbol, *payee;
+};
+
+static bool find_payment(const struct payment_row *row, void *arg)
+{
+	struct payment_found *found = arg;
+	struct address payee;
+	char digest[2 * DIGEST_SIZE + 1], lower[ADDRESS_TEXT_SIZE];
+
+	found->row = *row;
+	found->tool = must_strdup(row->tool);
+	found->session = must_strdup(row->session);
+	found->network = must_strdup(row->network);
+	found->asset = must_strdup(row->asset);
+	found->symbol = must_strdup(row->symbol);
+	found->payee = address_parse(&payee, row->payee)
+	    ? must_strdup(address_format_lower(lower, &payee))
+	    : must_strdup(row->payee);
+	found->json = payment_json(row, found->now_us);
+	json_object_set_new(found->json, "asset", json_string(row->asset));
+	json_object_set_new(found->json, "symbol", json_string(row->symbol));
+	json_object_set_new(found->json, "value", json_string(row->value));
+	json_object_set_new(found->json, "payer", json_string(row->payer));
+	json_object_set_new(found->json, "session", json_string(row->session));
+	json_object_set_new(found->json, "method", json_string(row->method));
+	json_object_set_new(found->json, "url", json_string(row->url));
+	json_object_set_new(found->json, "request_digest",
+	    json_string(hex_encode(digest, row->request.bytes, DIGEST_SIZE)));
+	json_object_set_new(found->json, "header_name", json_string(row->header_name));
+	json_object_set_new(found->json, "reason", row->reason ? json_string(row->reason) : json_null());
+	json_object_set_new(found->json, "challenge",
+	    row->challenge ? json_string(row->challenge) : json_null());
+	return false;
+}
+
+static void payment_found_fini(struct payment_found *found)
+{
+	free(found->tool);
+	free(found->session);
+	free(found->network);
+	free(found->asset);
+	free(found->symbol);
+	free(found->payee);
+	json_decref(found->json);
+}
+
+static bool load_payment(struct payment_found *found, struct command *command, json_t **error)
+{
+	int64_t id;
+
+	memset(found, 0, sizeof *found);
+	found->now_us = command->now_us;
+	if (!command_id(&id, command, error, "payment"))
+		return false;
+	switch (store_payment(command->house->store, id, find_payment, found)) {
+	case STORE_OK:
+		return true;
+	case STORE_NOT_FOUND:
+		*error = answer_error(COMMAND_NOT_FOUND,
+		    "there is no payment %lld: `tallyward payment list` names them", (long long)id);
+		return false;
+	case STORE_LOCKED:
+	case STORE_NEWER_SCHEMA:
+	case STORE_EXISTS:
+	case STORE_BROKEN:
+		break;
+	}
+	*error = answer_error(COMMAND_FAILED, "the ledger cannot be read: run `tallyward doctor`");
+	return false;
+}
+
+static json_t *payment_show(struct command *command)
+{
+	struct payment_found found;
+	json_t *reply = NULL;
+
+	if (load_payment(&found, command, &reply))
+		reply = answer_ok(json_incref(found.json));
+	payment_found_fini(&found);
+	return reply;
+}
+
+/* May the owner decide this, and decide it this way, now? */
+static json_t *refuse_resolving(struct command *command, const struct payment_row *row, bool unused,
+    bool force)
+{
+	int64_t now_s = command->now_us / CLOCK_US_PER_S;
+
+	switch (row->state) {
+	case PAYMENT_OPEN:
+		break;
+	case PAYMENT_SIGNED:
+		return answer_error(COMMAND_NOT_ALLOWED,
+		    "the call of this payment is still in flight: try again when it has ended");
+	case PAYMENT_SETTLED:
+	case PAYMENT_RESOLVED_SPENT:
+	case PAYMENT_RESOLVED_UNUSED:
+	case PAYMENT_EXPIRED_UNUSED:
+		return answer_error(COMMAND_NOT_ALLOWED, "this payment has ended already: it is %s",
+		    payment_state_word(row, command->now_us));
+	}
+	if (unused && !force && now_s < row->valid_before_s + EXPIRY_MARGIN_S)
+		return answer_error(COMMAND_NOT_ALLOWED,
+		    "the seller can still cash this payment for %lld seconds: wait, or add --force if "
+		    "you know that it will not",
+		    (long long)(row->valid_before_s + EXPIRY_MARGIN_S - now_s));
+	return NULL;
+}
+
+static bool transaction_valid(const char *text)
+{
+	uint8_t bytes[32];
+
+	return !text || (strncmp(text, "0x", 2) == 0 && hex_decode(bytes, sizeof bytes, text));
+}
+
+static json_t *resolve(struct command *command, struct payment_found *found, bool unused)
+{
+	struct house *house = command->house;
+	const struct payment_row *row = &found->row;
+	struct agent *agent = registry_agent_by_id(house->registry, row->agent);
+	const char *transaction = command_text_or(command, "transaction", NULL);
+	const char *note = command_text_or(command, "note", "the owner's decision");
+	struct payment_state_row state = {
+	    .id = store_next_id(house->store, command->now_us),
+	    .payment = row->id,
+	    .state = unused ? PAYMENT_RESOLVED_UNUSED : PAYMENT_RESOLVED_SPENT,
+	    .transaction = transaction,
+	    .reason = note,
+	    .by = "owner",
+	};
+	struct journal_row journal = {
+	    .event = unused ? JOURNAL_REFUND : JOURNAL_SETTLE,
+	    .call = row->call,
+	    .payment = row->id,
+	    .agent = row->agent,
+	    .agent_name = agent->name,
+	    .owner = agent->owner,
+	    .tool = found->tool,
+	    .amount = row->amount,
+	    .network = found->network,
+	    .asset = found->asset,
+	    .symbol = found->symbol,
+	    .transaction = transaction,
+	    .note = note,
+	};
+	struct batch *batch = batch_new(command->now_us);
+	json_t *error;
+	unsigned slot;
+
+	must(house_slot_of(&slot, house, found->network, found->asset));
+	batch_payment_state(batch, &state);
+	batch_journal(batch, &journal);
+	error = command_write(command, &batch, "payment resolve", agent, found->tool, note);
+	if (error)
+		return error;
+	purses_lock(house->purses);
+	if (unused)
+		purse_refund(agent->purse, slot, row->amount, found->session, found->tool, found->payee,
+		    row->call);
+	else
+		purse_settle(agent->purse, slot, row->amount);
+	purses_unlock(house->purses);
+	reserve_retry(house->purses, agent);
+	json_object_set_new(found->json, "state", json_string("resolved"));
+	json_object_set_new(found->json, "decision", json_string(unused ? "unused" : "settled"));
+	json_object_set_new(found->json, "reason", json_string(note));
+	if (transaction)
+		json_object_set_new(found->json, "transaction", json_string(transaction));
+	return answer_ok(json_incref(found->json));
+}
+
+static json_t *payment_resolve(struct command *command)
+{
+	json_t *reply = NULL;
+	const char *decision = command_text(command, &reply, "decision");
+	bool force = json_is_true(json_member(command->args, "force")), unused;
+	struct payment_found found;
+
+	if (!decision)
+		return reply;
+	unused = strcmp(decision, "unused") == 0;
+	if (!unused && strcmp(decision, "settled") != 0)
+		return answer_error(COMMAND_USAGE, "say --settled or --unused");
+	if (!transaction_valid(json_str(command->args, "transaction")))
+		return answer_error(COMMAND_USAGE, "a transaction is 0x and 64 hex digits");
+	if (load_payment(&found, command, &reply)) {
+		reply = refuse_resolving(command, &found.row, unused, force);
+		if (!reply)
+			reply = resolve(command, &found, unused);
+	}
+	payment_found_fini(&found);
+	return reply;
+}
+
+json_t *command_money(struct command *command, const char *name)
+{
+	static const struct {
+		const char *name;
+		json_t *(*run)(struct command *command);
+	} verbs[] = {
+	    {"policy.set", policy_set}, {"policy.show", policy_show}, {"policy.explain", policy_explain},
+	    {"wallet.show", wallet_show}, {"wallet.import", wallet_import},
+	    {"wallet.export", wallet_export}, {"payment.list", payment_list},
+	    {"payment.show", payment_show}, {"payment.resolve", payment_resolve},
+	};
+
+	if (strcmp(name, "wallet.deposit") == 0)
+		return move(command, JOURNAL_DEPOSIT);
+	if (strcmp(name, "wallet.withdraw") == 0)
+		return move(command, JOURNAL_WITHDRAW);
+	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+		if (strcmp(verbs[i].name, name) == 0)
+			return verbs[i].run(command);
+	}
+	return NULL;
+}

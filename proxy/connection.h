@@ -1,0 +1,199 @@
+/* proxy/connection.h - inside proxy/listener.c, connection.c and exchange.c only.
+ *
+ * A connection walks through these phases; each has one function in connection.c that
+ * does what can be done now and returns the phase that is next:
+ *
+ *          ┌────────────────────────────────────────────┐
+ *          ▼                                            │
+ *   ┌──▶ HEAD ──▶ EXCHANGE ──▶ DRAIN (rest of the body)─┘
+ *   │     │           │           │
+ *  new    │ malformed │ last one  │ too much
+ *         └───────────┴─────┬─────┘
+ *                           ▼
+ *                         FLUSH ──▶ LINGER ──▶ GONE
+ *
+ * Everything that happens elsewhere (events of the socket, timers, the handler's calls)
+ * leaves a note in these structs and has connection_run() look at it, either now or, from
+ * a handler's call, in the same turn of the loop. */
+#ifndef PROXY_CONNECTION_H
+#define PROXY_CONNECTION_H
+
+#include <event2/event_struct.h>
+#include <llhttp.h>
+#include <time.h>
+
+#include "proxy/exchange.h"
+
+struct bufferevent;
+struct evconnlistener;
+
+/* A request line's target; common servers stop at 8 or 16 KiB. */
+#define TARGET_SIZE_MAX (16u * 1024u)
+/* The head on the wire: fields with ": " and CRLF, and the request line with the longest
+ * method that llhttp knows. */
+#define HEAD_SIZE_MAX (HEADERS_SIZE_MAX + HEADERS_COUNT_MAX * 4u + TARGET_SIZE_MAX + 64u)
+/* Read ahead while nothing is asked for: enough to see a hang-up behind a few
+ * pipelined requests; and while a body flows. */
+#define AHEAD_SIZE_MAX (16u * 1024u)
+#define BODY_SIZE_READ (64u * 1024u)
+/* Trailers are thrown away, and chunk extensions too; nobody sends more in earnest.
+ * A trailer must fit what is read ahead. */
+#define TRAILER_SIZE_MAX   (8u * 1024u)
+#define EXTENSION_SIZE_MAX 4096u
+/* What is left of a refused body is read to its end to keep the connection if it is not
+ * more than this: the cost of about one TCP and TLS handshake. */
+#define DRAIN_SIZE_MAX (64 * 1024)
+/* A closed connection's input is thrown away for so long and so far, because unread
+ * input makes the kernel send a reset that destroys the answer on its way. */
+#define LINGER_MS_MAX   5000u
+#define LINGER_SIZE_MAX (16u * 1024u * 1024u)
+/* How often a connection whose input is full is asked whether its peer is still there. */
+#define HANGUP_POLL_MS 1000u
+/* Of the connections over connections_max, so many are told so properly. */
+#define REFUSED_MAX 64u
+
+enum connection_phase {
+	CONNECTION_HEAD,     /* idle, or a head is arriving; no exchange */
+	CONNECTION_EXCHANGE, /* the handler has it */
+	CONNECTION_DRAIN,    /* answered; the rest of the request body is thrown away */
+	CONNECTION_FLUSH,    /* the last bytes are being written */
+	CONNECTION_LINGER,   /* our side is shut down; waiting for the peer's */
+	CONNECTION_GONE,     /* to be freed */
+};
+
+/* Why an exchange ends early, the first reason wins. */
+enum connection_cut {
+	CUT_NONE = 0,
+	CUT_ABORT,      /* the handler gave up, or wrote another length than it said */
+	CUT_PEER,       /* hung up, or broken; or idle for too long */
+	CUT_HEAD_SLOW,  /* head_ms_max; there is no exchange yet */
+	CUT_BODY_BAD,   /* malformed chunks */
+	CUT_BODY_SLOW,  /* body_idle_ms_max */
+	CUT_WRITE_SLOW, /* write_idle_ms_max */
+};
+
+enum connection_wait { /* what the connection's timer stands for */
+	WAIT_NOTHING = 0,
+	WAIT_IDLE,
+	WAIT_HEAD,
+	WAIT_BODY,
+	WAIT_POLL,
+	WAIT_LINGER,
+};
+
+/* The part of llhttp's work that llhttp 8.1 is too kind in: line ends. */
+struct lines {
+	size_t size; /* bytes seen */
+	bool in_first;
+	bool line_empty; /* nothing since the last CRLF */
+	unsigned char last;
+};
+
+struct exchange {
+	struct connection *connection;
+	void *user;
+	/* The request. */
+	struct headers headers;
+	char *target;
+	const char *method;
+	int64_t body_size;
+	bool http_1_0;
+	bool head_only; /* HEAD */
+	bool wants_continue;
+	bool keep_alive;
+	bool body_wanted;
+	bool body_paused;
+	bool body_end_told;
+	/* The response. */
+	bool started;
+	bool chunked;
+	bool bodyless;
+	bool until_close; /* framed by the end of the connection */
+	bool ended;
+	bool blocked; /* the handler waits for `writable` */
+	bool over;    /* `finished` is being called */
+	int64_t out_left; /* bytes promised by Content-Length and not yet given; -1: no promise */
+};
+
+struct connection {
+	struct listener *listener;
+	struct connection *prev, *next;
+	struct bufferevent *bev;
+	struct exchange *exchange; /* NULL between requests */
+	struct event timer;
+	struct event later;
+	enum connection_phase phase;
+	enum connection_wait wait;
+	enum connection_cut cut;
+	bool running;
+	bool refused;     /* over connections_max */
+	bool peer_closed; /* it has said that it sends no more */
+	bool progress;    /* body bytes came since the timer was set */
+	bool closing;     /* no further request on this connection */
+	size_t in_size_high;
+	size_t lingered_size;
+	/* The head that is arriving, or the trailer. */
+	struct lines lines;
+	struct exchange *parsed; /* while llhttp is in a head */
+	int refusal;             /* the status a malformed head deserves, 0: none */
+	const char *refusal_detail;
+	const char *field;
+	size_t field_size;
+	const char *value;
+	size_t value_size;
+	/* The body that is arriving. */
+	llhttp_t parser;
+	bool body_complete; /* its end was seen */
+	bool in_trailer;
+	bool dropping;     /* nobody wants it any more */
+	int64_t body_left; /* -1: chunked */
+	int64_t dropped_size;
+	size_t extension_size;
+};
+
+struct listener {
+	struct event_base *base;
+	struct evconnlistener *acceptor; /* NULL once draining */
+	struct event *again;             /* accepts again after descriptors ran out */
+	struct listener_limits limits;
+	const struct exchange_events *events;
+	void *arg;
+	struct connection *connections;
+	size_t connection_count;
+	size_t refused_count;
+	time_t date_s;
+	char date[32];
+};
+
+/** connection_new - take over an accepted socket. refused: answer 503 and close. */
+void connection_new(struct listener *listener, int fd, bool refused);
+/** Do what can be done now; frees the connection when that was its end. */
+void connection_run(struct connection *connection);
+/** Have connection_run called soon, unless it is running already. */
+void connection_poke(struct connection *connection);
+/** Note why the exchange ends; only the first reason counts. */
+void connection_cut(struct connection *connection, enum connection_cut cut);
+/** Free it at once, telling its exchange. */
+void connection_close(struct connection *connection);
+
+/* Reading requests, in proxy/request.c. */
+enum request_read {
+	REQUEST_MORE,    /* not all here yet */
+	REQUEST_READY,   /* connection->exchange was made */
+	REQUEST_REFUSED, /* connection->refusal says how */
+};
+enum request_read request_head(struct connection *connection) MUST_CHECK;
+/** Feed what has arrived of the body. Returns true when anything moved. */
+bool request_body(struct connection *connection) MUST_CHECK;
+void exchange_free(struct exchange **exchange);
+
+/* Writing responses, in proxy/exchange.c. */
+/** "Not Found"; "" for a status without a name. */
+const char *exchange_status_str(int status);
+/** A whole problem+json response of the listener's own, outside of any exchange. */
+void exchange_problem(struct connection *connection, int status, const char *code,
+    const char *detail);
+/** "Sun, 06 Nov 1994 08:49:37 GMT", made once a second. */
+const char *listener_date(struct listener *listener);
+
+#endif

@@ -1,0 +1,153 @@
+#include "proxy/front.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "proxy/call.h"
+#include "proxy/identify.h"
+#include "proxy/view.h"
+#include "proxy/worker.h"
+
+void front_reply_json(struct exchange *exchange, int status, const char *type, const char *text)
+{
+	struct headers headers;
+
+	headers_init(&headers);
+	headers_put(&headers, "Content-Type", type);
+	headers_put(&headers, "Cache-Control", "no-store");
+	if (status == 401)
+		headers_put(&headers, "WWW-Authenticate", "Bearer realm=\"tallyward\"");
+	exchange_reply(exchange, status, &headers, text, strlen(text));
+	headers_fini(&headers);
+}
+
+static void reply_problem(struct exchange *exchange, enum problem problem, const char *detail)
+{
+	struct problem_body body = {.problem = problem, .detail = detail};
+	char *text = problem_format(&body);
+
+	front_reply_json(exchange, problem_status(problem), "application/problem+json", text);
+	free(text);
+}
+
+static void reply_json(struct exchange *exchange, int status, json_t *value)
+{
+	char *text = json_dumps(value, JSON_COMPACT);
+
+	must(text != NULL);
+	front_reply_json(exchange, status, "application/json", text);
+	free(text);
+	json_decref(value);
+}
+
+/* The target without its query is exactly this path. */
+static bool target_is(const struct exchange *exchange, const char *path)
+{
+	const char *target = exchange_target(exchange);
+	size_t size = strcspn(target, "?");
+
+	return strlen(path) == size && memcmp(target, path, size) == 0;
+}
+
+static bool is_read(const struct exchange *exchange)
+{
+	return strcmp(exchange_method(exchange), "GET") == 0 ||
+	    strcmp(exchange_method(exchange), "HEAD") == 0;
+}
+
+bool front_health(struct house *house, bool draining, struct exchange *exchange)
+{
+	char reason[256] = "";
+	bool ready;
+
+	if (!is_read(exchange))
+		return false;
+	if (target_is(exchange, "/healthz")) {
+		reply_json(exchange, 200, json_pack("{s:s}", "status", "ok"));
+		return true;
+	}
+	if (!target_is(exchange, "/readyz"))
+		return false;
+	ready = house_ready(house, reason, clock_now_us());
+	if (ready && draining) {
+		ready = false;
+		snprintf(reason, sizeof reason, "stopping: calls in flight are being finished");
+	}
+	if (ready)
+		reply_json(exchange, 200, json_pack("{s:s}", "status", "ready"));
+	else
+		reply_json(exchange, 503,
+		    json_pack("{s:s, s:s}", "status", "not_accepting_payments", "reason", reason));
+	return true;
+}
+
+static void reply_me(struct worker *worker, struct exchange *exchange)
+{
+	struct house *house = worker->house;
+	int64_t now_us = clock_now_us();
+	struct identity who;
+	const char *detail;
+	enum problem problem = identify(&who, &detail, house, exchange_headers(exchange),
+	    now_us / CLOCK_US_PER_S);
+	struct policy_ref *policy;
+
+	if (problem != PROBLEM_NONE) {
+		reply_problem(exchange, problem, detail);
+		return;
+	}
+	policy = registry_policy(house->registry, who.agent);
+	reply_json(exchange, 200,
+	    json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "agent", who.agent->name, "owner",
+		who.agent->owner, "session", who.claims.session, "expires_at",
+		view_time(who.claims.expires_s * CLOCK_US_PER_S), "tools",
+		view_tools(house, policy->policy), "limits",
+		view_limits(house, who.agent, policy->policy, who.claims.session, now_us), "wallet",
+		view_wallet(house, who.agent)));
+	policy_unref(&policy);
+}
+
+static void on_head(struct exchange *exchange, void *arg)
+{
+	struct worker *worker = arg;
+
+	if (strncmp(exchange_target(exchange), "/t/", 3) == 0)
+		call_begin(worker, exchange);
+	else if (is_read(exchange) && target_is(exchange, "/v1/me"))
+		reply_me(worker, exchange);
+	else if (!front_health(worker->house, atomic_load(&worker->shared->draining), exchange))
+		reply_problem(exchange, PROBLEM_NOT_FOUND,
+		    "there are /t/{tool}/{path}, GET /v1/me, GET /healthz and GET /readyz");
+}
+
+static void on_body(struct exchange *exchange, const void *bytes, size_t size, void *arg)
+{
+	(void)arg;
+	if (exchange_user(exchange))
+		call_on_body(exchange_user(exchange), bytes, size);
+}
+
+static void on_body_end(struct exchange *exchange, void *arg)
+{
+	(void)arg;
+	if (exchange_user(exchange))
+		call_on_body_end(exchange_user(exchange));
+}
+
+static void on_writable(struct exchange *exchange, void *arg)
+{
+	(void)arg;
+	if (exchange_user(exchange))
+		call_on_writable(exchange_user(exchange));
+}
+
+static void on_finished(struct exchange *exchange, bool completed, void *arg)
+{
+	(void)arg;
+	if (exchange_user(exchange))
+		call_on_finished(exchange_user(exchange), completed);
+}
+
+const struct exchange_events front_events = {on_head, on_body, on_body_end, on_writable,
+    on_finished};

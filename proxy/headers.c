@@ -1,0 +1,166 @@
+/* proxy/headers.c - a bounded list of HTTP header fields. */
+#include "proxy/headers.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* Connection-specific fields (RFC 9110 7.6.1), the two that are meant for the
+ * next proxy only (11.7), and Trailer, because trailers are not passed on. */
+static const char *const hop_by_hop[] = {
+    "Connection",
+    "Keep-Alive",
+    "Proxy-Authenticate",
+    "Proxy-Authorization",
+    "Proxy-Connection",
+    "TE",
+    "Trailer",
+    "Transfer-Encoding",
+    "Upgrade",
+};
+
+void headers_init(struct headers *headers)
+{
+	*headers = (struct headers){0};
+}
+
+void headers_fini(struct headers *headers)
+{
+	for (size_t i = 0; i < headers->count; i++)
+		free((char *)headers->items[i].name); /* the value lies behind it */
+	free(headers->items);
+	headers_init(headers);
+}
+
+static bool is_token(const char *text, size_t size)
+{
+	static const char others[] = "!#$%&'*+-.^_`|~";
+
+	for (size_t i = 0; i < size; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'))
+			continue;
+		if (c == '\0' || strchr(others, c) == NULL)
+			return false;
+	}
+	return size > 0;
+}
+
+static bool is_value(const char *text, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		if ((c < 0x20 && c != '\t') || c == 0x7f)
+			return false;
+	}
+	return true;
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+bool headers_fit(const struct headers *headers, size_t name_size, size_t value_size)
+{
+	return headers->count < HEADERS_COUNT_MAX && name_size <= HEADERS_SIZE_MAX &&
+	    value_size <= HEADERS_SIZE_MAX &&
+	    headers->size + name_size + value_size <= HEADERS_SIZE_MAX;
+}
+
+bool headers_add(struct headers *headers, const char *name, size_t name_size, const char *value,
+    size_t value_size)
+{
+	char *text;
+
+	while (value_size > 0 && is_blank(value[0])) {
+		value++;
+		value_size--;
+	}
+	while (value_size > 0 && is_blank(value[value_size - 1]))
+		value_size--;
+	if (!headers_fit(headers, name_size, value_size))
+		return false;
+	if (!is_token(name, name_size) || !is_value(value, value_size))
+		return false;
+	if (headers->count == headers->capacity) {
+		headers->capacity = headers->capacity == 0 ? 8 : headers->capacity * 2;
+		headers->items = must_realloc(
+		    headers->items, headers->capacity * sizeof(headers->items[0]));
+	}
+	text = must_alloc(name_size + value_size + 2);
+	memcpy(text, name, name_size);
+	text[name_size] = '\0';
+	if (value_size > 0)
+		memcpy(text + name_size + 1, value, value_size);
+	text[name_size + 1 + value_size] = '\0';
+	headers->items[headers->count++] = (struct header){text, text + name_size + 1};
+	headers->size += name_size + value_size;
+	return true;
+}
+
+void headers_put(struct headers *headers, const char *name, const char *value)
+{
+	must(headers_add(headers, name, strlen(name), value, strlen(value)));
+}
+
+const char *headers_get(const struct headers *headers, const char *name)
+{
+	const char *first = NULL;
+
+	(void)headers_all(&first, 1, headers, name);
+	return first;
+}
+
+size_t headers_count(const struct headers *headers, const char *name)
+{
+	return headers_all(NULL, 0, headers, name);
+}
+
+size_t headers_all(const char **out, size_t out_max, const struct headers *headers,
+    const char *name)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < headers->count; i++) {
+		if (strcasecmp(headers->items[i].name, name) != 0)
+			continue;
+		if (count < out_max)
+			out[count] = headers->items[i].value;
+		count++;
+	}
+	return count;
+}
+
+/* Is name one of the comma-separated members of list? */
+static bool list_has(const char *list, const char *name)
+{
+	size_t name_size = strlen(name);
+
+	while (*list != '\0') {
+		size_t size;
+
+		list += strspn(list, ", \t");
+		size = strcspn(list, ", \t");
+		if (size == name_size && strncasecmp(list, name, size) == 0)
+			return true;
+		list += size;
+	}
+	return false;
+}
+
+bool headers_hop_by_hop(const struct headers *headers, const char *name)
+{
+	for (size_t i = 0; i < sizeof(hop_by_hop) / sizeof(hop_by_hop[0]); i++) {
+		if (strcasecmp(hop_by_hop[i], name) == 0)
+			return true;
+	}
+	for (size_t i = 0; i < headers->count; i++) {
+		if (strcasecmp(headers->items[i].name, "Connection") == 0 &&
+		    list_has(headers->items[i].value, name))
+			return true;
+	}
+	return false;
+}

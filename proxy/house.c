@@ -1,0 +1,605 @@
+#include "proxy/house.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/bytes.h"
+#include "common/clock.h"
+#include "common/file.h"
+#include "common/log.h"
+#include "proxy/rooms.h"
+
+/* Endpoints whose last price is remembered: 64 bytes each with their table. */
+#define QUOTES_MAX 65536u
+#define PASSPHRASE_SIZE_MAX 4096u
+#define CONFIG_SIZE_MAX     (64u * 1024u)
+/* Meters need the current month; two hours more cover the sliding windows on the first. */
+#define SLIDING_US (2 * 3600 * CLOCK_US_PER_S)
+/* Ids run ahead of the clock only when it was set back, or under bursts of more than one row
+ * a microsecond; past this the clock is wrong. */
+#define CLOCK_BEHIND_US_MAX (5 * CLOCK_US_PER_S)
+
+static const char default_policy[] =
+    "{\n"
+    "  \"budget\": {\"maxPerCall\": \"0.10\", \"sessionLimit\": \"1.00\", \"dailyLimit\": \"5.00\"},\n"
+    "  \"tools\": {\"allowlist\": [\"*\"]}\n"
+    "}\n";
+
+static enum house_result say(char reason[512], enum house_result result, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+static enum house_result say(char reason[512], enum house_result result, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(reason, 512, format, args);
+	va_end(args);
+	return result;
+}
+
+char *house_socket_path(const char *dir)
+{
+	return file_path(dir, "admin.sock");
+}
+
+unsigned house_slot(const struct house *house, const struct asset *asset)
+{
+	for (size_t i = 0; i < assets_count(house->assets); i++) {
+		if (assets_at(house->assets, i) == asset)
+			return (unsigned)i + 1;
+	}
+	must(!"an asset of this table");
+	return 0;
+}
+
+bool house_slot_of(unsigned *out, const struct house *house, const char *network, const char *text)
+{
+	const struct asset *asset;
+	struct address contract;
+	uint64_t chain_id;
+
+	if (strcmp(network, "off-chain") == 0) {
+		*out = PURSE_OFF_CHAIN;
+		return true;
+	}
+	if (!network_parse(&chain_id, network) || !address_parse(&contract, text))
+		return false;
+	asset = assets_find(house->assets, chain_id, &contract);
+	if (!asset)
+		return false;
+	*out = house_slot(house, asset);
+	return true;
+}
+
+bool house_ready(struct house *house, char reason[256], int64_t now_us)
+{
+	if (store_health(house->store, reason) != STORE_OK)
+		return false;
+	if (store_next_id(house->store, now_us) - now_us > CLOCK_BEHIND_US_MAX) {
+		snprintf(reason, 256, "the clock is behind the newest row of the ledger: it was set back");
+		return false;
+	}
+	return true;
+}
+
+/* --- the passphrase ------------------------------------------------------ */
+
+static char *passphrase_path(const struct house_options *options, const struct config *config)
+{
+	const char *credentials = getenv("CREDENTIALS_DIRECTORY");
+	const char *path = options->passphrase_file ? options->passphrase_file : config->passphrase_file;
+
+	if (credentials) {
+		char *credential = file_path(credentials, "passphrase");
+		struct stat status;
+
+		if (stat(credential, &status) == 0)
+			return credential;
+		free(credential);
+	}
+	if (path[0] == '/' || options->passphrase_file)
+		return must_strdup(path);
+	return file_path(options->dir, path);
+}
+
+static char *passphrase_read(size_t *size, char reason[512], const char *path)
+{
+	struct stat status;
+	char *text = file_read(size, path, PASSPHRASE_SIZE_MAX);
+
+	if (!text) {
+		say(reason, HOUSE_BAD_KEYS, "cannot read the passphrase file %s: %s", path,
+		    strerror(errno));
+		return NULL;
+	}
+	if (stat(path, &status) == 0 && (status.st_mode & 077) != 0) {
+		say(reason, HOUSE_BAD_KEYS, "%s can be read by others: chmod 600 it", path);
+		goto bad;
+	}
+	while (*size > 0 && (text[*size - 1] == '\n' || text[*size - 1] == '\r'))
+		text[--*size] = '\0';
+	if (*size == 0) {
+		say(reason, HOUSE_BAD_KEYS, "the passphrase file %s is empty", path);
+		goto bad;
+	}
+	return text;
+bad:
+	free(text);
+	return NULL;
+}
+
+static void passphrase_drop(char *text, size_t size)
+{
+	if (text)
+		bytes_wipe(text, size);
+	free(text);
+}
+
+/* --- init ---------------------------------------------------------------- */
+
+static enum house_result make_file(char reason[512], const char *dir, const char *name,
+    const void *bytes, size_t size)
+{
+	char *path = file_path(dir, name);
+	enum house_result result = HOUSE_OK;
+
+	if (!file_create(path, bytes, size, 0600))
+		result = say(reason, errno == EEXIST ? HOUSE_EXISTS : HOUSE_BROKEN,
+		    "cannot make %s: %s", path, strerror(errno));
+	free(path);
+	return result;
+}
+
+static enum house_result make_passphrase(char reason[512], const struct house_options *options)
+{
+	uint8_t random[32];
+	char text[2 * sizeof random + 2];
+	enum house_result result;
+
+	bytes_random(random, sizeof random);
+	hex_encode(text, random, sizeof random);
+	text[2 * sizeof random] = '\n';
+	result = make_file(reason, options->dir, "passphrase", text, sizeof text - 1);
+	bytes_wipe(random, sizeof random);
+	bytes_wipe(text, sizeof text);
+	return result;
+}
+
+static enum house_result make_keys(char reason[512], const struct house_options *options,
+    const struct config *config)
+{
+	char *keys = file_path(options->dir, "keys");
+	char *path = passphrase_path(options, config);
+	size_t size = 0;
+	char *passphrase = passphrase_read(&size, reason, path);
+	uint8_t secret[TOKEN_SECRET_SIZE];
+	enum house_result result = HOUSE_BAD_KEYS;
+	enum keystore_result made;
+
+	if (!passphrase)
+		goto out;
+	made = keystore_create(keys, passphrase, size);
+	if (made != KEYSTORE_OK) {
+		result = say(reason, HOUSE_BROKEN, "cannot make the keystore %s: %s", keys,
+		    keystore_result_str(made));
+		goto out;
+	}
+	bytes_random(secret, sizeof secret);
+	result = make_file(reason, options->dir, "token.key", secret, sizeof secret);
+	bytes_wipe(secret, sizeof secret);
+out:
+	passphrase_drop(passphrase, size);
+	free(path);
+	free(keys);
+	return result;
+}
+
+static enum house_result make_config(char reason[512], const struct house_options *options,
+    struct config *config)
+{
+	struct buf text;
+	enum house_result result;
+
+	if (options->passphrase_file) {
+		char *absolute = realpath(options->passphrase_file, NULL);
+
+		if (!absolute)
+			return say(reason, HOUSE_BAD_KEYS, "cannot read the passphrase file %s: %s",
+			    options->passphrase_file, strerror(errno));
+		free(config->passphrase_file);
+		config->passphrase_file = must_strdup(absolute);
+		free(absolute);
+	}
+	buf_init(&text, CONFIG_SIZE_MAX);
+	config_dump(&text, config);
+	must(buf_ok(&text));
+	result = make_file(reason, options->dir, "tallyward.json", text.data, text.size);
+	buf_fini(&text);
+	return result;
+}
+
+enum house_result house_init(char reason[512], const struct house_options *options)
+{
+	char *config_path = file_path(options->dir, "tallyward.json");
+	struct config config;
+	struct stat status;
+	enum house_result result;
+
+	config_init(&config);
+	if (stat(config_path, &status) == 0) {
+		result = say(reason, HOUSE_EXISTS, "%s is a data folder already; nothing was changed",
+		    options->dir);
+		goto out;
+	}
+	if (mkdir(options->dir, 0700) != 0 && errno != EEXIST) {
+		result = say(reason, HOUSE_BROKEN, "cannot make the folder %s: %s", options->dir,
+		    strerror(errno));
+		goto out;
+	}
+	result = options->passphrase_file ? HOUSE_OK : make_passphrase(reason, options);
+	if (result == HOUSE_OK)
+		result = make_keys(reason, options, &config);
+	if (result == HOUSE_OK) {
+		char store_reason[256];
+
+		if (store_create(store_reason, options->dir) != STORE_OK)
+			result = say(reason, HOUSE_BROKEN, "cannot make the ledger: %s", store_reason);
+	}
+	if (result == HOUSE_OK)
+		result = make_file(reason, options->dir, "policy.json", default_policy,
+		    sizeof default_policy - 1);
+	/* Last: its presence is what makes the folder a data folder. */
+	if (result == HOUSE_OK)
+		result = make_config(reason, options, &config);
+out:
+	config_fini(&config);
+	free(config_path);
+	return result;
+}
+
+/* --- open: files ----------------------------------------------------------- */
+
+static enum house_result read_config(struct house *house, char reason[512])
+{
+	char *path = file_path(house->dir, "tallyward.json");
+	struct json_error error;
+	size_t size;
+	char *text = file_read(&size, path, CONFIG_SIZE_MAX);
+	enum house_result result = HOUSE_OK;
+
+	if (!text) {
+		result = say(reason, errno == ENOENT || errno == ENOTDIR ? HOUSE_NOT_FOUND : HOUSE_BROKEN,
+		    errno == ENOENT || errno == ENOTDIR
+			? "no data folder at %s: run `tallyward init`, or name one with -d (%s)"
+			: "cannot read the configuration of %s: %s",
+		    house->dir, strerror(errno));
+	} else if (!config_read(&house->config, &error, text, size)) {
+		result = say(reason, HOUSE_BAD_CONFIG, "%s:%d: %s%s%s", path, error.line, error.path,
+		    *error.path ? ": " : "", error.reason);
+	}
+	free(text);
+	free(path);
+	return result;
+}
+
+static enum house_result read_keys(struct house *house, char reason[512],
+    const struct house_options *options)
+{
+	char *path = passphrase_path(options, &house->config);
+	char *keys = file_path(house->dir, "keys");
+	char *secret_path = file_path(house->dir, "token.key");
+	char keystore_reason[256] = "";
+	size_t size = 0, secret_size = 0;
+	char *secret = NULL;
+	enum house_result result = HOUSE_BAD_KEYS;
+	enum keystore_result opened;
+	char *passphrase = passphrase_read(&size, reason, path);
+
+	if (!passphrase)
+		goto out;
+	opened = keystore_open(&house->keystore, keystore_reason, keys, passphrase, size);
+	if (opened != KEYSTORE_OK) {
+		say(reason, result, "cannot open the keystore %s: %s", keys,
+		    *keystore_reason ? keystore_reason : keystore_result_str(opened));
+		goto out;
+	}
+	secret = file_read(&secret_size, secret_path, TOKEN_SECRET_SIZE);
+	if (!secret || secret_size != TOKEN_SECRET_SIZE) {
+		say(reason, result, "%s must hold exactly %d bytes: restore it from a backup", secret_path,
+		    TOKEN_SECRET_SIZE);
+		goto out;
+	}
+	memcpy(house->token_secret, secret, TOKEN_SECRET_SIZE);
+	result = HOUSE_OK;
+out:
+	passphrase_drop(passphrase, size);
+	passphrase_drop(secret, secret_size);
+	free(secret_path);
+	free(keys);
+	free(path);
+	return result;
+}
+
+static enum house_result read_default_policy(struct house *house, char reason[512])
+{
+	char *path = file_path(house->dir, "policy.json");
+	struct json_error error;
+	struct policy *policy = NULL;
+	size_t size;
+	enum house_result result = HOUSE_OK;
+
+	house->default_policy = file_read(&size, path, POLICY_SIZE_MAX);
+	if (!house->default_policy)
+		result = say(reason, HOUSE_BAD_CONFIG, "cannot read the default policy %s: %s", path,
+		    strerror(errno));
+	else if (!(policy = policy_parse(&error, house->default_policy, size)))
+		result = say(reason, HOUSE_BAD_CONFIG, "%s:%d: %s: %s", path, error.line, error.path,
+		    error.reason);
+	policy_free(&policy);
+	free(path);
+	return result;
+}
+
+static void add_assets(struct house *house)
+{
+	size_t i;
+	json_t *row;
+
+	json_array_foreach(house->config.assets, i, row)
+	{
+		struct address contract;
+		uint64_t chain_id;
+
+		/* config_read has checked every row. */
+		must(network_parse(&chain_id, json_str(row, "network")));
+		must(address_parse(&contract, json_str(row, "contract")));
+		if (!assets_add(house->assets, chain_id, &contract, json_str(row, "symbol"),
+			json_str(row, "name"), json_str(row, "version")))
+			log_event(LOG_WARN, "asset_known_already", "contract",
+			    json_str(row, "contract"), NULL);
+	}
+	must(assets_count(house->assets) < PURSE_SLOT_MAX);
+}
+
+/* --- open: what the store remembers ----------------------------------------- */
+
+struct load {
+	struct house *house;
+	int64_t now_us;
+	struct batch *batch; /* what a restart has to write */
+	bool wrote;
+	char *reason;
+	bool failed;
+};
+
+static bool load_agent(const struct agent_row *row, void *arg)
+{
+	struct load *load = arg;
+	struct house *house = load->house;
+	const char *text = row->policy ? row->policy : house->default_policy;
+	struct json_error error;
+	struct policy *policy = policy_parse(&error, text, strlen(text));
+	struct agent *agent;
+
+	if (!policy) {
+		say(load->reason, HOUSE_BROKEN, "the stored policy of agent %s does not parse: %s: %s",
+		    row->name, error.path, error.reason);
+		load->failed = true;
+		return false;
+	}
+	agent = registry_add_agent(house->registry, row, purses_at(house->purses, row->id));
+	registry_set_policy(house->registry, agent, policy, text);
+	return true;
+}
+
+static bool load_tool(const struct tool_row *row, void *arg)
+{
+	registry_put_tool(((struct load *)arg)->house->registry, row);
+	return true;
+}
+
+static bool load_token(const struct token_row *row, void *arg)
+{
+	if (row->revoked)
+		registry_revoke(((struct load *)arg)->house->registry, row->session);
+	return true;
+}
+
+static bool load_network(const struct network_row *row, void *arg)
+{
+	registry_set_rpc(((struct load *)arg)->house->registry, row->network, row->rpc);
+	return true;
+}
+
+static bool load_balance(const struct balance_row *row, void *arg)
+{
+	struct load *load = arg;
+	struct balance balance = {row->available, row->reserved, row->open, row->spent};
+	unsigned slot;
+
+	if (!house_slot_of(&slot, load->house, row->network, row->asset)) {
+		say(load->reason, HOUSE_BROKEN,
+		    "the ledger holds money in %s on %s, which no asset table names: put the row back "
+		    "into the configuration's assets",
+		    row->asset, row->network);
+		load->failed = true;
+		return false;
+	}
+	purse_restore(purses_at(load->house->purses, row->agent), slot, &balance);
+	return true;
+}
+
+/* Rows show addresses in EIP-55; meters, policies and pins key them in lower case. */
+static const char *payee_key(char out[ADDRESS_TEXT_SIZE], const char *payee)
+{
+	struct address address;
+
+	if (!payee || !address_parse(&address, payee))
+		return NULL;
+	return address_format_lower(out, &address);
+}
+
+static bool load_charge(const struct charge_row *row, void *arg)
+{
+	struct load *load = arg;
+	char payee[ADDRESS_TEXT_SIZE];
+
+	purse_restore_charge(purses_at(load->house->purses, row->agent), row->session, row->tool,
+	    payee_key(payee, row->payee), row->wallet, row->at_us, row->spend, row->calls);
+	return true;
+}
+
+/* A payment whose call was in flight when the process ended: signed means spendable. */
+static bool load_signed(const struct payment_row *row, void *arg)
+{
+	struct load *load = arg;
+	struct payment_state_row state = {
+	    .id = store_next_id(load->house->store, load->now_us),
+	    .payment = row->id,
+	    .state = PAYMENT_OPEN,
+	    .reason = "the daemon stopped while the call was in flight",
+	    .by = "restart",
+	};
+
+	if (row->state == PAYMENT_SIGNED) {
+		batch_payment_state(load->batch, &state);
+		load->wrote = true;
+	}
+	return true;
+}
+
+/* A metered call that a crash cut off may have been served and billed: it counts. */
+static bool load_orphan(const struct journal_row *row, void *arg)
+{
+	struct load *load = arg;
+	struct journal_row charge = *row;
+
+	charge.event = JOURNAL_CHARGE;
+	charge.note = "the daemon stopped while the call was in flight; charged, the vendor may bill it";
+	batch_journal(load->batch, &charge);
+	load->wrote = true;
+	return true;
+}
+
+static enum house_result broken(char reason[512], struct load *load, const char *what)
+{
+	char words[256] = "";
+
+	if (load->failed)
+		return HOUSE_BROKEN;
+	store_health(load->house->store, words);
+	return say(reason, HOUSE_BROKEN, "cannot read %s from the ledger%s%s", what, *words ? ": " : "",
+	    words);
+}
+
+static bool load_first_payee(const struct charge_row *row, void *arg)
+{
+	struct house *house = ((struct load *)arg)->house;
+	struct agent *agent = registry_agent_by_id(house->registry, row->agent);
+	char payee[ADDRESS_TEXT_SIZE];
+
+	if (agent && row->tool && payee_key(payee, row->payee))
+		registry_pin(house->registry, agent, row->tool, payee);
+	return true;
+}
+
+static enum house_result load_store(struct house *house, char reason[512], int64_t now_us)
+{
+	struct load load = {.house = house, .now_us = now_us, .reason = reason};
+	int64_t since = window_month_start_us(now_us);
+
+	if (since > now_us - SLIDING_US)
+		since = now_us - SLIDING_US;
+	if (store_agents(house->store, load_agent, &load) != STORE_OK || load.failed)
+		return broken(reason, &load, "agents");
+	if (store_tools(house->store, load_tool, &load) != STORE_OK)
+		return broken(reason, &load, "tools");
+	if (store_tokens(house->store, 0, now_us / CLOCK_US_PER_S, load_token, &load) != STORE_OK)
+		return broken(reason, &load, "tokens");
+	if (store_networks(house->store, load_network, &load) != STORE_OK)
+		return broken(reason, &load, "networks");
+	load.batch = batch_new(now_us);
+	if (store_payments(house->store, 0, true, load_signed, &load) != STORE_OK ||
+	    store_orphans(house->store, load_orphan, &load) != STORE_OK) {
+		batch_free(&load.batch);
+		return broken(reason, &load, "open payments");
+	}
+	if (!load.wrote)
+		batch_free(&load.batch);
+	else if (store_append_wait(house->store, &load.batch) != STORE_OK)
+		return broken(reason, &load, "or write what the last stop left open");
+	purses_lock(house->purses);
+	if (store_balances(house->store, load_balance, &load) != STORE_OK || load.failed ||
+	    store_charges(house->store, since, load_charge, &load) != STORE_OK)
+		load.failed = true;
+	purses_unlock(house->purses);
+	if (load.failed || store_first_payees(house->store, load_first_payee, &load) != STORE_OK)
+		return broken(reason, &load, "balances");
+	return HOUSE_OK;
+}
+
+static enum house_result open_store(struct house *house, char reason[512], int64_t now_us)
+{
+	char words[256] = "";
+	enum store_result result = store_open(&house->store, words, house->dir, now_us);
+
+	if (result == STORE_OK)
+		return HOUSE_OK;
+	return say(reason, result == STORE_LOCKED ? HOUSE_LOCKED : HOUSE_BROKEN, "%s", words);
+}
+
+enum house_result house_open(struct house **out, char reason[512],
+    const struct house_options *options)
+{
+	struct house *house = must_calloc(1, sizeof *house);
+	int64_t now_us = clock_now_us();
+	enum house_result result;
+
+	house->dir = must_strdup(options->dir);
+	house->who = must_strdup(options->command ? options->command : "cli");
+	result = read_config(house, reason);
+	if (result == HOUSE_OK)
+		result = read_default_policy(house, reason);
+	if (result == HOUSE_OK)
+		result = open_store(house, reason, now_us);
+	if (result == HOUSE_OK)
+		result = read_keys(house, reason, options);
+	if (result == HOUSE_OK) {
+		house->assets = assets_new();
+		add_assets(house);
+		house->purses = purses_new();
+		house->registry = registry_new();
+		house->quotes = quotes_new(QUOTES_MAX);
+		house->idempotency = idempotency_new();
+		result = load_store(house, reason, now_us);
+	}
+	if (result == HOUSE_OK)
+		*out = house;
+	else
+		house_close(&house);
+	return result;
+}
+
+void house_close(struct house **house_p)
+{
+	struct house *house = *house_p;
+
+	*house_p = NULL;
+	if (!house)
+		return;
+	store_close(&house->store);
+	keystore_close(&house->keystore);
+	registry_free(&house->registry);
+	purses_free(&house->purses);
+	quotes_free(&house->quotes);
+	idempotency_free(&house->idempotency);
+	assets_free(&house->assets);
+	config_fini(&house->config);
+	bytes_wipe(house->token_secret, sizeof house->token_secret);
+	free(house->default_policy);
+	free(house->who);
+	free(house->dir);
+	free(house);
+}

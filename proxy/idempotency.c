@@ -1,0 +1,90 @@
+#include "proxy/idempotency.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+struct key {
+	char *text; /* agent id, '/', key */
+	UT_hash_handle hh;
+};
+
+struct idempotency {
+	pthread_mutex_t lock;
+	struct key *keys;
+};
+
+struct idempotency *idempotency_new(void)
+{
+	struct idempotency *table = must_calloc(1, sizeof *table);
+
+	must(pthread_mutex_init(&table->lock, NULL) == 0);
+	return table;
+}
+
+void idempotency_free(struct idempotency **table_p)
+{
+	struct idempotency *table = *table_p;
+	struct key *key, *next;
+
+	*table_p = NULL;
+	if (!table)
+		return;
+	HASH_ITER(hh, table->keys, key, next)
+	{
+		HASH_DEL(table->keys, key);
+		free(key->text);
+		free(key);
+	}
+	pthread_mutex_destroy(&table->lock);
+	free(table);
+}
+
+bool idempotency_key_valid(const char *key)
+{
+	size_t size = strlen(key);
+
+	if (size == 0 || size > IDEMPOTENCY_KEY_MAX)
+		return false;
+	for (const char *at = key; *at; at++) {
+		if (*at < 0x20 || *at > 0x7e)
+			return false;
+	}
+	return true;
+}
+
+bool idempotency_enter(struct idempotency *table, int64_t agent, const char *text)
+{
+	char *name = must_format("%lld/%s", (long long)agent, text);
+	struct key *key;
+	bool entered = false;
+
+	must(pthread_mutex_lock(&table->lock) == 0);
+	HASH_FIND_STR(table->keys, name, key);
+	if (!key) {
+		key = must_calloc(1, sizeof *key);
+		key->text = name;
+		name = NULL;
+		HASH_ADD_KEYPTR(hh, table->keys, key->text, strlen(key->text), key);
+		entered = true;
+	}
+	must(pthread_mutex_unlock(&table->lock) == 0);
+	free(name);
+	return entered;
+}
+
+void idempotency_leave(struct idempotency *table, int64_t agent, const char *text)
+{
+	char *name = must_format("%lld/%s", (long long)agent, text);
+	struct key *key;
+
+	must(pthread_mutex_lock(&table->lock) == 0);
+	HASH_FIND_STR(table->keys, name, key);
+	must(key != NULL);
+	HASH_DEL(table->keys, key);
+	must(pthread_mutex_unlock(&table->lock) == 0);
+	free(key->text);
+	free(key);
+	free(name);
+}

@@ -1,0 +1,510 @@
+#include "proxy/registry.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <curl/curl.h>
+
+#define TOOL_NAME_MAX 64u
+#define TOOL_URL_MAX  2048u
+
+struct session {
+	char *name;
+	UT_hash_handle hh;
+};
+
+struct pin {
+	char *key; /* agent id, '/', tool */
+	char payee[ADDRESS_TEXT_SIZE];
+	UT_hash_handle hh;
+};
+
+struct rpc {
+	char *network;
+	char *urls;
+	UT_hash_handle hh;
+};
+
+struct registry {
+	pthread_rwlock_t lock;
+	struct agent *agents_by_name, *agents_by_id;
+	struct tool *tools;
+	struct session *revoked;
+	struct pin *pins;
+	struct rpc *rpcs;
+};
+
+struct registry *registry_new(void)
+{
+	struct registry *registry = must_calloc(1, sizeof *registry);
+
+	must(pthread_rwlock_init(&registry->lock, NULL) == 0);
+	return registry;
+}
+
+static void agent_free(struct agent *agent)
+{
+	policy_unref(&agent->policy);
+	free(agent->policy_text);
+	free(agent->name);
+	free(agent->owner);
+	free(agent);
+}
+
+void registry_free(struct registry **registry_p)
+{
+	struct registry *registry = *registry_p;
+	struct agent *agent, *agent_next;
+	struct tool *tool, *tool_next;
+	struct session *session, *session_next;
+	struct pin *pin, *pin_next;
+	struct rpc *rpc, *rpc_next;
+
+	*registry_p = NULL;
+	if (!registry)
+		return;
+	HASH_CLEAR(by_id, registry->agents_by_id);
+	HASH_ITER(by_name, registry->agents_by_name, agent, agent_next)
+	{
+		HASH_DELETE(by_name, registry->agents_by_name, agent);
+		agent_free(agent);
+	}
+	HASH_ITER(hh, registry->tools, tool, tool_next)
+	{
+		HASH_DEL(registry->tools, tool);
+		tool_unref(&tool);
+	}
+	HASH_ITER(hh, registry->revoked, session, session_next)
+	{
+		HASH_DEL(registry->revoked, session);
+		free(session->name);
+		free(session);
+	}
+	HASH_ITER(hh, registry->pins, pin, pin_next)
+	{
+		HASH_DEL(registry->pins, pin);
+		free(pin->key);
+		free(pin);
+	}
+	HASH_ITER(hh, registry->rpcs, rpc, rpc_next)
+	{
+		HASH_DEL(registry->rpcs, rpc);
+		free(rpc->network);
+		free(rpc->urls);
+		free(rpc);
+	}
+	pthread_rwlock_destroy(&registry->lock);
+	free(registry);
+}
+
+static void read_lock(struct registry *registry)
+{
+	must(pthread_rwlock_rdlock(&registry->lock) == 0);
+}
+
+static void write_lock(struct registry *registry)
+{
+	must(pthread_rwlock_wrlock(&registry->lock) == 0);
+}
+
+static void unlock(struct registry *registry)
+{
+	must(pthread_rwlock_unlock(&registry->lock) == 0);
+}
+
+struct agent *registry_agent(struct registry *registry, const char *name)
+{
+	struct agent *agent;
+
+	read_lock(registry);
+	HASH_FIND(by_name, registry->agents_by_name, name, strlen(name), agent);
+	unlock(registry);
+	return agent;
+}
+
+struct agent *registry_agent_by_id(struct registry *registry, int64_t id)
+{
+	struct agent *agent;
+
+	read_lock(registry);
+	HASH_FIND(by_id, registry->agents_by_id, &id, sizeof id, agent);
+	unlock(registry);
+	return agent;
+}
+
+struct agent *registry_add_agent(struct registry *registry, const struct agent_row *row,
+    struct purse *purse)
+{
+	struct agent *agent = must_calloc(1, sizeof *agent);
+
+	agent->id = row->id;
+	agent->created_us = row->id;
+	agent->name = must_strdup(row->name);
+	agent->owner = must_strdup(row->owner);
+	agent->purse = purse;
+	atomic_store(&agent->suspended, row->suspended);
+	if (!address_parse(&agent->address, row->address))
+		memset(&agent->address, 0, sizeof agent->address);
+	write_lock(registry);
+	HASH_ADD_KEYPTR(by_name, registry->agents_by_name, agent->name, strlen(agent->name), agent);
+	HASH_ADD(by_id, registry->agents_by_id, id, sizeof agent->id, agent);
+	unlock(registry);
+	return agent;
+}
+
+void registry_set_address(struct registry *registry, struct agent *agent,
+    const struct address *address)
+{
+	write_lock(registry);
+	agent->address = *address;
+	unlock(registry);
+}
+
+struct address registry_address(struct registry *registry, const struct agent *agent)
+{
+	struct address address;
+
+	read_lock(registry);
+	address = agent->address;
+	unlock(registry);
+	return address;
+}
+
+void policy_unref(struct policy_ref **ref_p)
+{
+	struct policy_ref *ref = *ref_p;
+
+	*ref_p = NULL;
+	if (ref && atomic_fetch_sub(&ref->refs, 1) == 1) {
+		policy_free(&ref->policy);
+		free(ref);
+	}
+}
+
+void registry_set_policy(struct registry *registry, struct agent *agent, struct policy *policy,
+    const char *text)
+{
+	struct policy_ref *ref = must_calloc(1, sizeof *ref), *old;
+	char *copy = must_strdup(text), *old_text;
+
+	atomic_init(&ref->refs, 1);
+	ref->policy = policy;
+	write_lock(registry);
+	old = agent->policy;
+	old_text = agent->policy_text;
+	agent->policy = ref;
+	agent->policy_text = copy;
+	unlock(registry);
+	policy_unref(&old);
+	free(old_text);
+}
+
+struct policy_ref *registry_policy(struct registry *registry, struct agent *agent)
+{
+	struct policy_ref *ref;
+
+	read_lock(registry);
+	ref = agent->policy;
+	if (ref)
+		atomic_fetch_add(&ref->refs, 1);
+	unlock(registry);
+	return ref;
+}
+
+void registry_each_agent(struct registry *registry, bool (*each)(struct agent *agent, void *arg),
+    void *arg)
+{
+	struct agent **agents, *agent, *next;
+	size_t count = 0;
+
+	read_lock(registry);
+	agents = must_calloc(HASH_CNT(by_name, registry->agents_by_name) + 1, sizeof(struct agent *));
+	HASH_ITER(by_name, registry->agents_by_name, agent, next)
+		agents[count++] = agent;
+	unlock(registry);
+	for (size_t i = 0; i < count && each(agents[i], arg); i++)
+		;
+	free(agents);
+}
+
+/* --- tools ------------------------------------------------------------- */
+
+bool tool_name_valid(const char *name)
+{
+	size_t size = strlen(name);
+	const char *segment = name;
+
+	if (size == 0 || size > TOOL_NAME_MAX)
+		return false;
+	for (const char *at = name;; at++) {
+		if (*at == '/' || *at == '\0') {
+			size_t length = (size_t)(at - segment);
+
+			if (length == 0 || (length == 1 && segment[0] == '.') ||
+			    (length == 2 && segment[0] == '.' && segment[1] == '.'))
+				return false;
+			if (*at == '\0')
+				return true;
+			segment = at + 1;
+		} else if (!isalnum((unsigned char)*at) && !strchr("._-", *at)) {
+			return false;
+		}
+	}
+}
+
+static bool part_present(CURLU *url, CURLUPart part)
+{
+	char *text = NULL;
+	bool present = curl_url_get(url, part, &text, 0) == CURLUE_OK && *text;
+
+	curl_free(text);
+	return present;
+}
+
+static bool url_fail(char reason[256], const char *words)
+{
+	snprintf(reason, 256, "%s", words);
+	return false;
+}
+
+bool tool_url_valid(char reason[256], const char *text)
+{
+	CURLU *url;
+	bool ok = false;
+
+	if (strlen(text) > TOOL_URL_MAX)
+		return url_fail(reason, "the URL is longer than 2048 bytes");
+	if (strncasecmp(text, "http://", 7) != 0 && strncasecmp(text, "https://", 8) != 0)
+		return url_fail(reason, "the URL must begin with https:// or http://");
+	for (const char *at = text; *at; at++) {
+		if ((unsigned char)*at <= 0x20 || (unsigned char)*at >= 0x7f || *at == '\\')
+			return url_fail(reason, "the URL holds a space, a backslash or a non-ASCII byte");
+	}
+	if (strstr(text, "/../") || strstr(text, "/./"))
+		return url_fail(reason, "the URL's path holds a dot segment");
+	url = curl_url();
+	must(url != NULL);
+	if (curl_url_set(url, CURLUPART_URL, text, CURLU_PATH_AS_IS) != CURLUE_OK ||
+	    !part_present(url, CURLUPART_HOST))
+		url_fail(reason, "the URL does not parse");
+	else if (part_present(url, CURLUPART_USER) || part_present(url, CURLUPART_PASSWORD))
+		url_fail(reason, "the URL may not hold a user or a password");
+	else if (strchr(text, '?') || strchr(text, '#'))
+		url_fail(reason, "the URL may not hold a query or a fragment: calls bring their own");
+	else
+		ok = true;
+	curl_url_cleanup(url);
+	return ok;
+}
+
+static char *host_of(const char *text)
+{
+	const char *start = strstr(text, "://") + 3;
+	size_t size = strcspn(start, "/");
+	char *host = must_strndup(start, size);
+
+	for (char *at = host; *at; at++)
+		*at = (char)tolower((unsigned char)*at);
+	return host;
+}
+
+static struct tool *tool_new(const struct tool_row *row)
+{
+	struct tool *tool = must_calloc(1, sizeof *tool);
+	size_t size = strlen(row->url);
+
+	while (size > 0 && row->url[size - 1] == '/')
+		size--;
+	atomic_init(&tool->refs, 1);
+	tool->name = must_strdup(row->name);
+	tool->url = must_strndup(row->url, size);
+	tool->host = host_of(row->url);
+	tool->secure = strncasecmp(row->url, "https://", 8) == 0;
+	tool->billing = row->billing;
+	tool->has_price = row->has_price;
+	tool->price = row->price;
+	return tool;
+}
+
+void registry_put_tool(struct registry *registry, const struct tool_row *row)
+{
+	struct tool *old, *tool = row->removed ? NULL : tool_new(row);
+
+	write_lock(registry);
+	HASH_FIND_STR(registry->tools, row->name, old);
+	if (old)
+		HASH_DEL(registry->tools, old);
+	if (tool)
+		HASH_ADD_KEYPTR(hh, registry->tools, tool->name, strlen(tool->name), tool);
+	unlock(registry);
+	tool_unref(&old);
+}
+
+static struct tool *tool_ref(struct tool *tool)
+{
+	if (tool)
+		atomic_fetch_add(&tool->refs, 1);
+	return tool;
+}
+
+struct tool *registry_tool(struct registry *registry, const char *name)
+{
+	struct tool *tool;
+
+	read_lock(registry);
+	HASH_FIND_STR(registry->tools, name, tool);
+	tool_ref(tool);
+	unlock(registry);
+	return tool;
+}
+
+struct tool *registry_tool_match(const char **rest, struct registry *registry, const char *path)
+{
+	size_t size = strcspn(path, "?");
+	struct tool *tool = NULL;
+
+	if (size > TOOL_NAME_MAX + 1)
+		size = TOOL_NAME_MAX + 1;
+	read_lock(registry);
+	for (; size > 0 && !tool; size--) {
+		if (path[size] == '/' || path[size] == '?' || path[size] == '\0') {
+			HASH_FIND(hh, registry->tools, path, size, tool);
+			if (tool)
+				*rest = path + size;
+		}
+	}
+	tool_ref(tool);
+	unlock(registry);
+	return tool;
+}
+
+void tool_unref(struct tool **tool_p)
+{
+	struct tool *tool = *tool_p;
+
+	*tool_p = NULL;
+	if (tool && atomic_fetch_sub(&tool->refs, 1) == 1) {
+		free(tool->name);
+		free(tool->url);
+		free(tool->host);
+		free(tool);
+	}
+}
+
+void registry_each_tool(struct registry *registry,
+    bool (*each)(const struct tool *tool, void *arg), void *arg)
+{
+	struct tool **tools, *tool, *next;
+	size_t count = 0;
+	bool more = true;
+
+	read_lock(registry);
+	tools = must_calloc(HASH_COUNT(registry->tools) + 1, sizeof(struct tool *));
+	HASH_ITER(hh, registry->tools, tool, next)
+		tools[count++] = tool_ref(tool);
+	unlock(registry);
+	for (size_t i = 0; i < count; i++) {
+		more = more && each(tools[i], arg);
+		tool_unref(&tools[i]);
+	}
+	free(tools);
+}
+
+/* --- sessions ---------------------------------------------------------- */
+
+void registry_revoke(struct registry *registry, const char *name)
+{
+	struct session *session;
+
+	write_lock(registry);
+	HASH_FIND_STR(registry->revoked, name, session);
+	if (!session) {
+		session = must_calloc(1, sizeof *session);
+		session->name = must_strdup(name);
+		HASH_ADD_KEYPTR(hh, registry->revoked, session->name, strlen(session->name), session);
+	}
+	unlock(registry);
+}
+
+bool registry_revoked(struct registry *registry, const char *name)
+{
+	struct session *session;
+
+	read_lock(registry);
+	HASH_FIND_STR(registry->revoked, name, session);
+	unlock(registry);
+	return session != NULL;
+}
+
+/* --- pinned payees ----------------------------------------------------- */
+
+static char *pin_key(const struct agent *agent, const char *tool)
+{
+	return must_format("%lld/%s", (long long)agent->id, tool);
+}
+
+void registry_pin(struct registry *registry, const struct agent *agent, const char *tool,
+    const char *payee)
+{
+	char *key = pin_key(agent, tool);
+	struct pin *pin;
+
+	write_lock(registry);
+	HASH_FIND_STR(registry->pins, key, pin);
+	if (!pin) {
+		pin = must_calloc(1, sizeof *pin);
+		pin->key = key;
+		snprintf(pin->payee, sizeof pin->payee, "%s", payee);
+		HASH_ADD_KEYPTR(hh, registry->pins, pin->key, strlen(pin->key), pin);
+		key = NULL;
+	}
+	unlock(registry);
+	free(key);
+}
+
+bool registry_pinned(char out[ADDRESS_TEXT_SIZE], struct registry *registry,
+    const struct agent *agent, const char *tool)
+{
+	char *key = pin_key(agent, tool);
+	struct pin *pin;
+
+	read_lock(registry);
+	HASH_FIND_STR(registry->pins, key, pin);
+	if (pin)
+		memcpy(out, pin->payee, ADDRESS_TEXT_SIZE);
+	unlock(registry);
+	free(key);
+	return pin != NULL;
+}
+
+/* --- networks ---------------------------------------------------------- */
+
+void registry_set_rpc(struct registry *registry, const char *network, const char *urls)
+{
+	struct rpc *rpc;
+
+	write_lock(registry);
+	HASH_FIND_STR(registry->rpcs, network, rpc);
+	if (!rpc) {
+		rpc = must_calloc(1, sizeof *rpc);
+		rpc->network = must_strdup(network);
+		HASH_ADD_KEYPTR(hh, registry->rpcs, rpc->network, strlen(rpc->network), rpc);
+	}
+	free(rpc->urls);
+	rpc->urls = must_strdup(urls);
+	unlock(registry);
+}
+
+char *registry_rpc(struct registry *registry, const char *network)
+{
+	struct rpc *rpc;
+	char *urls;
+
+	read_lock(registry);
+	HASH_FIND_STR(registry->rpcs, network, rpc);
+	urls = must_strdup(rpc ? rpc->urls : "");
+	unlock(registry);
+	return urls;
+}

@@ -1,0 +1,116 @@
+/* proxy/registry.h - who may call and what may be called, in memory.
+ *
+ * Filled from the store at start and changed by owner's commands; read on every call. One
+ * reader-writer lock, held for a few look-ups and never across I/O. Agents live as long as
+ * the process; tools and policies are counted references, so that a call keeps what it
+ * began with while the owner changes it. */
+#ifndef PROXY_REGISTRY_H
+#define PROXY_REGISTRY_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <uthash.h>
+
+#include "ledger/purse.h"
+#include "ledger/store.h"
+#include "policy/policy.h"
+#include "wallet/address.h"
+
+/* A policy in use; immutable. */
+struct policy_ref {
+	atomic_int refs;
+	struct policy *policy;
+};
+
+struct reservation;
+
+struct agent {
+	int64_t id;
+	char *name;
+	char *owner;
+	int64_t created_us;
+	atomic_bool suspended;
+	/* Under the registry's lock. */
+	struct address address;
+	struct policy_ref *policy;
+	char *policy_text;
+	/* Under the purses' lock. */
+	struct purse *purse;
+	struct reservation *waiting_first, *waiting_last;
+	size_t waiting_count;
+	UT_hash_handle by_name, by_id;
+};
+
+struct tool {
+	atomic_int refs;
+	char *name;
+	char *url;  /* without a final slash */
+	char *host; /* host[:port], lower case */
+	bool secure; /* https */
+	enum tool_billing billing;
+	bool has_price;
+	int64_t price;
+	UT_hash_handle hh;
+};
+
+struct registry;
+
+struct registry *registry_new(void);
+void registry_free(struct registry **registry);
+
+/* --- agents ------------------------------------------------------------ */
+/** Stable pointer, or NULL. */
+struct agent *registry_agent(struct registry *registry, const char *name);
+struct agent *registry_agent_by_id(struct registry *registry, int64_t id);
+struct agent *registry_add_agent(struct registry *registry, const struct agent_row *row,
+    struct purse *purse);
+void registry_set_address(struct registry *registry, struct agent *agent,
+    const struct address *address);
+struct address registry_address(struct registry *registry, const struct agent *agent);
+/** Takes policy and copies text. */
+void registry_set_policy(struct registry *registry, struct agent *agent, struct policy *policy,
+    const char *text);
+/** A reference of the caller's own, or NULL when the agent has none; policy_unref ends it. */
+struct policy_ref *registry_policy(struct registry *registry, struct agent *agent);
+void policy_unref(struct policy_ref **ref);
+/** Every agent, in order of creation; each returns false to stop. */
+void registry_each_agent(struct registry *registry, bool (*each)(struct agent *agent, void *arg),
+    void *arg);
+
+/* --- tools ------------------------------------------------------------- */
+/** [A-Za-z0-9._-] in segments parted by '/', at most 64 bytes, no "." or "..". */
+bool tool_name_valid(const char *name);
+/** http(s) URL with a host, no query, fragment, user or password, no dot segments. On false
+ * reason is filled. */
+bool tool_url_valid(char reason[256], const char *url) MUST_CHECK;
+/** The latest row of a name wins; removed takes it away. */
+void registry_put_tool(struct registry *registry, const struct tool_row *row);
+/** A reference of the caller's own (tool_unref), or NULL. */
+struct tool *registry_tool(struct registry *registry, const char *name);
+/** The tool with the longest name that begins `path` ("github/issues/7?x") and ends at '/',
+ * '?' or its end; *rest points at what follows the name. */
+struct tool *registry_tool_match(const char **rest, struct registry *registry, const char *path);
+void tool_unref(struct tool **tool);
+void registry_each_tool(struct registry *registry,
+    bool (*each)(const struct tool *tool, void *arg), void *arg);
+
+/* --- sessions ---------------------------------------------------------- */
+void registry_revoke(struct registry *registry, const char *session);
+bool registry_revoked(struct registry *registry, const char *session);
+
+/* --- pinned payees ----------------------------------------------------- */
+/** Remember the first payee (lower-case address) an agent paid for a tool. */
+void registry_pin(struct registry *registry, const struct agent *agent, const char *tool,
+    const char *payee);
+/** False when none yet. */
+bool registry_pinned(char out[ADDRESS_TEXT_SIZE], struct registry *registry,
+    const struct agent *agent, const char *tool) MUST_CHECK;
+
+/* --- networks ---------------------------------------------------------- */
+void registry_set_rpc(struct registry *registry, const char *network, const char *rpc);
+/** The caller frees it; "" when unset. */
+char *registry_rpc(struct registry *registry, const char *network);
+
+#endif

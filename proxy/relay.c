@@ -1,0 +1,187 @@
+#include "proxy/relay.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static int hex_value(char digit)
+{
+	if (digit >= '0' && digit <= '9')
+		return digit - '0';
+	if (digit >= 'a' && digit <= 'f')
+		return digit - 'a' + 10;
+	if (digit >= 'A' && digit <= 'F')
+		return digit - 'A' + 10;
+	return -1;
+}
+
+/* One decoded character; *at moves behind it. -1: a broken escape or a byte that may not
+ * stand in a target. */
+static int next_character(const char **at)
+{
+	unsigned char c = (unsigned char)**at;
+
+	if (c == '%') {
+		int high = hex_value((*at)[1]);
+		int low = high < 0 ? -1 : hex_value((*at)[2]);
+
+		if (low < 0)
+			return -1;
+		*at += 3;
+		return high * 16 + low;
+	}
+	if (c <= 0x20 || c >= 0x7f || c == '\\' || c == '#')
+		return -1;
+	(*at)++;
+	return c;
+}
+
+bool relay_path_valid(const char *rest)
+{
+	const char *at = rest;
+	size_t dots = 0, others = 0;
+
+	while (*at && *at != '?') {
+		bool escaped = *at == '%';
+		int c = next_character(&at);
+
+		/* An escaped slash or backslash parts segments for some servers. */
+		if (c < 0x20 || c == 0x7f || c == '\\' || (escaped && c == '/'))
+			return false;
+		if (c == '/') {
+			if (others == 0 && (dots == 1 || dots == 2))
+				return false;
+			dots = others = 0;
+		} else if (c == '.') {
+			dots++;
+		} else if (c == ';') {
+			/* "..;" is "..", with a parameter, for servlet containers. */
+			if (others == 0 && (dots == 1 || dots == 2))
+				return false;
+			others++;
+		} else {
+			others++;
+		}
+	}
+	if (others == 0 && (dots == 1 || dots == 2))
+		return false;
+	while (*at) {
+		int c = next_character(&at);
+
+		if (c < 0)
+			return false;
+	}
+	return true;
+}
+
+char *relay_url(const struct tool *tool, const char *rest)
+{
+	return must_format("%s%s", tool->url, rest);
+}
+
+bool relay_payment_header(const char **name, const struct headers *headers)
+{
+	static const char *const names[] = {"PAYMENT-SIGNATURE", "X-PAYMENT", "SIGN-IN-WITH-X"};
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		if (headers_get(headers, names[i])) {
+			*name = names[i];
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool is_one_of(const char *name, const char *const *names)
+{
+	for (; *names; names++) {
+		if (strcasecmp(name, *names) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool copy(struct headers *out, const struct header *header)
+{
+	return headers_add(out, header->name, strlen(header->name), header->value,
+	    strlen(header->value));
+}
+
+bool relay_request_headers(struct headers *out, const struct headers *in,
+    const char *payment_name, const char *payment_value)
+{
+	static const char *const dropped[] = {"host", "content-length", "transfer-encoding",
+	    "authorization", "expect", NULL};
+
+	for (size_t i = 0; i < in->count; i++) {
+		if (is_one_of(in->items[i].name, dropped) || headers_hop_by_hop(in, in->items[i].name))
+			continue;
+		if (!copy(out, &in->items[i]))
+			return false;
+	}
+	if (!payment_name)
+		return true;
+	return headers_add(out, payment_name, strlen(payment_name), payment_value,
+	    strlen(payment_value));
+}
+
+bool relay_response_headers(struct headers *out, const struct headers *in, const struct tool *tool)
+{
+	static const char *const dropped[] = {"content-length", "transfer-encoding",
+	    "x-policy-allowed", NULL};
+
+	for (size_t i = 0; i < in->count; i++) {
+		const struct header *header = &in->items[i];
+		bool ok;
+
+		if (is_one_of(header->name, dropped) || headers_hop_by_hop(in, header->name) ||
+		    strncasecmp(header->name, "tallyward-", 10) == 0)
+			continue;
+		if (strcasecmp(header->name, "location") == 0) {
+			char *location = relay_location(tool, header->value);
+
+			ok = headers_add(out, header->name, strlen(header->name), location,
+			    strlen(location));
+			free(location);
+		} else {
+			ok = copy(out, header);
+		}
+		if (!ok)
+			return false;
+	}
+	return true;
+}
+
+/* Where the path begins in "scheme://host/path": at its slash, or at the end. */
+static const char *url_path(const char *url)
+{
+	const char *host = strstr(url, "://") + 3;
+
+	return host + strcspn(host, "/?#");
+}
+
+/* What follows `base` in path, when path lies at or below it; NULL when outside. */
+static const char *below(const char *path, const char *base)
+{
+	size_t size = strlen(base);
+
+	if (strncmp(path, base, size) != 0)
+		return NULL;
+	path += size;
+	return *path == '\0' || *path == '/' || *path == '?' || *path == '#' ? path : NULL;
+}
+
+char *relay_location(const struct tool *tool, const char *location)
+{
+	const char *base_path = url_path(tool->url), *rest = NULL;
+	size_t origin_size = (size_t)(base_path - tool->url);
+
+	if (location[0] == '/' && location[1] != '/')
+		rest = below(location, base_path);
+	else if (strncasecmp(location, tool->url, origin_size) == 0)
+		rest = below(location + origin_size, base_path);
+	if (!rest)
+		return must_strdup(location);
+	return must_format("/t/%s%s", tool->name, rest);
+}

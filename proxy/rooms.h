@@ -1,0 +1,43 @@
+/* proxy/rooms.h - the inside of a house, for proxy/ alone.
+ *
+ * Owned by the house; made by house_open(), gone with house_close(). Everything here is
+ * safe to use from every worker: immutable, or behind its own lock. */
+#ifndef PROXY_ROOMS_H
+#define PROXY_ROOMS_H
+
+#include "ledger/purse.h"
+#include "ledger/store.h"
+#include "proxy/config.h"
+#include "proxy/idempotency.h"
+#include "proxy/quote.h"
+#include "proxy/registry.h"
+#include "proxy/token.h"
+#include "wallet/asset.h"
+#include "wallet/keystore.h"
+
+struct house {
+	char *dir;
+	char *who; /* for the audit of owner's acts */
+	struct config config;
+	struct store *store;
+	struct keystore *keystore;
+	struct assets *assets;
+	struct purses *purses;
+	struct registry *registry;
+	struct quotes *quotes;
+	struct idempotency *idempotency;
+	uint8_t token_secret[TOKEN_SECRET_SIZE];
+	char *default_policy; /* text of DIR/policy.json */
+};
+
+/** Asset ↔ purse slot: 0 is off-chain, table position + 1 else. */
+unsigned house_slot(const struct house *house, const struct asset *asset);
+/** By the journal's words ("eip155:84532", "0x…"); NULL slot out of the table: false. */
+bool house_slot_of(unsigned *out, const struct house *house, const char *network,
+    const char *asset) MUST_CHECK;
+
+/** May a new payment be signed now? False with reason: the store is broken, or the clock
+ * is behind the newest row. */
+bool house_ready(struct house *house, char reason[256], int64_t now_us) MUST_CHECK;
+
+#endif

@@ -1,0 +1,299 @@
+#include "proxy/serve.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/thread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/file.h"
+#include "common/log.h"
+#include "proxy/admin.h"
+#include "proxy/command.h"
+#include "proxy/rooms.h"
+#include "proxy/worker.h"
+
+#define WORKERS_MAX 256
+#define NAME_SIZE   128
+
+struct daemon {
+	struct house *house;
+	struct workers_state shared;
+	struct worker *workers[WORKERS_MAX];
+	int fds[WORKERS_MAX];
+	long count;
+	struct event_base *base;
+	struct admin *admin;
+	char *socket_path;
+	char listen[NAME_SIZE], admin_name[NAME_SIZE];
+	struct event *term, *interrupt, *hangup, *tick;
+	int64_t drain_until_us;
+};
+
+static int complain(int status, const char *words)
+{
+	fprintf(stderr, "tallyward: %s\n", words);
+	return status;
+}
+
+/* systemd's readiness protocol is one datagram to a socket it names. */
+static void tell_systemd(const char *state)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	socklen_t size;
+	int fd;
+
+	if (!path || strlen(path) >= sizeof address.sun_path || (path[0] != '/' && path[0] != '@'))
+		return;
+	memcpy(address.sun_path, path, strlen(path));
+	if (path[0] == '@')
+		address.sun_path[0] = '\0';
+	size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address, size) < 0)
+		log_event(LOG_WARN, "notify_failed", "reason", strerror(errno), NULL);
+	close(fd);
+}
+
+/* --- listening -------------------------------------------------------------------- */
+
+static long worker_count(const struct serve_options *options, const struct config *config)
+{
+	long count = options->workers ? options->workers : (long)config->workers;
+
+	if (count == 0)
+		count = sysconf(_SC_NPROCESSORS_ONLN);
+	return count < 1 ? 1 : count > WORKERS_MAX ? WORKERS_MAX : count;
+}
+
+/* The first socket may choose its port (":0"); the others share it. */
+static bool listen_agents(struct daemon *daemon, char reason[256], const char *address)
+{
+	for (long i = 0; i < daemon->count; i++) {
+		daemon->fds[i] = listener_socket_tcp(reason, i == 0 ? address : daemon->listen, true);
+		if (daemon->fds[i] < 0)
+			return false;
+		if (i == 0)
+			must(listener_socket_name(daemon->listen, sizeof daemon->listen, daemon->fds[0]));
+	}
+	return true;
+}
+
+static bool listen_admin(struct daemon *daemon, char reason[256], const char *address)
+{
+	int tcp = listener_socket_tcp(reason, address, false), local;
+
+	if (tcp < 0)
+		return false;
+	must(listener_socket_name(daemon->admin_name, sizeof daemon->admin_name, tcp));
+	daemon->socket_path = house_socket_path(daemon->house->dir);
+	local = listener_socket_unix(reason, daemon->socket_path);
+	if (local < 0) {
+		close(tcp);
+		return false;
+	}
+	daemon->admin = admin_new(daemon->base, daemon->house, &daemon->shared, tcp, local);
+	return true;
+}
+
+static bool write_ports(const struct daemon *daemon, const char *path)
+{
+	char *text;
+	bool ok;
+
+	if (!path)
+		return true;
+	text = must_format("{\"listen\": \"%s\", \"admin\": \"%s\", \"pid\": %ld}\n", daemon->listen,
+	    daemon->admin_name, (long)getpid());
+	ok = file_replace(path, text, strlen(text), 0644);
+	free(text);
+	return ok;
+}
+
+/* --- stopping ---------------------------------------------------------------------- */
+
+static bool all_done(const struct daemon *daemon)
+{
+	for (long i = 0; i < daemon->count; i++) {
+		if (!worker_done(daemon->workers[i]))
+			return false;
+	}
+	return true;
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *daemon = arg;
+
+	(void)fd;
+	(void)what;
+	if (all_done(daemon) || clock_mono_us() >= daemon->drain_until_us)
+		event_base_loopbreak(daemon->base);
+}
+
+static void on_stop(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *daemon = arg;
+	struct timeval tick = {0, 10000};
+
+	(void)fd;
+	(void)what;
+	if (atomic_exchange(&daemon->shared.draining, true)) {
+		log_event(LOG_WARN, "stopping_now", NULL);
+		daemon->drain_until_us = 0;
+		return;
+	}
+	log_event(LOG_INFO, "stopping", NULL);
+	tell_systemd("STOPPING=1");
+	daemon->drain_until_us =
+	    clock_mono_us() + daemon->house->config.drain_ms_max * (CLOCK_US_PER_S / 1000);
+	for (long i = 0; i < daemon->count; i++)
+		worker_drain(daemon->workers[i]);
+	must(event_add(daemon->tick, &tick) == 0);
+}
+
+static void on_hangup(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	log_event(LOG_INFO, "hangup_ignored", "reason",
+	    "commands take effect at once; a changed tallyward.json needs a restart", NULL);
+}
+
+static void add_signals(struct daemon *daemon)
+{
+	daemon->term = evsignal_new(daemon->base, SIGTERM, on_stop, daemon);
+	daemon->interrupt = evsignal_new(daemon->base, SIGINT, on_stop, daemon);
+	daemon->hangup = evsignal_new(daemon->base, SIGHUP, on_hangup, daemon);
+	daemon->tick = event_new(daemon->base, -1, EV_PERSIST, on_tick, daemon);
+	must(daemon->term && daemon->interrupt && daemon->hangup && daemon->tick);
+	must(event_add(daemon->term, NULL) == 0 && event_add(daemon->interrupt, NULL) == 0 &&
+	    event_add(daemon->hangup, NULL) == 0);
+}
+
+static void free_loop(struct daemon *daemon)
+{
+	admin_free(&daemon->admin);
+	if (daemon->term)
+		event_free(daemon->term);
+	if (daemon->interrupt)
+		event_free(daemon->interrupt);
+	if (daemon->hangup)
+		event_free(daemon->hangup);
+	if (daemon->tick)
+		event_free(daemon->tick);
+	event_base_free(daemon->base);
+	if (daemon->socket_path)
+		unlink(daemon->socket_path);
+	free(daemon->socket_path);
+}
+
+/* --- running ------------------------------------------------------------------------- */
+
+/* Keys are in this process's memory: no core file, no debugger of the same user. */
+static void protect_process(void)
+{
+	struct rlimit none = {0, 0};
+
+	signal(SIGPIPE, SIG_IGN);
+	if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_DUMPABLE, 0) != 0)
+		log_event(LOG_WARN, "core_dumps_not_disabled", "reason", strerror(errno), NULL);
+}
+
+static int exit_status(enum house_result result)
+{
+	switch (result) {
+	case HOUSE_OK:
+		return COMMAND_DONE;
+	case HOUSE_NOT_FOUND:
+		return COMMAND_NOT_FOUND;
+	case HOUSE_EXISTS:
+	case HOUSE_LOCKED:
+	case HOUSE_BAD_CONFIG:
+	case HOUSE_BAD_KEYS:
+	case HOUSE_BROKEN:
+		return COMMAND_FAILED;
+	}
+	return COMMAND_FAILED;
+}
+
+static void run(struct daemon *daemon)
+{
+	struct batch *batch;
+
+	for (long i = 0; i < daemon->count; i++)
+		daemon->workers[i] = worker_start(daemon->house, &daemon->shared, daemon->fds[i]);
+	log_event(LOG_INFO, "listening", "agents", daemon->listen, "admin", daemon->admin_name, NULL);
+	tell_systemd("READY=1");
+	event_base_loop(daemon->base, 0);
+	if (all_done(daemon)) {
+		for (long i = 0; i < daemon->count; i++)
+			worker_join(&daemon->workers[i]);
+		return;
+	}
+	/* What is queued is written; calls cut off here are found open by the next start, as
+	 * after a crash. The workers still run, so nothing is freed. */
+	log_event(LOG_WARN, "stopped_with_calls_in_flight", NULL);
+	batch = batch_new(clock_now_us());
+	if (store_append_wait(daemon->house->store, &batch) != STORE_OK)
+		log_event(LOG_ERROR, "last_rows_not_written", NULL);
+	unlink(daemon->socket_path);
+	_exit(COMMAND_DONE);
+}
+
+int serve_run(const struct serve_options *options)
+{
+	struct daemon *daemon = must_calloc(1, sizeof *daemon);
+	struct house_options house_options = options->house;
+	char reason[512] = "", words[256] = "";
+	enum log_level level;
+	int status;
+
+	protect_process();
+	must(evthread_use_pthreads() == 0);
+	must(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
+	house_options.command = "admin socket";
+	status = exit_status(house_open(&daemon->house, reason, &house_options));
+	if (status != COMMAND_DONE) {
+		complain(status, reason);
+		goto out;
+	}
+	must(log_level_parse(&level, daemon->house->config.log_level));
+	log_set_level(level);
+	status = COMMAND_FAILED;
+	daemon->count = worker_count(options, &daemon->house->config);
+	daemon->base = event_base_new();
+	must(daemon->base != NULL);
+	for (long i = 0; i < WORKERS_MAX; i++)
+		daemon->fds[i] = -1;
+	if (!listen_agents(daemon, words, options->listen ? options->listen : daemon->house->config.listen) ||
+	    !listen_admin(daemon, words, options->admin ? options->admin : daemon->house->config.admin)) {
+		complain(status, words);
+		for (long i = 0; i < daemon->count && daemon->fds[i] >= 0; i++)
+			close(daemon->fds[i]);
+	} else if (!write_ports(daemon, options->ports_file)) {
+		complain(status, "cannot write the ports file");
+	} else {
+		add_signals(daemon);
+		run(daemon);
+		status = COMMAND_DONE;
+	}
+	free_loop(daemon);
+out:
+	house_close(&daemon->house);
+	free(daemon);
+	curl_global_cleanup();
+	return status;
+}

@@ -1,0 +1,169 @@
+#include "proxy/token.h"
+
+#include <jwt.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/bytes.h"
+#include "common/digest.h"
+#include "common/json.h"
+
+#define ISSUER "tallyward"
+
+const char *token_result_str(enum token_result result)
+{
+	switch (result) {
+	case TOKEN_OK:
+		return "ok";
+	case TOKEN_MALFORMED:
+		return "malformed";
+	case TOKEN_BAD_ALGORITHM:
+		return "bad_algorithm";
+	case TOKEN_BAD_SIGNATURE:
+		return "bad_signature";
+	case TOKEN_NOT_YET_VALID:
+		return "not_yet_valid";
+	case TOKEN_EXPIRED:
+		return "expired";
+	}
+	return "unknown";
+}
+
+void token_session(char out[TOKEN_SESSION_SIZE])
+{
+	uint8_t random[(TOKEN_SESSION_SIZE - 1) / 2];
+
+	bytes_random(random, sizeof random);
+	hex_encode(out, random, sizeof random);
+}
+
+char *token_make(const struct token_claims *claims, const uint8_t secret[TOKEN_SECRET_SIZE])
+{
+	jwt_t *jwt = NULL;
+	char *encoded, *token;
+
+	must(jwt_new(&jwt) == 0);
+	must(jwt_add_grant(jwt, "iss", ISSUER) == 0);
+	must(jwt_add_grant(jwt, "sub", claims->agent) == 0);
+	must(jwt_add_grant(jwt, "owner", claims->owner) == 0);
+	must(jwt_add_grant(jwt, "jti", claims->session) == 0);
+	must(jwt_add_grant_int(jwt, "iat", (long)claims->issued_s) == 0);
+	must(jwt_add_grant_int(jwt, "nbf", (long)claims->issued_s) == 0);
+	must(jwt_add_grant_int(jwt, "exp", (long)claims->expires_s) == 0);
+	must(jwt_set_alg(jwt, JWT_ALG_HS256, secret, TOKEN_SECRET_SIZE) == 0);
+	encoded = jwt_encode_str(jwt);
+	must(encoded != NULL);
+	token = must_strdup(encoded);
+	bytes_wipe(encoded, strlen(encoded));
+	free(encoded);
+	jwt_free(jwt);
+	must(strlen(token) <= TOKEN_SIZE_MAX);
+	return token;
+}
+
+/* The header decides nothing: it must say what we would have said. */
+static enum token_result header_check(const char *text, size_t size)
+{
+	struct json_error error;
+	uint8_t *bytes = NULL;
+	size_t bytes_size = 0;
+	const char *algorithm;
+	json_t *header;
+	enum token_result result = TOKEN_MALFORMED;
+
+	if (!base64url_decode(&bytes, &bytes_size, text, size, 512))
+		return TOKEN_MALFORMED;
+	header = json_read(&error, (const char *)bytes, bytes_size, 512);
+	free(bytes);
+	if (!json_is_object(header))
+		goto out;
+	algorithm = json_str(header, "alg");
+	result = TOKEN_BAD_ALGORITHM;
+	if (!algorithm || strcmp(algorithm, "HS256") != 0 || json_object_get(header, "crit"))
+		goto out;
+	result = TOKEN_OK;
+out:
+	json_decref(header);
+	return result;
+}
+
+static bool signature_check(const char *token, size_t signed_size, const char *signature,
+    size_t signature_size, const uint8_t secret[TOKEN_SECRET_SIZE])
+{
+	struct digest expected = hmac_sha256(secret, TOKEN_SECRET_SIZE, token, signed_size);
+	uint8_t *given = NULL;
+	size_t given_size = 0;
+	bool equal;
+
+	if (!base64url_decode(&given, &given_size, signature, signature_size, DIGEST_SIZE))
+		return false;
+	equal = given_size == DIGEST_SIZE && bytes_equal_ct(given, expected.bytes, DIGEST_SIZE);
+	free(given);
+	bytes_wipe(&expected, sizeof expected);
+	return equal;
+}
+
+static bool claim_text(char *out, size_t out_size, jwt_t *jwt, const char *name)
+{
+	const char *value = jwt_get_grant(jwt, name);
+	size_t size = value ? strlen(value) : 0;
+
+	if (size == 0 || size >= out_size)
+		return false;
+	memcpy(out, value, size + 1);
+	return true;
+}
+
+static enum token_result claims_read(struct token_claims *out, jwt_t *jwt, int64_t now_s)
+{
+	struct token_claims claims;
+	const char *issuer = jwt_get_grant(jwt, "iss");
+	int64_t not_before = jwt_get_grant_int(jwt, "nbf");
+
+	memset(&claims, 0, sizeof claims);
+	claims.issued_s = jwt_get_grant_int(jwt, "iat");
+	claims.expires_s = jwt_get_grant_int(jwt, "exp");
+	if (!issuer || strcmp(issuer, ISSUER) != 0 || claims.expires_s <= 0 || not_before <= 0 ||
+	    !claim_text(claims.agent, sizeof claims.agent, jwt, "sub") ||
+	    !claim_text(claims.owner, sizeof claims.owner, jwt, "owner") ||
+	    !claim_text(claims.session, sizeof claims.session, jwt, "jti"))
+		return TOKEN_MALFORMED;
+	if (now_s < not_before)
+		return TOKEN_NOT_YET_VALID;
+	if (now_s >= claims.expires_s)
+		return TOKEN_EXPIRED;
+	*out = claims;
+	return TOKEN_OK;
+}
+
+enum token_result token_check(struct token_claims *out, const char *token, size_t size,
+    const uint8_t secret[TOKEN_SECRET_SIZE], int64_t now_s)
+{
+	char copy[TOKEN_SIZE_MAX + 1];
+	const char *payload, *signature, *end = token + size;
+	enum token_result result;
+	jwt_t *jwt = NULL;
+
+	if (size == 0 || size > TOKEN_SIZE_MAX || memchr(token, '\0', size))
+		return TOKEN_MALFORMED;
+	payload = memchr(token, '.', size);
+	signature = payload ? memchr(payload + 1, '.', (size_t)(end - payload - 1)) : NULL;
+	if (!signature || memchr(signature + 1, '.', (size_t)(end - signature - 1)))
+		return TOKEN_MALFORMED;
+	result = header_check(token, (size_t)(payload - token));
+	if (result != TOKEN_OK)
+		return result;
+	if (!signature_check(token, (size_t)(signature - token), signature + 1,
+		(size_t)(end - signature - 1), secret))
+		return TOKEN_BAD_SIGNATURE;
+	memcpy(copy, token, size);
+	copy[size] = '\0';
+	if (jwt_decode(&jwt, copy, secret, TOKEN_SECRET_SIZE) == 0)
+		result = claims_read(out, jwt, now_s);
+	else
+		result = TOKEN_MALFORMED;
+	jwt_free(jwt);
+	bytes_wipe(copy, sizeof copy);
+	return result;
+}

@@ -1,0 +1,840 @@
+/* proxy/transfer.c - outgoing HTTP over libcurl's multi-socket interface.
+ *
+ * Where you are standing: libcurl may not be called from inside its own callbacks, and
+ * its callbacks run inside our calls of it. So every wish of a handler (start, resume,
+ * cancel) is noted on the transfer, the transfer is queued, and upstream_work() carries
+ * the wishes out from the loop, where nothing of curl's is on the stack:
+ *
+ *   handler ──▶ wish + queue ──▶ upstream_work ─┐
+ *   sockets, timer of curl ─────────────────────┼─▶ curl ──▶ on_header, on_body, on_read
+ *                                               │              (head, body of the handler)
+ *                                               └─▶ finished transfers ──▶ done
+ *
+ * A request leaves at most once: curl would repeat one on a fresh connection when a kept
+ * one turns out dead, which is right for GET and wrong for anything that acts. */
+#include "proxy/transfer.h"
+
+#include <arpa/inet.h>
+#include <curl/curl.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <utlist.h>
+
+/* A kept connection older than this is not used again: most servers close theirs after
+ * 5 to 75 s, and a request that crosses the closing is lost. */
+#define IDLE_CONNECTION_S_MAX 30L
+
+struct upstream {
+	struct event_base *base;
+	struct upstream_limits limits;
+	char *ca_file;
+	CURLM *multi;
+	struct event timer; /* curl's */
+	struct event work;
+	struct transfer *queue; /* those with a wish */
+	struct upstream_socket *sockets;
+	size_t transfer_count;
+};
+
+struct upstream_socket {
+	struct event event;
+	struct upstream_socket *prev, *next;
+};
+
+enum transfer_phase {
+	TRANSFER_NEW,     /* not yet given to curl */
+	TRANSFER_CONNECT, /* resolving, connecting, TLS */
+	TRANSFER_SEND,    /* the request is going out */
+	TRANSFER_WAIT,    /* it is out; no head yet */
+	TRANSFER_BODY,    /* the head has come */
+	TRANSFER_OVER,    /* `done` is being, or was, called */
+};
+
+struct transfer {
+	struct upstream *upstream;
+	struct transfer *prev, *next; /* in the queue */
+	const struct transfer_events *events;
+	void *arg;
+	CURL *easy;
+	struct curl_slist *fields;
+	struct event timer;
+	enum transfer_phase phase;
+	bool queued;
+	bool cancelled;
+	bool pause_wished;
+	bool resume_wished;
+	bool body_wished;
+	bool receive_paused;
+	bool send_paused;
+	bool safe; /* may be sent again */
+	bool secure;
+	bool loopback;
+	unsigned sent_count;
+	/* The request body. */
+	struct spool *body;
+	int64_t body_size;
+	int64_t body_offset;
+	/* The response. */
+	struct headers headers;
+	size_t head_size; /* all header bytes, 1xx and trailers too */
+	bool in_head;     /* a status line was seen and its head has not ended */
+	int64_t content_length;
+	/* What went wrong where curl would only say that we stopped it. */
+	const char *fault;
+	char error[CURL_ERROR_SIZE];
+};
+
+const char *transfer_result_str(enum transfer_result result)
+{
+	switch (result) {
+	case TRANSFER_OK:
+		return "ok";
+	case TRANSFER_UNREACHABLE:
+		return "unreachable";
+	case TRANSFER_TIMEOUT:
+		return "timeout";
+	case TRANSFER_BROKEN:
+		return "broken";
+	}
+	return "unknown";
+}
+
+static void timer_set(struct event *timer, uint32_t ms)
+{
+	const struct timeval after = {ms / 1000, (ms % 1000) * 1000};
+
+	event_add(timer, &after);
+}
+
+static void transfer_queue(struct transfer *transfer)
+{
+	struct upstream *upstream = transfer->upstream;
+
+	if (transfer->queued)
+		return;
+	transfer->queued = true;
+	DL_APPEND(upstream->queue, transfer);
+	event_active(&upstream->work, EV_TIMEOUT, 1);
+}
+
+/* --- time -------------------------------------------------------------------- */
+
+/* The wait that fits where the transfer is; none while a pause of ours holds it. */
+static void timer_arm(struct transfer *transfer)
+{
+	const struct upstream_limits *limits = &transfer->upstream->limits;
+
+	switch (transfer->phase) {
+	case TRANSFER_CONNECT:
+		timer_set(&transfer->timer, limits->connect_ms_max);
+		return;
+	case TRANSFER_WAIT:
+		timer_set(&transfer->timer, limits->response_ms_max);
+		return;
+	case TRANSFER_SEND:
+	case TRANSFER_BODY:
+		if (transfer->receive_paused || transfer->pause_wished || transfer->send_paused)
+			event_del(&transfer->timer);
+		else
+			timer_set(&transfer->timer, limits->idle_ms_max);
+		return;
+	case TRANSFER_NEW:
+	case TRANSFER_OVER:
+		event_del(&transfer->timer);
+		return;
+	}
+}
+
+static const char *timeout_reason(const struct transfer *transfer)
+{
+	switch (transfer->phase) {
+	case TRANSFER_CONNECT:
+		return "no connection in time";
+	case TRANSFER_SEND:
+		return "the request was not taken in time";
+	case TRANSFER_WAIT:
+		return "no answer in time";
+	case TRANSFER_BODY:
+		return "the answer stopped coming";
+	case TRANSFER_NEW:
+	case TRANSFER_OVER:
+		break;
+	}
+	return "time-out";
+}
+
+/* --- the end ------------------------------------------------------------------- */
+
+static void transfer_free(struct transfer *transfer)
+{
+	struct upstream *upstream = transfer->upstream;
+
+	if (transfer->easy != NULL) {
+		(void)curl_multi_remove_handle(upstream->multi, transfer->easy);
+		curl_easy_cleanup(transfer->easy);
+	}
+	if (transfer->queued)
+		DL_DELETE(upstream->queue, transfer);
+	event_del(&transfer->timer);
+	curl_slist_free_all(transfer->fields);
+	headers_fini(&transfer->headers);
+	upstream->transfer_count--;
+	free(transfer);
+}
+
+/* Never from inside curl. */
+static void transfer_finish(struct transfer *transfer, enum transfer_result result,
+    const char *reason)
+{
+	if (!transfer->cancelled) {
+		transfer->phase = TRANSFER_OVER;
+		event_del(&transfer->timer);
+		transfer->events->done(transfer, result, reason, transfer->arg);
+	}
+	transfer_free(transfer);
+}
+
+static void transfer_fail(struct transfer *transfer, CURLcode code)
+{
+	const char *reason = transfer->error[0] != '\0' ? transfer->error :
+							  curl_easy_strerror(code);
+
+	if (transfer->fault != NULL)
+		reason = transfer->fault;
+	transfer_finish(transfer,
+	    transfer->sent_count == 0 ? TRANSFER_UNREACHABLE : TRANSFER_BROKEN, reason);
+}
+
+static void on_transfer_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct transfer *transfer = arg;
+
+	(void)fd;
+	(void)what;
+	transfer_finish(transfer,
+	    transfer->sent_count == 0 ? TRANSFER_UNREACHABLE : TRANSFER_TIMEOUT,
+	    timeout_reason(transfer));
+}
+
+/* curl has said of some transfers that they are over. */
+static void collect(struct upstream *upstream)
+{
+	CURLMsg *message;
+	int left;
+
+	while ((message = curl_multi_info_read(upstream->multi, &left)) != NULL) {
+		struct transfer *transfer = NULL;
+		CURLcode code = message->data.result;
+
+		if (message->msg != CURLMSG_DONE)
+			continue;
+		(void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer);
+		if (code == CURLE_OK && transfer->phase == TRANSFER_BODY)
+			transfer_finish(transfer, TRANSFER_OK, "");
+		else
+			transfer_fail(transfer, code == CURLE_OK ? CURLE_GOT_NOTHING : code);
+	}
+}
+
+/* --- curl and the loop ----------------------------------------------------------- */
+
+static void on_socket_event(evutil_socket_t fd, short what, void *arg)
+{
+	struct upstream *upstream = arg;
+	int action = (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0);
+	int running;
+
+	(void)curl_multi_socket_action(upstream->multi, fd, action, &running);
+	collect(upstream);
+}
+
+static void on_curl_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct upstream *upstream = arg;
+	int running;
+
+	(void)fd;
+	(void)what;
+	(void)curl_multi_socket_action(upstream->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+	collect(upstream);
+}
+
+static void socket_forget(struct upstream *upstream, struct upstream_socket *watched)
+{
+	event_del(&watched->event);
+	DL_DELETE(upstream->sockets, watched);
+	free(watched);
+}
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
+{
+	struct upstream *upstream = arg;
+	struct upstream_socket *watched = socket_arg;
+	short events = EV_PERSIST;
+
+	(void)easy;
+	if (what == CURL_POLL_REMOVE) {
+		if (watched != NULL) {
+			(void)curl_multi_assign(upstream->multi, fd, NULL);
+			socket_forget(upstream, watched);
+		}
+		return 0;
+	}
+	if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
+		events |= EV_READ;
+	if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT)
+		events |= EV_WRITE;
+	if (watched == NULL) {
+		watched = must_calloc(1, sizeof(*watched));
+		DL_APPEND(upstream->sockets, watched);
+		(void)curl_multi_assign(upstream->multi, fd, watched);
+	} else {
+		event_del(&watched->event);
+	}
+	event_assign(&watched->event, upstream->base, fd, events, on_socket_event, upstream);
+	event_add(&watched->event, NULL);
+	return 0;
+}
+
+static int on_timer_wish(CURLM *multi, long timeout_ms, void *arg)
+{
+	struct upstream *upstream = arg;
+
+	(void)multi;
+	if (timeout_ms < 0)
+		event_del(&upstream->timer);
+	else
+		timer_set(&upstream->timer, (uint32_t)timeout_ms);
+	return 0;
+}
+
+/* --- what curl calls back ---------------------------------------------------------- */
+
+static bool is_loopback(const char *address)
+{
+	struct in_addr v4;
+	struct in6_addr v6;
+
+	if (inet_pton(AF_INET, address, &v4) == 1)
+		return (ntohl(v4.s_addr) >> 24) == 127;
+	if (inet_pton(AF_INET6, address, &v6) != 1)
+		return false;
+	return IN6_IS_ADDR_LOOPBACK(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == 127);
+}
+
+/* The connection stands and the request goes out next. */
+static int on_ready(void *arg, char *peer_address, char *own_address, int peer_port, int own_port)
+{
+	struct transfer *transfer = arg;
+
+	(void)own_address;
+	(void)peer_port;
+	(void)own_port;
+	if (transfer->cancelled)
+		return CURL_PREREQFUNC_ABORT;
+	if (transfer->sent_count > 0 && !transfer->safe) {
+		transfer->fault = "the connection was lost while the request was being sent";
+		return CURL_PREREQFUNC_ABORT;
+	}
+	transfer->sent_count++;
+	transfer->loopback = is_loopback(peer_address);
+	transfer->phase = transfer->body != NULL && transfer->body_size != 0 ? TRANSFER_SEND :
+									       TRANSFER_WAIT;
+	timer_arm(transfer);
+	return CURL_PREREQFUNC_OK;
+}
+
+static size_t read_failed(struct transfer *transfer, const char *why)
+{
+	transfer->fault = why;
+	return CURL_READFUNC_ABORT;
+}
+
+static void sent_whole(struct transfer *transfer)
+{
+	if (transfer->phase == TRANSFER_SEND)
+		transfer->phase = TRANSFER_WAIT;
+}
+
+static size_t on_read(char *out, size_t unit, size_t count, void *arg)
+{
+	struct transfer *transfer = arg;
+	size_t size = unit * count;
+	int64_t got;
+
+	if (transfer->cancelled)
+		return CURL_READFUNC_ABORT;
+	if (transfer->body == NULL)
+		return 0;
+	if (transfer->body_size >= 0 &&
+	    size > (uint64_t)(transfer->body_size - transfer->body_offset))
+		size = (size_t)(transfer->body_size - transfer->body_offset);
+	got = size == 0 ? 0 : spool_read(transfer->body, transfer->body_offset, out, size);
+	if (got < 0)
+		return read_failed(transfer, "the kept request body could not be read");
+	if (got == 0 && size > 0 && !spool_finished(transfer->body)) {
+		transfer->send_paused = true;
+		transfer->body_wished = false;
+		timer_arm(transfer);
+		return CURL_READFUNC_PAUSE;
+	}
+	transfer->body_offset += got;
+	if (got == 0 && transfer->body_offset < transfer->body_size)
+		return read_failed(transfer, "the request body is shorter than it was said to be");
+	if (got == 0 || transfer->body_offset == transfer->body_size)
+		sent_whole(transfer);
+	timer_arm(transfer);
+	return (size_t)got;
+}
+
+/* curl wants to send the body again, which on_ready allows only where it does no harm. */
+static int on_seek(void *arg, curl_off_t offset, int origin)
+{
+	struct transfer *transfer = arg;
+
+	if (!transfer->safe || origin != SEEK_SET || offset != 0)
+		return CURL_SEEKFUNC_FAIL;
+	transfer->body_offset = 0;
+	return CURL_SEEKFUNC_OK;
+}
+
+/* Content-Length as sent, checked more strictly than curl does: two that differ are how
+ * answers are smuggled. -1: none, or Transfer-Encoding overrides it. */
+static bool content_length(int64_t *out, const struct headers *headers)
+{
+	const char *values[HEADERS_COUNT_MAX];
+	size_t count = headers_all(values, HEADERS_COUNT_MAX, headers, "Content-Length");
+	int64_t value = 0;
+
+	for (size_t i = 1; i < count; i++) {
+		if (strcmp(values[0], values[i]) != 0)
+			return false;
+	}
+	if (count == 0 || headers_get(headers, "Transfer-Encoding") != NULL) {
+		*out = -1;
+		return true;
+	}
+	if (values[0][0] == '\0')
+		return false;
+	for (const char *digit = values[0]; *digit != '\0'; digit++) {
+		if (*digit < '0' || *digit > '9' || value > (INT64_MAX - 9) / 10)
+			return false;
+		value = value * 10 + (*digit - '0');
+	}
+	*out = value;
+	return true;
+}
+
+static bool transfer_coding_ok(const struct headers *headers)
+{
+	const char *coding = headers_get(headers, "Transfer-Encoding");
+
+	/* curl would undo gzip here, unasked and without a bound. */
+	return coding == NULL ||
+	    (headers_count(headers, "Transfer-Encoding") == 1 && strcasecmp(coding, "chunked") == 0);
+}
+
+static size_t broken(struct transfer *transfer, const char *why)
+{
+	transfer->fault = why;
+	return 0; /* less than was given: curl stops */
+}
+
+static size_t head_end(struct transfer *transfer, size_t size)
+{
+	long status = 0;
+
+	transfer->in_head = false;
+	(void)curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (status >= 100 && status < 200 && status != 101)
+		return size;
+	if (status < 200 || status > 999)
+		return broken(transfer, "the answer's status is none");
+	if (!transfer_coding_ok(&transfer->headers))
+		return broken(transfer, "the answer has an unknown transfer coding");
+	if (!content_length(&transfer->content_length, &transfer->headers))
+		return broken(transfer, "the answer's Content-Length is malformed");
+	transfer->phase = TRANSFER_BODY;
+	timer_arm(transfer);
+	/* curl gives up the rest of an upload that was refused, but a paused one it would
+	 * hold until it is unpaused. */
+	if (status >= 400 && transfer->send_paused) {
+		transfer->body_wished = true;
+		transfer_queue(transfer);
+	}
+	transfer->events->head(transfer, (int)status, &transfer->headers, transfer->arg);
+	return transfer->cancelled ? 0 : size;
+}
+
+/* One line of a head, or of a trailer, with its end. */
+static size_t on_header(char *line, size_t unit, size_t count, void *arg)
+{
+	struct transfer *transfer = arg;
+	size_t given = unit * count;
+	size_t size = given;
+	const char *colon;
+
+	if (transfer->cancelled)
+		return 0;
+	transfer->head_size += size;
+	if (transfer->head_size > transfer->upstream->limits.head_size_max)
+		return broken(transfer, "the answer's head is too large");
+	if (transfer->phase == TRANSFER_BODY)
+		return given; /* a trailer */
+	while (size > 0 && (line[size - 1] == '\n' || line[size - 1] == '\r'))
+		size--;
+	if (!transfer->in_head) { /* "HTTP/1.1 200 OK" */
+		headers_fini(&transfer->headers);
+		transfer->in_head = true;
+		return given;
+	}
+	if (size == 0)
+		return head_end(transfer, given);
+	colon = memchr(line, ':', size);
+	if (colon == NULL)
+		return broken(transfer, "a header field of the answer is malformed");
+	if (!headers_add(&transfer->headers, line, (size_t)(colon - line), colon + 1,
+		size - (size_t)(colon - line) - 1))
+		return broken(transfer,
+		    "a header field of the answer is malformed, or there are too many");
+	return given;
+}
+
+static size_t on_body(char *bytes, size_t unit, size_t count, void *arg)
+{
+	struct transfer *transfer = arg;
+	size_t size = unit * count;
+	bool taken;
+
+	if (transfer->cancelled)
+		return CURL_WRITEFUNC_ERROR;
+	if (transfer->phase != TRANSFER_BODY)
+		return broken(transfer, "the answer has no head");
+	if (size == 0)
+		return 0;
+	transfer->resume_wished = false;
+	taken = !transfer->pause_wished &&
+	    transfer->events->body(transfer, bytes, size, transfer->arg);
+	if (transfer->cancelled)
+		return CURL_WRITEFUNC_ERROR;
+	transfer->receive_paused = !taken;
+	timer_arm(transfer);
+	return taken ? size : CURL_WRITEFUNC_PAUSE;
+}
+
+/* --- wishes ---------------------------------------------------------------------- */
+
+static void transfer_unpause(struct transfer *transfer)
+{
+	bool receive = transfer->receive_paused && transfer->resume_wished;
+	bool send = transfer->send_paused && transfer->body_wished;
+	CURLcode code;
+	int mask;
+
+	transfer->resume_wished = false;
+	transfer->body_wished = false;
+	if (!receive && !send)
+		return;
+	if (receive)
+		transfer->receive_paused = false;
+	if (send)
+		transfer->send_paused = false;
+	timer_arm(transfer);
+	mask = (transfer->receive_paused ? CURLPAUSE_RECV : 0) |
+	    (transfer->send_paused ? CURLPAUSE_SEND : 0);
+	/* This hands out the piece that was kept back. What goes wrong then is told here
+	 * and nowhere else. */
+	code = curl_easy_pause(transfer->easy, mask);
+	if (code != CURLE_OK)
+		transfer_fail(transfer, code);
+}
+
+static void transfer_work(struct transfer *transfer)
+{
+	CURLMcode code;
+
+	if (transfer->cancelled) {
+		transfer_free(transfer);
+		return;
+	}
+	if (transfer->phase != TRANSFER_NEW) {
+		transfer_unpause(transfer);
+		return;
+	}
+	transfer->phase = TRANSFER_CONNECT;
+	timer_arm(transfer);
+	code = transfer->easy == NULL ? CURLM_OUT_OF_MEMORY :
+					curl_multi_add_handle(transfer->upstream->multi, transfer->easy);
+	if (code != CURLM_OK)
+		transfer_finish(transfer, TRANSFER_UNREACHABLE, curl_multi_strerror(code));
+}
+
+static void upstream_work(evutil_socket_t fd, short what, void *arg)
+{
+	struct upstream *upstream = arg;
+	struct transfer *last = upstream->queue == NULL ? NULL : upstream->queue->prev;
+	bool more = last != NULL;
+
+	(void)fd;
+	(void)what;
+	/* Those that join meanwhile have their turn after the loop looked at its sockets. */
+	while (more) {
+		struct transfer *transfer = upstream->queue;
+
+		more = transfer != last;
+		DL_DELETE(upstream->queue, transfer);
+		transfer->queued = false;
+		transfer_work(transfer);
+	}
+	if (upstream->queue != NULL)
+		event_active(&upstream->work, EV_TIMEOUT, 1);
+}
+
+/* --- the request --------------------------------------------------------------------- */
+
+/* What curl makes itself, from the URL and the body. */
+static bool is_framing(const char *name)
+{
+	return strcasecmp(name, "Host") == 0 || strcasecmp(name, "Content-Length") == 0 ||
+	    strcasecmp(name, "Transfer-Encoding") == 0 || strcasecmp(name, "Expect") == 0;
+}
+
+static bool field_add(struct transfer *transfer, const char *name, const char *value)
+{
+	/* curl's spelling: "Name;" is an empty value, "Name:" takes curl's own away. */
+	char *line = value[0] == '\0' ? must_format("%s;", name) :
+					must_format("%s: %s", name, value);
+	struct curl_slist *longer = curl_slist_append(transfer->fields, line);
+
+	free(line);
+	if (longer != NULL)
+		transfer->fields = longer;
+	return longer != NULL;
+}
+
+static bool fields_set(struct transfer *transfer, const struct headers *headers)
+{
+	static const char *const unasked[] = {"Accept", "Content-Type", "Expect", "User-Agent"};
+
+	for (size_t i = 0; headers != NULL && i < headers->count; i++) {
+		if (!is_framing(headers->items[i].name) &&
+		    !field_add(transfer, headers->items[i].name, headers->items[i].value))
+			return false;
+	}
+	for (size_t i = 0; i < sizeof(unasked) / sizeof(unasked[0]); i++) {
+		struct curl_slist *longer;
+		char line[32];
+
+		if (headers != NULL && headers_get(headers, unasked[i]) != NULL &&
+		    !is_framing(unasked[i]))
+			continue;
+		(void)snprintf(line, sizeof(line), "%s:", unasked[i]);
+		longer = curl_slist_append(transfer->fields, line);
+		if (longer == NULL)
+			return false;
+		transfer->fields = longer;
+	}
+	return curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->fields) == CURLE_OK;
+}
+
+static bool is_one_of(const char *word, const char *const *words)
+{
+	for (; *words != NULL; words++) {
+		if (strcmp(word, *words) == 0)
+			return true;
+	}
+	return false;
+}
+
+#define SET(option, value) (curl_easy_setopt(easy, (option), (value)) == CURLE_OK)
+
+/* A body goes with any method but HEAD; POST, PUT and PATCH say so when they have none. */
+static bool method_set(struct transfer *transfer, const char *method)
+{
+	static const char *const safe[] = {"GET", "HEAD", "OPTIONS", "TRACE", NULL};
+	static const char *const enclosing[] = {"POST", "PUT", "PATCH", NULL};
+	CURL *easy = transfer->easy;
+
+	transfer->safe = is_one_of(method, safe);
+	if (strcmp(method, "HEAD") == 0) {
+		transfer->body = NULL;
+		return SET(CURLOPT_NOBODY, 1L);
+	}
+	if (transfer->body == NULL) {
+		transfer->body_size = 0;
+		if (!is_one_of(method, enclosing))
+			return SET(CURLOPT_HTTPGET, 1L) && SET(CURLOPT_CUSTOMREQUEST, method);
+	}
+	return SET(CURLOPT_UPLOAD, 1L) && SET(CURLOPT_CUSTOMREQUEST, method) &&
+	    SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t)transfer->body_size) &&
+	    SET(CURLOPT_READFUNCTION, on_read) && SET(CURLOPT_READDATA, transfer) &&
+	    SET(CURLOPT_SEEKFUNCTION, on_seek) && SET(CURLOPT_SEEKDATA, transfer);
+}
+
+static bool options_set(struct transfer *transfer, const char *url)
+{
+	const struct upstream *upstream = transfer->upstream;
+	CURL *easy = transfer->easy;
+
+	return SET(CURLOPT_PRIVATE, transfer) && SET(CURLOPT_ERRORBUFFER, transfer->error) &&
+	    SET(CURLOPT_URL, url) && SET(CURLOPT_PATH_AS_IS, 1L) &&
+	    SET(CURLOPT_PROTOCOLS_STR, "http,https") && SET(CURLOPT_FOLLOWLOCATION, 0L) &&
+	    SET(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L) && SET(CURLOPT_NETRC, CURL_NETRC_IGNORED) &&
+	    SET(CURLOPT_PROXY, "") && SET(CURLOPT_NOSIGNAL, 1L) &&
+	    SET(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS) &&
+	    SET(CURLOPT_HTTP_CONTENT_DECODING, 0L) && SET(CURLOPT_HTTP09_ALLOWED, 0L) &&
+	    SET(CURLOPT_SSL_VERIFYPEER, 1L) && SET(CURLOPT_SSL_VERIFYHOST, 2L) &&
+	    (upstream->ca_file == NULL || SET(CURLOPT_CAINFO, upstream->ca_file)) &&
+	    SET(CURLOPT_TCP_NODELAY, 1L) && SET(CURLOPT_TCP_KEEPALIVE, 1L) &&
+	    SET(CURLOPT_MAXAGE_CONN, IDLE_CONNECTION_S_MAX) &&
+	    /* Ours is the one that counts; curl's own, 300 s, must not be the shorter. */
+	    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)upstream->limits.connect_ms_max + 60000L) &&
+	    SET(CURLOPT_PREREQFUNCTION, on_ready) && SET(CURLOPT_PREREQDATA, transfer) &&
+	    SET(CURLOPT_HEADERFUNCTION, on_header) && SET(CURLOPT_HEADERDATA, transfer) &&
+	    SET(CURLOPT_WRITEFUNCTION, on_body) && SET(CURLOPT_WRITEDATA, transfer);
+}
+
+struct transfer *transfer_start(struct upstream *upstream, const struct transfer_request *request,
+    const struct transfer_events *events, void *arg)
+{
+	struct transfer *transfer = must_calloc(1, sizeof(*transfer));
+
+	transfer->upstream = upstream;
+	transfer->events = events;
+	transfer->arg = arg;
+	transfer->body = request->body;
+	transfer->body_size = request->body_size;
+	transfer->content_length = -1;
+	transfer->secure = strncasecmp(request->url, "https:", 6) == 0;
+	headers_init(&transfer->headers);
+	event_assign(&transfer->timer, upstream->base, -1, 0, on_transfer_timer, transfer);
+	upstream->transfer_count++;
+	transfer->easy = curl_easy_init();
+	if (transfer->easy != NULL &&
+	    !(options_set(transfer, request->url) && method_set(transfer, request->method) &&
+		fields_set(transfer, request->headers))) {
+		curl_easy_cleanup(transfer->easy);
+		transfer->easy = NULL; /* out of memory: told by `done` */
+	}
+	transfer_queue(transfer);
+	return transfer;
+}
+
+void transfer_body_ready(struct transfer *transfer)
+{
+	transfer->body_wished = true;
+	if (transfer->send_paused)
+		transfer_queue(transfer);
+}
+
+void transfer_pause(struct transfer *transfer)
+{
+	transfer->pause_wished = true;
+	if (transfer->phase == TRANSFER_BODY)
+		timer_arm(transfer);
+}
+
+void transfer_resume(struct transfer *transfer)
+{
+	transfer->pause_wished = false;
+	transfer->resume_wished = true;
+	if (transfer->phase == TRANSFER_BODY)
+		timer_arm(transfer);
+	transfer_queue(transfer);
+}
+
+void transfer_cancel(struct transfer **transfer)
+{
+	struct transfer *cancelled = *transfer;
+
+	*transfer = NULL;
+	if (cancelled == NULL || cancelled->phase == TRANSFER_OVER)
+		return; /* `done` is being called; it goes after that */
+	cancelled->cancelled = true;
+	event_del(&cancelled->timer);
+	transfer_queue(cancelled);
+}
+
+const struct headers *transfer_headers(const struct transfer *transfer)
+{
+	return &transfer->headers;
+}
+
+int64_t transfer_content_length(const struct transfer *transfer)
+{
+	return transfer->content_length;
+}
+
+bool transfer_peer_loopback(const struct transfer *transfer)
+{
+	return transfer->loopback;
+}
+
+bool transfer_peer_secure(const struct transfer *transfer)
+{
+	return transfer->secure;
+}
+
+bool transfer_request_sent(const struct transfer *transfer)
+{
+	return transfer->sent_count > 0;
+}
+
+/* --- the multi handle ------------------------------------------------------------------ */
+
+struct upstream *upstream_new(struct event_base *base, const struct upstream_limits *limits)
+{
+	struct upstream *upstream = must_calloc(1, sizeof(*upstream));
+	CURLM *multi;
+
+	must(limits->connect_ms_max > 0 && limits->response_ms_max > 0 && limits->idle_ms_max > 0);
+	must(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
+	upstream->base = base;
+	upstream->limits = *limits;
+	upstream->ca_file = limits->ca_file == NULL ? NULL : must_strdup(limits->ca_file);
+	event_assign(&upstream->timer, base, -1, 0, on_curl_timer, upstream);
+	event_assign(&upstream->work, base, -1, 0, upstream_work, upstream);
+	multi = curl_multi_init();
+	must(multi != NULL);
+	upstream->multi = multi;
+	must(curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket) == CURLM_OK);
+	must(curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, upstream) == CURLM_OK);
+	must(curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer_wish) == CURLM_OK);
+	must(curl_multi_setopt(multi, CURLMOPT_TIMERDATA, upstream) == CURLM_OK);
+	must(curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)limits->connections_max) ==
+	    CURLM_OK);
+	/* One transfer a connection at a time, in HTTP/2 too: curl holds back all streams
+	 * of a connection when one is paused, and an agent that reads slowly must not
+	 * stop the others. */
+	must(curl_multi_setopt(multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING) == CURLM_OK);
+	return upstream;
+}
+
+void upstream_free(struct upstream **upstream)
+{
+	struct upstream *old = *upstream;
+
+	if (old == NULL)
+		return;
+	while (old->queue != NULL) { /* the cancelled */
+		must(old->queue->cancelled);
+		transfer_free(old->queue);
+	}
+	must(old->transfer_count == 0);
+	curl_multi_cleanup(old->multi);
+	while (old->sockets != NULL)
+		socket_forget(old, old->sockets);
+	event_del(&old->timer);
+	event_del(&old->work);
+	curl_global_cleanup();
+	free(old->ca_file);
+	free(old);
+	*upstream = NULL;
+}

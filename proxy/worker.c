@@ -1,0 +1,126 @@
+#include "proxy/worker.h"
+
+#include <event2/event.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "proxy/front.h"
+#include "proxy/rooms.h"
+
+/* How much of an answer waits for a slow reader before the seller is made to wait: a few
+ * socket buffers, so that a fast reader is never short of bytes. */
+#define OUT_SIZE_HIGH (256u * 1024u)
+#define OUT_SIZE_LOW  (64u * 1024u)
+/* Kept connections to sellers, per worker. */
+#define UPSTREAM_CONNECTIONS_MAX 1024u
+/* How often a draining worker looks whether it is done. */
+static const struct timeval drain_tick = {0, 20000};
+
+static struct listener *make_listener(struct worker *worker, int fd)
+{
+	const struct config *config = &worker->house->config;
+	struct listener_limits limits = {
+	    .connections_max = (uint32_t)config->connections_max,
+	    .head_ms_max = (uint32_t)config->head_ms_max,
+	    .idle_ms_max = (uint32_t)config->idle_ms_max,
+	    .body_idle_ms_max = (uint32_t)config->body_idle_ms_max,
+	    .write_idle_ms_max = (uint32_t)config->body_idle_ms_max,
+	    .out_size_high = OUT_SIZE_HIGH,
+	    .out_size_low = OUT_SIZE_LOW,
+	};
+
+	return listener_new(worker->base, fd, &limits, &front_events, worker);
+}
+
+static struct upstream *make_upstream(struct worker *worker)
+{
+	const struct config *config = &worker->house->config;
+	struct upstream_limits limits = {
+	    .connections_max = UPSTREAM_CONNECTIONS_MAX,
+	    .connect_ms_max = (uint32_t)config->connect_ms_max,
+	    .response_ms_max = (uint32_t)config->response_ms_max,
+	    .idle_ms_max = (uint32_t)config->upstream_idle_ms_max,
+	    .head_size_max = HEADERS_SIZE_MAX,
+	    .ca_file = *config->ca_file ? config->ca_file : NULL,
+	};
+
+	return upstream_new(worker->base, &limits);
+}
+
+static void *run(void *arg)
+{
+	struct worker *worker = arg;
+
+	event_base_loop(worker->base, EVLOOP_NO_EXIT_ON_EMPTY);
+	atomic_store(&worker->done, true);
+	return NULL;
+}
+
+bool worker_done(const struct worker *worker)
+{
+	return atomic_load(&worker->done);
+}
+
+struct worker *worker_start(struct house *house, struct workers_state *shared, int fd)
+{
+	struct worker *worker = must_calloc(1, sizeof *worker);
+	sigset_t all, before;
+
+	worker->house = house;
+	worker->shared = shared;
+	worker->base = event_base_new();
+	must(worker->base != NULL);
+	worker->mailbox = mailbox_new(worker->base);
+	worker->upstream = make_upstream(worker);
+	worker->listener = make_listener(worker, fd);
+	/* Signals are the main thread's. */
+	sigfillset(&all);
+	must(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
+	must(pthread_create(&worker->thread, NULL, run, worker) == 0);
+	must(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+	return worker;
+}
+
+static void on_drain_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *worker = arg;
+
+	(void)fd;
+	(void)what;
+	if (worker->calls == NULL && listener_connections(worker->listener) == 0)
+		event_base_loopbreak(worker->base);
+	else
+		must(event_base_once(worker->base, -1, EV_TIMEOUT, on_drain_tick, worker,
+			 &drain_tick) == 0);
+}
+
+static void on_drain(void *arg)
+{
+	struct worker *worker = arg;
+
+	listener_drain(worker->listener);
+	on_drain_tick(-1, 0, worker);
+}
+
+void worker_drain(struct worker *worker)
+{
+	worker->drain.run = on_drain;
+	worker->drain.arg = worker;
+	mailbox_post(worker->mailbox, &worker->drain);
+}
+
+void worker_join(struct worker **worker_p)
+{
+	struct worker *worker = *worker_p;
+
+	*worker_p = NULL;
+	must(pthread_join(worker->thread, NULL) == 0);
+	listener_free(&worker->listener);
+	mailbox_free(&worker->mailbox);
+	upstream_free(&worker->upstream);
+	event_base_free(worker->base);
+	free(worker);
+}

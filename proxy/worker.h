@@ -1,0 +1,46 @@
+/* proxy/worker.h - one thread with its own loop, listener and connections to sellers. */
+#ifndef PROXY_WORKER_H
+#define PROXY_WORKER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "proxy/exchange.h"
+#include "proxy/house.h"
+#include "proxy/mailbox.h"
+#include "proxy/transfer.h"
+
+struct call;
+
+/* Shared by all workers. */
+struct workers_state {
+	atomic_long calls;       /* in flight, over all workers */
+	atomic_bool draining;
+};
+
+struct worker {
+	struct house *house;
+	struct workers_state *shared;
+	struct event_base *base;
+	struct mailbox *mailbox;
+	struct upstream *upstream;
+	struct listener *listener;
+	struct call *calls; /* in flight here */
+	pthread_t thread;
+	struct note drain;
+	atomic_bool done;
+};
+
+/** worker_start - serve the agents' side on fd (taken) in a thread of its own. */
+struct worker *worker_start(struct house *house, struct workers_state *shared, int fd);
+/** Stop accepting; the loop ends when the calls in flight have ended. */
+void worker_drain(struct worker *worker);
+/** Joins the thread and frees the worker. Only after it has drained: a process that will not
+ * wait for its calls exits without this, and the next start finds their payments open. */
+void worker_join(struct worker **worker);
+/** True once the loop has ended. */
+bool worker_done(const struct worker *worker);
+
+#endif

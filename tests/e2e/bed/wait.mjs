@@ -1,0 +1,90 @@
+// Waiting on a condition, with a deadline. Tests never sleep for a guess of
+// how long something takes; they say what must become true.
+
+import net from 'node:net';
+
+const POLL_MS = 10;
+
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/**
+ * Call `probe` until it returns something truthy, and return that.
+ *
+ * A probe that throws counts as "not yet"; its last error is told when the
+ * deadline passes, which is usually the whole answer.
+ */
+export async function until(what, probe, { deadlineMs = 20_000 } = {}) {
+	const deadline = Date.now() + deadlineMs;
+	let last;
+	for (;;) {
+		try {
+			const found = await probe();
+			if (found)
+				return found;
+			last = undefined;
+		} catch (error) {
+			last = error;
+		}
+		if (Date.now() >= deadline)
+			throw new Error(`gave up after ${deadlineMs} ms waiting for ${what}` +
+				(last ? `: ${last.message}` : ''));
+		await pause(POLL_MS);
+	}
+}
+
+/** A gate that stops whoever waits at it until the test opens it. */
+export class Gate {
+	#open = true;
+	#waiting = [];
+
+	close() {
+		this.#open = false;
+	}
+
+	/** Let everyone through, those who wait now and those who come later. */
+	open() {
+		this.#open = true;
+		for (const go of this.#waiting.splice(0))
+			go();
+	}
+
+	/** How many are standing at the gate. */
+	get waiting() {
+		return this.#waiting.length;
+	}
+
+	pass() {
+		if (this.#open)
+			return Promise.resolve();
+		return new Promise((resolve) => this.#waiting.push(resolve));
+	}
+}
+
+/** A loopback port that was free a moment ago. */
+export function freePort() {
+	return new Promise((resolve, reject) => {
+		const probe = net.createServer();
+		probe.once('error', reject);
+		probe.listen(0, '127.0.0.1', () => {
+			const { port } = probe.address();
+			probe.close(() => resolve(port));
+		});
+	});
+}
+
+/** Listen on a free loopback port; resolves to the base URL. */
+export function listen(server, port = 0) {
+	return new Promise((resolve, reject) => {
+		server.once('error', reject);
+		server.listen(port, '127.0.0.1', () =>
+			resolve(`http://127.0.0.1:${server.address().port}`));
+	});
+}
+
+/** Close a server and whatever is still connected to it. */
+export function shut(server) {
+	return new Promise((resolve) => {
+		server.close(() => resolve());
+		server.closeAllConnections?.();
+	});
+}

@@ -1,0 +1,222 @@
+// The daemon dies, politely or not, at the worst moment. No limit is crossed
+// after it, no money is unaccounted for, and no call is signed for twice.
+
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import { startBed } from './bed/bed.mjs';
+import { GENEROUS, policyOf, spend } from './bed/policies.mjs';
+import { Tallyward, micros, send } from './bed/tallyward.mjs';
+import { until } from './bed/wait.mjs';
+
+let bed;
+let tw;
+let agents = 0;
+
+before(async () => {
+	bed = await startBed({ rogue: true });
+	// No chain is named to the daemon: an open payment stays open here.
+	tw = await Tallyward.create();
+	tw.chain = bed.chain;
+	await tw.addTool('seller', bed.seller.url);
+	await tw.addTool('rogue', bed.rogue.url);
+	await tw.start();
+});
+
+beforeEach(() => {
+	bed.seller.gate.open();
+	bed.rogue.gate.open();
+});
+
+after(async () => {
+	await tw?.close();
+	await bed?.stop();
+});
+
+const newAgent = (policy = GENEROUS, options = {}) =>
+	tw.addAgent(`agent-${++agents}`, { policy, ...options });
+
+/** A call whose answer may never come. */
+const attempt = (agent, tool, path, options) =>
+	tw.call(agent, tool, path, options).catch((error) => ({ status: 'lost', text: error.message }));
+
+const signaturesOf = (agent) => [bed.seller, bed.rogue]
+	.flatMap(({ record }) => record.signatures())
+	.filter(({ from }) => from.toLowerCase() === agent.address.toLowerCase());
+
+/** All that an agent can read about its limits; sliding reset times aside. */
+const counters = async (agent) => (await tw.me(agent)).limits.map(
+	({ scope, window, measure, max, used, remaining }) => ({ scope, window, measure, max, used, remaining }));
+
+/** Every signature a seller holds is in the books, and was there first. */
+async function assertAllWritten(agent) {
+	const payments = await tw.payments(agent.name);
+	const known = new Set(payments.map((p) => p.nonce.toLowerCase()));
+	for (const { nonce } of signaturesOf(agent))
+		assert.ok(known.has(nonce.toLowerCase()), `${nonce} left without being written down`);
+	const { used } = await tw.limit(agent, 'session', 'total');
+	const standing = payments.filter((p) => p.state !== 'expired');
+	assert.equal(micros(used), standing.reduce((sum, p) => sum + micros(p.amount), 0n));
+	return payments;
+}
+
+describe('a restart', () => {
+	for (const [how, end] of [['SIGTERM', () => tw.stop()], ['SIGKILL', () => tw.kill()]])
+		it(`by ${how} leaves every counter as it was`, async () => {
+			const agent = await newAgent(policyOf(
+				spend('agent', 'call', '0.05'), spend('session', 'total', '1.00'),
+				spend('agent', 'hour', '1.00'), spend('agent', 'day', '1.00'),
+				spend('agent', 'month', '1.00'), spend('tool:seller', 'day', '1.00'),
+				spend(`payee:${bed.rogue.payTo}`, 'day', '1.00'),
+				{ scope: 'agent', window: 'hour', calls: 100 }));
+			for (const path of ['/paid/0.01', '/free', '/paid/0.02', '/broken/0.03'])
+				await tw.call(agent, 'seller', path);
+			await attempt(agent, 'rogue', '/reset');
+			await until('all outcomes to be written', async () =>
+				(await tw.payments(agent.name, 'signed')).length === 0);
+			const before = await counters(agent);
+			const wallet = await tw.wallet(agent.name);
+			await end();
+			await tw.start();
+			assert.deepEqual(await counters(agent), before);
+			assert.deepEqual(await tw.wallet(agent.name), wallet);
+			await assertAllWritten(agent);
+			await tw.verify();
+		});
+
+	it('keeps a spent budget spent', async () => {
+		const agent = await newAgent(policyOf(
+			spend('agent', 'call', '0.01'), spend('session', 'total', '0.01')));
+		assert.equal((await tw.call(agent, 'seller', '/paid/0.01')).status, 200);
+		await tw.kill();
+		await tw.start();
+		assert.equal((await tw.call(agent, 'seller', '/paid/0.01')).problem.code, 'over_session_limit');
+		assert.equal(signaturesOf(agent).length, 1);
+	});
+
+	it('lets the same token in', async () => {
+		const agent = await newAgent();
+		await tw.restart();
+		assert.equal((await tw.call(agent, 'seller', '/free')).status, 200);
+	});
+});
+
+describe('SIGTERM', () => {
+	it('lets a call under way end well, and takes no new one', async () => {
+		const agent = await newAgent();
+		bed.seller.gate.close();
+		const call = attempt(agent, 'seller', '/slow/0.01');
+		await until('the handler to be reached', () => bed.seller.gate.waiting === 1);
+		const stopped = tw.stop();
+		await until('new connections to be refused', () =>
+			send(`${tw.url}/t/seller/free`, { headers: { authorization: `Bearer ${agent.token}` } })
+				.then((a) => a.status === 503, () => true));
+		bed.seller.gate.open();
+		const answer = await call;
+		assert.equal(answer.status, 200, answer.text);
+		assert.deepEqual(await stopped, { code: 0, signal: null });
+		await tw.start();
+		const [payment] = await tw.payments(agent.name);
+		assert.equal(payment.state, 'settled');
+		await tw.assertBooks();
+	});
+});
+
+describe('SIGKILL', () => {
+	it('with signatures out: they are open, counted, and sent again byte for byte', async () => {
+		const agent = await newAgent(policyOf(
+			spend('agent', 'call', '0.01'), spend('session', 'total', '0.01')));
+		const headers = { 'idempotency-key': 'the-one-order' };
+		bed.rogue.gate.close();
+		const call = attempt(agent, 'rogue', '/hang', { headers });
+		await until('the signature to arrive', () => signaturesOf(agent).length === 1);
+		await tw.kill();
+		assert.equal((await call).status, 'lost');
+		await tw.start();
+		assert.equal((await tw.payments(agent.name))[0].state, 'open');
+		assert.equal((await attempt(agent, 'rogue', '/honest')).problem.code, 'over_session_limit');
+		bed.rogue.gate.open();
+		await attempt(agent, 'rogue', '/hang', { headers });
+		const sent = bed.rogue.record.paid('/hang').filter((r) =>
+			r.payment.payload.authorization.from.toLowerCase() === agent.address.toLowerCase());
+		assert.equal(new Set(sent.map((r) => r.header)).size, 1);
+		assert.equal(signaturesOf(agent).length, 1);
+		assert.equal((await tw.payments(agent.name)).length, 1);
+	});
+
+	// After how many signatures at the seller the power goes: the moment differs
+	// each time, and what must hold is the same.
+	for (const after of [1, 2, 5, 9, 14])
+		it(`in a burst, after ${after} signatures: every one of them is in the books`, async () => {
+			const agent = await newAgent(policyOf(
+				spend('agent', 'call', '0.02'), spend('session', 'total', '0.20')));
+			const burst = Array.from({ length: 40 }, () => attempt(agent, 'seller', '/paid/0.01'));
+			await until('signatures at the seller', () => signaturesOf(agent).length >= after);
+			await tw.kill();
+			await Promise.all(burst);
+			await tw.start();
+			await assertAllWritten(agent);
+			await tw.verify();
+			// And what is left of the budget, no more, can still be spent.
+			await Promise.all(Array.from({ length: 40 }, () => attempt(agent, 'seller', '/paid/0.01')));
+			const payments = await assertAllWritten(agent);
+			const total = payments.reduce((sum, p) => sum + micros(p.amount), 0n);
+			assert.equal(total, 200_000n, 'the whole budget and not a cent more');
+			assert.ok(signaturesOf(agent).length <= 20);
+			await tw.assertBooks();
+		});
+
+	it('right after an owner changed something: it is kept or it never was', async () => {
+		const agent = await newAgent();
+		await tw.must('token', 'revoke', agent.session);
+		await tw.kill();
+		await tw.start();
+		assert.equal((await tw.call(agent, 'seller', '/free')).status, 401);
+		await tw.verify();
+	});
+});
+
+describe('the data folder', () => {
+	it('belongs to one daemon at a time', async () => {
+		const second = await tw.cli('serve', '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0');
+		assert.notEqual(second.code, 0);
+		assert.notEqual(second.stderr, '');
+		assert.equal((await send(`${tw.url}/readyz`)).status, 200);
+	});
+
+	it('answers the same whether the daemon runs or not', async () => {
+		const name = [...tw.agents.keys()][0];
+		const ask = async () => [
+			await tw.statement(name), await tw.payments(name), await tw.must('wallet', 'show', name),
+			await tw.must('tool', 'list'), await tw.must('agent', 'list'), await tw.verify(),
+		];
+		const running = await ask();
+		await tw.stop();
+		assert.deepEqual(await ask(), running);
+		await tw.start();
+	});
+
+	it('shows no key and no secret in clear', async () => {
+		const secret = `0x${'5eed'.repeat(16)}`;
+		const file = tw.writeFile('imported.key', `${secret}\n`);
+		const agent = await newAgent(GENEROUS, { usdc: '0' });
+		await tw.must('wallet', 'import', agent.name, '--key-file', file);
+		const { default: fs } = await import('node:fs');
+		fs.rmSync(file);
+		const { default: path } = await import('node:path');
+		const look = (folder) => fs.readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+			const place = path.join(folder, entry.name);
+			if (entry.isDirectory())
+				return look(place);
+			return entry.isFile() ? [place] : [];
+		});
+		const needles = [secret.slice(2), Buffer.from(secret.slice(2), 'hex')];
+		for (const place of look(tw.dir))
+			for (const needle of needles)
+				assert.equal(fs.readFileSync(place).includes(needle), false, `a key lies open in ${place}`);
+		assert.equal(tw.daemon.log.includes(secret.slice(2)), false);
+	});
+});
+
+describe('afterwards', () => {
+	it('the books agree with themselves and with the chain', () => tw.assertBooks());
+});

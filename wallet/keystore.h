@@ -1,0 +1,90 @@
+/* wallet/keystore.h - the agents' secp256k1 keys. Key bytes never leave this room.
+ *
+ * One file an agent, DIR/<name>.key (0600; odd characters of the name as "=XX"):
+ * AES-256-GCM under a data key, bound to the agent's name and address as additional
+ * data. The data key is itself wrapped in DIR/datakey.json under scrypt(passphrase) and
+ * is unwrapped once, when the keystore is opened, into locked memory (mlock,
+ * MADV_DONTDUMP, MADV_WIPEONFORK; a kernel that refuses is logged once). A wallet key
+ * is decrypted on first use and kept there, KEYSTORE_UNLOCKED_MAX of them at most, then
+ * the one unlocked first makes room; all are wiped on close. Files that group or others
+ * may touch are refused.
+ * Thread-safe: every function but open and close may be called from any thread. */
+#ifndef WALLET_KEYSTORE_H
+#define WALLET_KEYSTORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/digest.h"
+#include "common/must.h"
+#include "wallet/address.h"
+
+enum keystore_result {
+	KEYSTORE_OK = 0,
+	KEYSTORE_NOT_FOUND = 1,      /* no such agent key */
+	KEYSTORE_EXISTS = 2,         /* would overwrite a key */
+	KEYSTORE_BAD_PASSPHRASE = 3, /* of the data key, or of an imported file */
+	KEYSTORE_BAD_FILE = 4,       /* malformed, tampered with, or of unknown version */
+	KEYSTORE_BAD_KEY = 5,        /* zero or not below the curve order; not 32 bytes of hex;
+	                              * or, when signing, not the key that was expected */
+	KEYSTORE_UNSAFE_FILE = 6,    /* readable by group or others */
+	KEYSTORE_IO = 7,             /* errno says why */
+};
+const char *keystore_result_str(enum keystore_result result);
+
+#define KEYSTORE_SIGNATURE_SIZE 65 /* r, s (low), v = 27 or 28 */
+
+/* 128 KiB of locked memory, a small part of the usual limit of 8 MiB. */
+#define KEYSTORE_UNLOCKED_MAX 4096
+
+struct keystore;
+
+/** keystore_create - make DIR (0700) and a fresh wrapped data key; durable when OK.
+ *                    OK, EXISTS (there is one already), IO.
+ *  keystore_open   - unwrap it; slow on purpose (scrypt). reason: one sentence when not OK.
+ *                    OK, NOT_FOUND, BAD_PASSPHRASE, BAD_FILE, UNSAFE_FILE, IO. */
+enum keystore_result keystore_create(const char *dir, const char *passphrase,
+    size_t passphrase_size) MUST_CHECK;
+enum keystore_result keystore_open(struct keystore **out, char reason[256], const char *dir,
+    const char *passphrase, size_t passphrase_size) MUST_CHECK;
+void keystore_close(struct keystore **keystore);
+
+/** A fresh random key for agent; durable when it returns OK. EXISTS, IO. */
+enum keystore_result keystore_generate(struct address *out, struct keystore *keystore,
+    const char *agent) MUST_CHECK;
+/** keystore_import_* - a key made elsewhere. replace: overwrite this agent's key (the old file
+ * is kept beside it as <file>.replaced-<microseconds>, the time it was written); else
+ * KEYSTORE_EXISTS. reason: one sentence when not OK; may be NULL.
+ *   hex:  64 hex digits with or without 0x, surrounding white space ignored
+ *   v3:   Web3 Secret Storage v3 JSON (scrypt or pbkdf2), as geth, foundry, MetaMask and
+ *         web3.py write it; an address in it must be the key's (else BAD_FILE). Its
+ *         derivation may take 1 GiB at most. */
+enum keystore_result keystore_import_hex(struct address *out, char reason[256],
+    struct keystore *keystore, const char *agent, const char *text, size_t size,
+    bool replace) MUST_CHECK;
+enum keystore_result keystore_import_v3(struct address *out, char reason[256],
+    struct keystore *keystore, const char *agent, const char *json, size_t size,
+    const char *password, size_t password_size, bool replace) MUST_CHECK;
+/** Web3 Secret Storage v3 JSON (scrypt n=262144 r=8 p=1) under password; caller frees *out. */
+enum keystore_result keystore_export_v3(char **out, struct keystore *keystore, const char *agent,
+    const char *password, size_t password_size) MUST_CHECK;
+
+/** The address of an agent's key, without keeping the key. */
+enum keystore_result keystore_address(struct address *out, struct keystore *keystore,
+    const char *agent) MUST_CHECK;
+/** keystore_sign - recoverable ECDSA over a 32-byte digest, RFC 6979 nonce, low s.
+ *
+ * The first signature by each unlocked key is recovered and compared with the key's
+ * address before it is handed out (BAD_KEY when it differs); later ones are not, the
+ * key and the code having been proved by then.
+ *  keystore_sign_as - the same, but BAD_KEY unless the key is still the one of signer:
+ * a key replaced between the building of a message and its signing signs nothing.
+ * OK, NOT_FOUND, BAD_FILE, BAD_KEY, UNSAFE_FILE, IO. */
+enum keystore_result keystore_sign(uint8_t out[KEYSTORE_SIGNATURE_SIZE], struct keystore *keystore,
+    const char *agent, const struct digest *digest) MUST_CHECK;
+enum keystore_result keystore_sign_as(uint8_t out[KEYSTORE_SIGNATURE_SIZE],
+    struct keystore *keystore, const char *agent, const struct address *signer,
+    const struct digest *digest) MUST_CHECK;
+
+#endif
