@@ -55,7 +55,7 @@ static void show_agent(struct buf *out, const json_t *result)
 	output_fields(out, agent_fields, result);
 	if (policy == NULL)
 		return;
-	text = json_dumps(policy, JSON_INDENT(2) | JSON_ENCODE_ANY);
+	text = json_dumps(policy, JSON_INDENT(2) | JSON_ENSURE_ASCII);
 	must(text != NULL);
 	buf_add_format(out, "policy         %s\n", text);
 	free(text);

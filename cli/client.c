@@ -21,7 +21,7 @@
 
 /* A daemon that is starting holds the lock before its socket is there, and another command
  * holds it for as long as scrypt takes: both are over in a moment. */
-#define BUSY_US_MAX  (INT64_C(3) * CLOCK_US_PER_S)
+#define BUSY_US_MAX  (INT64_C(5) * CLOCK_US_PER_S)
 #define BUSY_NAP_NS  50000000L
 
 enum asked {

@@ -2,6 +2,9 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/output.h"
+#include "common/buf.h"
+
+#define URLS_SIZE_MAX (64u * 1024u)
 
 static void show_networks(struct buf *out, const json_t *result)
 {
@@ -32,20 +35,27 @@ static int run_list(const struct cli *cli)
 
 static int run_set(const struct cli *cli)
 {
-	json_t *urls = json_array();
 	const char *url;
+	struct buf urls;
+	json_t *args;
 
-	must(urls != NULL);
+	buf_init(&urls, URLS_SIZE_MAX);
 	for (size_t i = 0; (url = options_nth(cli->options, "rpc", i)) != NULL; i++)
-		must(json_array_append_new(urls, json_string(url)) == 0);
-	return client_show(cli, "network.set",
-	    json_pack("{s:s, s:o}", "network", options_word(cli->options, 0), "rpc", urls),
-	    show_network);
+		buf_add_format(&urls, "%s%s", i > 0 ? " " : "", url);
+	if (!buf_ok(&urls)) {
+		buf_fini(&urls);
+		output_error("the URLs of --rpc are longer than %u bytes", URLS_SIZE_MAX);
+		return COMMAND_USAGE;
+	}
+	args = json_pack("{s:s, s:s}", "network", options_word(cli->options, 0), "rpc",
+	    buf_str(&urls));
+	buf_fini(&urls);
+	return client_show(cli, "network.set", args, show_network);
 }
 
 static const struct option_row set_options[] = {
     {"rpc", "URL", OPTION_TEXT, OPTION_REQUIRED | OPTION_REPEATS,
-	"a JSON-RPC server of that chain, read only; repeat it for a second opinion"},
+	"a JSON-RPC server of that chain, read only; repeat it for several"},
     {.name = NULL},
 };
 

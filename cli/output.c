@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A line of error: a path of 4,096 bytes and what happened to it. */
 #define LINE_SIZE_MAX 8192u
@@ -272,11 +273,12 @@ bool output_text(const char *text)
 
 bool output_result(const struct cli *cli, const json_t *result, output_show_fn *show)
 {
+	size_t ascii = isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0;
 	struct buf text;
 	bool ok;
 
 	if (cli->json || show == NULL) {
-		ok = json_dumpf(result, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY) == 0 &&
+		ok = json_dumpf(result, stdout, ascii | JSON_INDENT(2) | JSON_ENCODE_ANY) == 0 &&
 		    fputc('\n', stdout) != EOF;
 		return finish_stdout(ok);
 	}

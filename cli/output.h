@@ -2,7 +2,8 @@
  *
  * Strings may come from agents and sellers. Everything written for people has its control
  * and direction-changing characters spelled out, so that nothing a stranger sent can move
- * the cursor, forge a line or turn the reading order round; JSON keeps them escaped. */
+ * the cursor, forge a line or turn the reading order round; JSON on a terminal is
+ * ASCII. */
 #ifndef CLI_OUTPUT_H
 #define CLI_OUTPUT_H
 

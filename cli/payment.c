@@ -1,11 +1,9 @@
 /* cli/payment.c - tallyward payment: what was signed, and the owner's word on what is open. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/input.h"
 #include "cli/output.h"
+#include "common/json.h"
 
 static const struct column payment_fields[] = {
     {"payment", "payment", CELL_TEXT},
@@ -46,25 +44,6 @@ static void show_payments(struct buf *out, const json_t *result)
 	output_table(out, columns, result, "No payments.");
 }
 
-/* The challenge as the seller sent it; it may be text or JSON. */
-static void show_challenge(struct buf *out, const json_t *challenge)
-{
-	char *text;
-
-	if (challenge == NULL || json_is_null(challenge))
-		return;
-	buf_add_str(out, "\nchallenge ");
-	if (json_is_string(challenge))
-		output_clean(out, json_string_value(challenge));
-	else {
-		text = json_dumps(challenge, JSON_COMPACT | JSON_ENCODE_ANY);
-		must(text != NULL);
-		output_clean(out, text);
-		free(text);
-	}
-	buf_add_str(out, "\n");
-}
-
 static void show_payment(struct buf *out, const json_t *result)
 {
 	static const struct column columns[] = {
@@ -76,13 +55,18 @@ static void show_payment(struct buf *out, const json_t *result)
 	    {.key = NULL},
 	};
 	const json_t *states = json_object_get(result, "states");
+	const char *challenge = json_str(result, "challenge");
 
 	output_fields(out, payment_fields, result);
 	if (json_is_array(states)) {
 		buf_add_str(out, "\n");
 		output_table(out, columns, states, "No states.");
 	}
-	show_challenge(out, json_object_get(result, "challenge"));
+	if (challenge == NULL)
+		return;
+	buf_add_str(out, "\nchallenge  ");
+	output_clean(out, challenge);
+	buf_add_str(out, "\n");
 }
 
 static void show_resolved(struct buf *out, const json_t *result)

@@ -69,10 +69,10 @@ _Static_assert(QUERY_COUNT <= READER_STATEMENTS_MAX, "a slot per query");
 /* The pieces of store_charges. A refund names its payment; an unused payment has one too,
  * so what these leave is never negative. */
 #define PAYMENT_SPEND                                                                              \
-	"p.amount - coalesce((SELECT sum(r.amount) FROM journal r"                                 \
-	" WHERE r.event = 5 AND r.payment = p.id), 0)"
-#define PAYMENT_STANDS                                                                             \
-	" NOT EXISTS (SELECT 1 FROM payment_state s WHERE s.payment = p.id AND s.state IN (5, 6))"
+	"CASE WHEN EXISTS (SELECT 1 FROM payment_state s"                                          \
+	"  WHERE s.payment = p.id AND s.state IN (5, 6)) THEN 0"                                   \
+	" ELSE p.amount - coalesce((SELECT sum(r.amount) FROM journal r"                           \
+	"  WHERE r.event = 5 AND r.payment = p.id), 0) END"
 #define HOLD_STANDS                                                                                \
 	" h.event = 6 AND NOT EXISTS (SELECT 1 FROM journal e"                                     \
 	" WHERE e.call = h.call AND e.event IN (7, 8) AND e.event = 8)"
@@ -132,7 +132,7 @@ static const char *const query_sql[QUERY_COUNT] = {
 	    "SELECT agent, session, tool, payee, wallet, max(at_us), sum(spend), sum(calls) FROM ("
 	    " SELECT p.agent AS agent, " LIVE_SESSION("p.session") " AS session, p.tool AS tool,"
 	    "  p.payee AS payee, 1 AS wallet, max(p.call) AS at_us, sum(" PAYMENT_SPEND ") AS spend,"
-	    "  0 AS calls FROM payment p WHERE p.call < ?1 AND" PAYMENT_STANDS
+	    "  count(*) AS calls FROM payment p WHERE p.call < ?1"
 	    "  GROUP BY p.agent, p.session, p.tool, p.payee"
 	    " UNION ALL"
 	    " SELECT h.agent, " LIVE_SESSION("coalesce(h.session, a.session)") ", h.tool, NULL, 0,"
@@ -152,8 +152,8 @@ static const char *const query_sql[QUERY_COUNT] = {
 	[QUERY_CHARGES] =
 	    "SELECT agent, session, tool, payee, wallet, at_us, spend, calls FROM ("
 	    " SELECT p.agent AS agent, p.session AS session, p.tool AS tool, p.payee AS payee,"
-	    "  1 AS wallet, p.call AS at_us, " PAYMENT_SPEND " AS spend, 0 AS calls"
-	    "  FROM payment p NOT INDEXED WHERE p.id > ?1 AND p.call >= ?1 AND" PAYMENT_STANDS
+	    "  1 AS wallet, p.call AS at_us, " PAYMENT_SPEND " AS spend, 1 AS calls"
+	    "  FROM payment p NOT INDEXED WHERE p.id > ?1 AND p.call >= ?1"
 	    " UNION ALL"
 	    " SELECT h.agent, coalesce(h.session, a.session), h.tool, NULL, 0, h.call, h.amount, 0"
 	    "  FROM journal h LEFT JOIN audit a ON a.id = h.call"

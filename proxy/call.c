@@ -1309,7 +1309,7 @@ static enum step step_answer(struct call *call)
 	exchange_start(call->exchange, call->status, &headers, call->answer_size);
 	headers_fini(&headers);
 	/* A 402 that turned out not to be a challenge has been read already. */
-	if (call->challenge_body.size > 0)
+	if (!call->paying && call->challenge_body.size > 0)
 		pass_body(call, call->challenge_body.data, call->challenge_body.size);
 	if (!call->transfer)
 		end_answer(call, true);

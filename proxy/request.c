@@ -346,6 +346,18 @@ static void refuse_parse(struct connection *connection, llhttp_errno_t error, co
 		refuse(connection, 400, "The request head is malformed.");
 }
 
+/* "GET /path HTTP/1.1" and not a space more; llhttp skips some. */
+static bool line_exact(const struct exchange *exchange, const char *head)
+{
+	size_t method_size = strlen(exchange->method);
+	size_t target_size = strlen(exchange->target);
+	const char *line_end = strchr(head, '\r');
+
+	return (size_t)(line_end - head) == method_size + target_size + strlen("  HTTP/1.1") &&
+	    memcmp(head, exchange->method, method_size) == 0 && head[method_size] == ' ' &&
+	    memcmp(head + method_size + 1, exchange->target, target_size) == 0;
+}
+
 static enum request_read head_parse(struct connection *connection)
 {
 	struct evbuffer *input = bufferevent_get_input(connection->bev);
@@ -364,7 +376,8 @@ static enum request_read head_parse(struct connection *connection)
 	error = llhttp_execute(&connection->parser, head, size);
 	connection->parsed = NULL;
 	/* It must have stopped where the empty line was found, or it read another head. */
-	if (error != HPE_PAUSED || llhttp_get_error_pos(&connection->parser) != head + size) {
+	if (error != HPE_PAUSED || llhttp_get_error_pos(&connection->parser) != head + size ||
+	    !line_exact(exchange, head)) {
 		refuse_parse(connection, error, head);
 		exchange_free(&exchange);
 		return REQUEST_REFUSED;
@@ -390,6 +403,14 @@ static void skip_empty_lines(struct evbuffer *input)
 		evbuffer_drain(input, 2);
 }
 
+static bool is_half_empty_line(struct evbuffer *input)
+{
+	char start;
+
+	return evbuffer_get_length(input) == 1 && evbuffer_copyout(input, &start, 1) == 1 &&
+	    start == '\r';
+}
+
 enum request_read request_head(struct connection *connection)
 {
 	struct evbuffer *input = bufferevent_get_input(connection->bev);
@@ -397,6 +418,8 @@ enum request_read request_head(struct connection *connection)
 
 	if (lines->size == 0) {
 		skip_empty_lines(input);
+		if (is_half_empty_line(input))
+			return REQUEST_MORE;
 		lines_init(lines, true);
 	}
 	switch (lines_scan(lines, input, HEAD_SIZE_MAX)) {

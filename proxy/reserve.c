@@ -84,16 +84,36 @@ static void view_fini(struct view *view)
 	}
 }
 
+/* A call is counted once in each subject: for agent, session and tool when it is admitted, for
+ * wallet and payee when it is signed. A limit of calls speaks at that moment only. */
+static void view_keep_stage(struct view *view, enum reserve_stage stage)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < view->count; i++) {
+		const struct limit *limit = view->limits[i];
+		bool at_sign =
+		    limit->scope == LIMIT_SCOPE_WALLET || limit->scope == LIMIT_SCOPE_PAYEE;
+
+		if (limit->measure == LIMIT_CALLS && at_sign != (stage == RESERVE_EXACT))
+			continue;
+		view->limits[kept] = limit;
+		view->totals[kept++] = view->totals[i];
+	}
+	view->count = kept;
+}
+
 static struct decision ask_limits(const struct reservation *r, int64_t spend, bool may_shrink,
-    bool count_call, int64_t own)
+    int64_t own)
 {
 	struct decide_request request = {
-	    .spend = spend, .may_shrink = may_shrink, .count_call = count_call};
+	    .spend = spend, .may_shrink = may_shrink, .count_call = true};
 	struct decision decision;
 	struct view view;
 
 	view_init(&view, r->agent->purse, r->policy, r->session, r->tool, r->payee,
 	    r->stage == RESERVE_METERED, r->at_us, own);
+	view_keep_stage(&view, r->stage);
 	decision = decide(&request, view.limits, view.totals, view.count);
 	view_fini(&view);
 	return decision;
@@ -139,7 +159,7 @@ static enum reserve_result try_provisional(struct reservation *r)
 	int64_t available = purse_available(r->agent->purse), amount;
 	enum reserve_result result;
 
-	r->decision = ask_limits(r, r->spend, true, true, 0);
+	r->decision = ask_limits(r, r->spend, true, 0);
 	result = from_verdict(r->decision.verdict);
 	if (result != RESERVE_OK)
 		return result;
@@ -158,7 +178,7 @@ static enum reserve_result try_exact(struct reservation *r)
 {
 	enum reserve_result result;
 
-	r->decision = ask_limits(r, r->spend, false, false, r->held);
+	r->decision = ask_limits(r, r->spend, false, r->held);
 	result = from_verdict(r->decision.verdict);
 	if (result == RESERVE_OK)
 		result = from_hold(hold_sign(&r->hold, r->slot, r->payee, r->spend));
@@ -175,7 +195,7 @@ static enum reserve_result try_metered(struct reservation *r)
 {
 	enum reserve_result result;
 
-	r->decision = ask_limits(r, r->spend, false, true, 0);
+	r->decision = ask_limits(r, r->spend, false, 0);
 	result = from_verdict(r->decision.verdict);
 	if (result == RESERVE_OK)
 		hold_place_metered(&r->hold, r->agent->purse, r->session, r->tool, r->at_us, r->spend);

@@ -28,7 +28,7 @@ before(async () => {
 		await tw.call(agent, tool, path);
 	await tw.must('wallet', 'withdraw', 'buyer', '0.50', '--network', 'eip155:84532');
 	const [open] = await tw.payments('buyer', 'open');
-	await tw.must('payment', 'resolve', open.payment, '--unused', '--yes');
+	await tw.giveBack(open.payment);
 });
 
 after(async () => {

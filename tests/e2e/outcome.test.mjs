@@ -306,7 +306,7 @@ describe('the owner decides about an open payment', () => {
 		const unsure = await tw.cli('payment', 'resolve', open.payment, '--unused');
 		assert.notEqual(unsure.code, 0);
 		assert.equal((await onlyPayment(agent)).state, 'open');
-		await tw.must('payment', 'resolve', open.payment, '--unused', '--yes');
+		await tw.giveBack(open.payment);
 		assert.equal((await onlyPayment(agent)).state, 'resolved');
 		const wallet = await tw.wallet(agent.name);
 		assert.deepEqual([wallet.available, wallet.open, wallet.spent].map(micros), [10_000_000n, 0n, 0n]);
@@ -317,12 +317,13 @@ describe('the owner decides about an open payment', () => {
 		const agent = await newAgent();
 		await buy(agent, '/honest');
 		const settled = await onlyPayment(agent);
-		assert.notEqual((await tw.cli('payment', 'resolve', settled.payment, '--unused', '--yes')).code, 0);
-		assert.equal((await tw.cli('payment', 'resolve', '1', '--unused', '--yes')).code, 5);
+		const unused = ['--unused', '--yes', '--force'];
+		assert.notEqual((await tw.cli('payment', 'resolve', settled.payment, ...unused)).code, 0);
+		assert.equal((await tw.cli('payment', 'resolve', '1', ...unused)).code, 5);
 		const other = await newAgent();
 		await buy(other, '/reset');
 		const open = await onlyPayment(other);
-		await tw.must('payment', 'resolve', open.payment, '--unused', '--yes');
+		await tw.giveBack(open.payment);
 		assert.notEqual((await tw.cli('payment', 'resolve', open.payment, '--settled', '--yes')).code, 0);
 		assert.equal(micros((await tw.wallet(other.name)).available), 10_000_000n);
 	});

@@ -77,12 +77,16 @@ static enum keystore_result sign(struct payment **out, struct bed *bed, const ch
 /* The header's JSON text; the caller frees it. */
 static char *decoded(const struct payment *payment)
 {
-	uint8_t *text;
+	uint8_t *bytes = NULL;
 	size_t size;
+	char *text;
 
-	assert_true(base64_decode(&text, &size, payment->header_value,
+	assert_true(base64_decode(&bytes, &size, payment->header_value,
 	    strlen(payment->header_value), 1 << 20));
-	return (char *)text;
+	text = strndup((const char *)bytes, size);
+	free(bytes);
+	assert_non_null(text);
+	return text;
 }
 
 /* What is sent for this v2 challenge. */
@@ -100,7 +104,7 @@ static char *sent_for(struct bed *bed, const char *challenge_text, const char *i
 	return text;
 }
 
-/* Another struct of the same key at another time: the payments's own signature. */
+/* The payment's signature is over its own authorization, by its own payer. */
 static bool signature_holds(const struct payment *payment, const struct asset *asset)
 {
 	struct digest digest =
@@ -139,7 +143,7 @@ static void v2_header_is_the_published_clients(void **state)
 static void v1_header_has_the_published_clients_form(void **state)
 {
 	json_t *vectors = vectors_load("client.json"), *v1 = json_object_get(vectors, "v1");
-	char *text = json_dumps(json_object_get(v1, "challenge"), 0), *ours, *theirs;
+	char *text = json_dumps(json_object_get(v1, "challenge"), 0), *ours, *theirs, *at;
 	struct challenge *challenge = challenge_of(text, false);
 	const char *theirs_base64 = text_of(v1, "header");
 	struct authorization authorization;
@@ -148,15 +152,15 @@ static void v1_header_has_the_published_clients_form(void **state)
 	struct bed *bed = *state;
 	struct payment *payment = NULL;
 	struct digest digest;
-	char *at;
+	uint8_t *bytes = NULL;
 	size_t size;
 
 	assert_int_equal(sign(&payment, bed, "dev", challenge, 300, IDENTIFIER), KEYSTORE_OK);
 	assert_int_equal(payment->version, 1);
 	assert_string_equal(payment->header_name, "X-PAYMENT");
 	assert_null(payment->identifier);
-	assert_true(base64_decode((uint8_t **)&theirs, &size, theirs_base64, strlen(theirs_base64),
-	    1 << 20));
+	assert_true(base64_decode(&bytes, &size, theirs_base64, strlen(theirs_base64), 1 << 20));
+	theirs = (char *)bytes;
 	authorization = payment->authorization;
 	authorization.valid_after_s =
 	    (uint64_t)json_integer_value(json_object_get(v1, "validAfter"));
@@ -234,6 +238,7 @@ static void seller_gets_its_own_words_back(void **state)
 	static const char resource[] = "{\"tags\":[\"b\",\"a\"],\"url\":\"https://h/x\",\"odd\":[]}";
 	static const char extensions[] =
 	    "{\"zz\":{\"info\":{\"a\":1}},\"bazaar\":{\"schema\":{\"$ref\":\"#/x\"}},\"aa\":null}";
+	static const char start[] = "{\"x402Version\":2,\"payload\":{\"authorization\":{\"from\":";
 	char text[2048], wanted[2048], *sent, *at;
 
 	snprintf(text, sizeof(text),
@@ -246,7 +251,7 @@ static void seller_gets_its_own_words_back(void **state)
 	at = strstr(sent, "\"resource\"");
 	assert_non_null(at);
 	assert_string_equal(at, wanted);
-	assert_memory_equal(sent, "{\"x402Version\":2,\"payload\":{\"authorization\":{\"from\":", 53);
+	assert_memory_equal(sent, start, sizeof(start) - 1);
 	/* Our own copy of the amount is in plain form. */
 	assert_non_null(strstr(sent, "\"value\":\"10000\""));
 	free(sent);

@@ -270,6 +270,14 @@ export class Tallyward {
 		return all.filter((p) => (!agent || p.agent === agent) && (!state || p.state === state));
 	}
 
+	/**
+	 * The owner says that a signature was never used, although the seller could
+	 * still cash it for some seconds: hence the force.
+	 */
+	giveBack(payment) {
+		return this.must('payment', 'resolve', payment, '--unused', '--yes', '--force');
+	}
+
 	/** The USDC row of `wallet show`. */
 	async wallet(agent) {
 		const { assets } = await this.must('wallet', 'show', agent);
