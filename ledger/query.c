@@ -55,10 +55,11 @@ _Static_assert(QUERY_COUNT <= READER_STATEMENTS_MAX, "a slot per query");
 	"  ORDER BY s.id DESC LIMIT 1)"                                                            \
 	" FROM payment p"
 
-/* Ids first, from an index: the rows themselves are long. */
+/* Ids first, from the smallest index that has them all: the rows themselves are long. */
 #define PAYMENTS_NOT_ENDED                                                                         \
-	" p.id IN (SELECT q.id FROM payment q INDEXED BY payment_charge WHERE NOT EXISTS"          \
-	"  (SELECT 1 FROM payment_state s WHERE s.payment = q.id AND s.state >= 3))"
+	" p.id IN (SELECT j.payment FROM journal j INDEXED BY journal_sign WHERE j.event = 3"      \
+	"  AND NOT EXISTS (SELECT 1 FROM payment_state s"                                          \
+	"   WHERE s.payment = j.payment AND s.state >= 3))"
 
 #define AUDIT_SELECT                                                                               \
 	"SELECT id, kind, agent, agent_name, owner, session, tool, method, path, allowed, code,"   \
@@ -66,18 +67,15 @@ _Static_assert(QUERY_COUNT <= READER_STATEMENTS_MAX, "a slot per query");
 	" signed_us, answered_us, finished_us, request_bytes, response_bytes, request_digest,"     \
 	" response_digest, detail FROM audit"
 
-/* The pieces of store_charges. A refund names its payment; an unused payment has one too,
- * so what these leave is never negative. */
+/* The pieces of store_charges. A refund names its payment, and never exceeds it. */
 #define PAYMENT_SPEND                                                                              \
-	"CASE WHEN EXISTS (SELECT 1 FROM payment_state s"                                          \
-	"  WHERE s.payment = p.id AND s.state IN (5, 6)) THEN 0"                                   \
-	" ELSE p.amount - coalesce((SELECT sum(r.amount) FROM journal r"                           \
-	"  WHERE r.event = 5 AND r.payment = p.id), 0) END"
+	"p.amount - coalesce((SELECT sum(r.amount) FROM journal r"                                 \
+	" WHERE r.event = 5 AND r.payment = p.id), 0)"
+#define PAYMENT_STANDS                                                                             \
+	" NOT EXISTS (SELECT 1 FROM payment_state s WHERE s.payment = p.id AND s.state IN (5, 6))"
 #define HOLD_STANDS                                                                                \
 	" h.event = 6 AND NOT EXISTS (SELECT 1 FROM journal e"                                     \
 	" WHERE e.call = h.call AND e.event IN (7, 8) AND e.event = 8)"
-#define HAS_HOLD                                                                                   \
-	"EXISTS (SELECT 1 FROM journal h WHERE h.call = a.id AND h.event = 6)"
 #define LIVE_SESSION(session)                                                                      \
 	"(SELECT t.session FROM token t WHERE t.session = " session                                \
 	" AND t.expires_s * 1000000 >= ?1)"
@@ -131,43 +129,46 @@ static const char *const query_sql[QUERY_COUNT] = {
 	[QUERY_CHARGE_SUMS] =
 	    "SELECT agent, session, tool, payee, wallet, max(at_us), sum(spend), sum(calls) FROM ("
 	    " SELECT p.agent AS agent, " LIVE_SESSION("p.session") " AS session, p.tool AS tool,"
-	    "  p.payee AS payee, 1 AS wallet, max(p.call) AS at_us, sum(" PAYMENT_SPEND ") AS spend,"
+	    "  p.payee AS payee, 1 AS wallet, max(p.call) AS at_us, sum(p.amount) AS spend,"
 	    "  count(*) AS calls FROM payment p WHERE p.call < ?1"
 	    "  GROUP BY p.agent, p.session, p.tool, p.payee"
+	    /* What an unused payment gives back is its whole amount, so taking refunds, which
+	     * are few, off the sum of all payments is the same as the rule for single ones. */
+	    " UNION ALL"
+	    " SELECT p.agent, " LIVE_SESSION("p.session") ", p.tool, p.payee, 1, p.call,"
+	    "  -r.amount, r.from_spent - 1 FROM journal r INDEXED BY journal_refund"
+	    "  CROSS JOIN payment p ON p.id = r.payment WHERE r.event = 5 AND p.call < ?1"
 	    " UNION ALL"
 	    " SELECT h.agent, " LIVE_SESSION("coalesce(h.session, a.session)") ", h.tool, NULL, 0,"
 	    "  h.call, h.amount, 0 FROM journal h LEFT JOIN audit a ON a.id = h.call"
 	    "  WHERE h.call < ?1 AND" HOLD_STANDS
 	    " UNION ALL"
-	    " SELECT a.agent, " LIVE_SESSION("a.session") ", a.tool, NULL, 1, max(a.id), 0, count(*)"
-	    "  FROM audit a WHERE a.kind = 1 AND a.allowed = 1 AND a.id < ?1 AND NOT " HAS_HOLD
-	    "  GROUP BY a.agent, a.session, a.tool"
-	    " UNION ALL"
-	    " SELECT a.agent, " LIVE_SESSION("a.session") ", a.tool, NULL, 0, a.id, 0, 1"
-	    "  FROM journal h JOIN audit a ON a.id = h.call"
-	    "  WHERE h.event = 6 AND h.call < ?1 AND a.kind = 1 AND a.allowed = 1)"
-	    " WHERE agent IS NOT NULL AND (spend > 0 OR calls > 0)"
-	    " GROUP BY agent, session, tool, payee, wallet ORDER BY 6",
+	    " SELECT a.agent, " LIVE_SESSION("a.session") ", a.tool, NULL, 0, max(a.id), 0, count(*)"
+	    "  FROM audit a WHERE a.kind = 1 AND a.allowed = 1 AND a.id < ?1"
+	    "  GROUP BY a.agent, a.session, a.tool)"
+	    " WHERE agent IS NOT NULL GROUP BY agent, session, tool, payee, wallet"
+	    " HAVING sum(spend) > 0 OR sum(calls) > 0 ORDER BY 6",
 	/* A row's id is above its call's: the table is read from ?1 on only. */
 	[QUERY_CHARGES] =
 	    "SELECT agent, session, tool, payee, wallet, at_us, spend, calls FROM ("
 	    " SELECT p.agent AS agent, p.session AS session, p.tool AS tool, p.payee AS payee,"
 	    "  1 AS wallet, p.call AS at_us, " PAYMENT_SPEND " AS spend, 1 AS calls"
-	    "  FROM payment p NOT INDEXED WHERE p.id > ?1 AND p.call >= ?1"
+	    "  FROM payment p NOT INDEXED WHERE p.id > ?1 AND p.call >= ?1 AND" PAYMENT_STANDS
 	    " UNION ALL"
 	    " SELECT h.agent, coalesce(h.session, a.session), h.tool, NULL, 0, h.call, h.amount, 0"
 	    "  FROM journal h LEFT JOIN audit a ON a.id = h.call"
 	    "  WHERE h.call >= ?1 AND" HOLD_STANDS
 	    " UNION ALL"
-	    " SELECT a.agent, a.session, a.tool, NULL, NOT " HAS_HOLD ", a.id, 0, 1"
+	    " SELECT a.agent, a.session, a.tool, NULL, 0, a.id, 0, 1"
 	    "  FROM audit a NOT INDEXED WHERE a.id >= ?1 AND a.kind = 1 AND a.allowed = 1)"
 	    " WHERE agent IS NOT NULL AND (spend > 0 OR calls > 0) ORDER BY at_us",
 	/* With min(), SQLite takes the other columns from the row that has it. */
 	[QUERY_FIRST_PAYEES] = "SELECT agent, NULL, tool, payee, 1, min(call), 0, 0"
 	    " FROM payment INDEXED BY payment_charge GROUP BY agent, tool",
 	[QUERY_ORPHANS] = JOURNAL_SELECT
-	    " WHERE j.event = 6 AND NOT EXISTS (SELECT 1 FROM journal e"
-	    " WHERE e.call = j.call AND e.event IN (7, 8)) ORDER BY j.id",
+	    " WHERE j.id IN (SELECT h.id FROM journal h INDEXED BY journal_hold WHERE h.event = 6"
+	    "  AND NOT EXISTS (SELECT 1 FROM journal e"
+	    "   WHERE e.call = h.call AND e.event IN (7, 8))) ORDER BY j.id",
 	[QUERY_IDEMPOTENCY] =
 	    "SELECT i.agent, i.key, i.request, i.call, i.payment, i.expires_us,"
 	    " w.call, w.status, w.headers, w.body, w.expires_us"

@@ -307,10 +307,10 @@ struct balance_row {
 	const char *network, *asset;
 	int64_t available, reserved, open, spent;
 };
-struct charge_row { /* spend that stands (signed, open, spent, held, charged), or calls made */
+struct charge_row { /* spend that stands (signed, open, spent, held, charged), calls made */
 	int64_t agent;
 	const char *session, *tool, *payee; /* payee as stored (EIP-55); NULL: metered or calls */
-	bool wallet;       /* money, or a call, of an x402 tool; false: metered */
+	bool wallet;       /* a payment; false: metered or calls */
 	int64_t at_us;     /* of the call: decides the windows; for sums, the latest */
 	int64_t spend, calls;
 };
@@ -320,12 +320,13 @@ enum store_result store_balances(struct store *store, balance_each_fn *each, voi
 /** store_charges - spend and calls that count against limits.
  *
  * What counts, and when:
- *   a payment       its amount less what was refunded, unless its state is
- *                   RESOLVED_UNUSED or EXPIRED_UNUSED; at its call id
- *   a metered hold  its amount, unless released; at its call id. Its session is the
- *                   journal row's, else the call's audit row's
- *   a call          1 for each audit row of kind CALL with allowed set; at its id.
- *                   wallet is false when the call made a metered hold
+ *   a payment       unless its state is RESOLVED_UNUSED or EXPIRED_UNUSED; it has a
+ *                   payee. spend: its amount less what the seller paid back. calls: 1,
+ *                   one payment signed. At its call id
+ *   a metered hold  spend: its amount, unless released. calls: 0. At its call id. Its
+ *                   session is the journal row's, else the call's audit row's
+ *   a call          calls: 1 for each audit row of kind CALL with allowed set, one call
+ *                   admitted. At its id
  *
  * First those before since_us, summed by (agent, session, tool, payee, wallet), with
  * at_us the latest of the sum; session is NULL there once its token had expired by

@@ -31,7 +31,8 @@ static const struct listener_limits limits = {
 
 static void reply_error(struct exchange *exchange, int status, const char *words)
 {
-	json_t *body = json_pack("{s:b, s:i, s:s}", "ok", 0, "exit", COMMAND_FAILED, "error", words);
+	json_t *body =
+	    json_pack("{s:b, s:i, s:s}", "ok", 0, "exit", COMMAND_FAILED, "error", words);
 	char *text = json_dumps(body, JSON_COMPACT);
 
 	front_reply_json(exchange, status, "application/json", text);
@@ -116,8 +117,8 @@ static void local_finished(struct exchange *exchange, bool completed, void *arg)
 	}
 }
 
-static const struct exchange_events local_events = {local_head, local_body, local_body_end,
-    no_writable, local_finished};
+static const struct exchange_events local_events = {
+    local_head, local_body, local_body_end, no_writable, local_finished};
 
 /* --- the admin address ---------------------------------------------------------- */
 
@@ -149,11 +150,11 @@ static void tcp_head(struct exchange *exchange, void *arg)
 		reply_error(exchange, 404, "there are GET /healthz, /readyz and /metrics here");
 }
 
-static const struct exchange_events tcp_events = {tcp_head, local_body, local_body_end,
-    no_writable, local_finished};
+static const struct exchange_events tcp_events = {
+    tcp_head, local_body, local_body_end, no_writable, local_finished};
 
-struct admin *admin_new(struct event_base *base, struct house *house,
-    struct workers_state *shared, int tcp_fd, int unix_fd)
+struct admin *admin_new(struct event_base *base, struct house *house, struct workers_state *shared,
+    int tcp_fd, int unix_fd)
 {
 	struct admin *admin = must_calloc(1, sizeof *admin);
 

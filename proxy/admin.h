@@ -13,8 +13,8 @@ struct event_base;
 struct admin;
 
 /** Both fds are taken. */
-struct admin *admin_new(struct event_base *base, struct house *house,
-    struct workers_state *shared, int tcp_fd, int unix_fd);
+struct admin *admin_new(struct event_base *base, struct house *house, struct workers_state *shared,
+    int tcp_fd, int unix_fd);
 void admin_free(struct admin **admin);
 
 #endif

@@ -60,14 +60,14 @@ enum step {
 
 /* What the money of a call is doing. One variable, changed by money_is() alone. */
 enum money {
-	MONEY_NONE,        /* nothing set aside */
-	MONEY_HELD,        /* provisional hold */
-	MONEY_METERED,     /* journaled hold of a metered call */
-	MONEY_SIGNED,      /* signed, its row queued or durable */
+	MONEY_NONE,    /* nothing set aside */
+	MONEY_HELD,    /* provisional hold */
+	MONEY_METERED, /* journaled hold of a metered call */
+	MONEY_SIGNED,  /* signed, its row queued or durable */
 	MONEY_SETTLED,
 	MONEY_OPEN,
-	MONEY_CHARGED,     /* metered, succeeded */
-	MONEY_OVER,        /* released or given back */
+	MONEY_CHARGED, /* metered, succeeded */
+	MONEY_OVER,    /* released or given back */
 };
 
 struct call {
@@ -86,7 +86,10 @@ struct call {
 	struct policy_ref *policy;
 	const char *rule; /* that allowed it; borrowed from policy or literal */
 	char *method, *rest, *url;
-	char *key; /* Idempotency-Key, entered in the house's table */
+	char *key;        /* Idempotency-Key */
+	bool key_entered; /* it is this call's in the house's table */
+	bool key_waiting;
+	struct idempotency_turn turn;
 	struct digest key_request;
 	struct spool *body; /* NULL: the request has none */
 	bool body_started, body_done;
@@ -109,13 +112,13 @@ struct call {
 	bool peer_secure, peer_loopback;
 	struct buf challenge_body;
 	bool challenge_large;
-	json_t *options;  /* reasons of options not taken */
+	json_t *options; /* reasons of options not taken */
 	struct challenge *challenge;
 	struct choice choice;
 	struct payment *payment;
 	int64_t payment_id;
-	int64_t price; /* micro-dollars signed, open, settled or charged */
-	char payee[ADDRESS_TEXT_SIZE];       /* EIP-55 */
+	int64_t price;                 /* micro-dollars signed, open, settled or charged */
+	char payee[ADDRESS_TEXT_SIZE]; /* EIP-55 */
 	char payee_lower[ADDRESS_TEXT_SIZE];
 	const struct asset *asset;
 	struct uint256 value;
@@ -135,6 +138,7 @@ struct call {
 	int status;
 	enum problem problem;
 	struct problem_body refusal;
+	enum window window; /* of the limit that refused */
 	char detail[320];
 	struct sha256 *response_running;
 	int64_t response_bytes;
@@ -148,6 +152,7 @@ struct call {
 
 static void call_run(struct call *call, enum step next);
 static void call_enter(struct call *call);
+static void on_waited_long(evutil_socket_t fd, short what, void *arg);
 static void call_leave(struct call *call);
 
 /* --- refusing -------------------------------------------------------------- */
@@ -199,6 +204,7 @@ static enum step refuse_over_limit(struct call *call)
 	bool money = d->limit->measure == LIMIT_SPEND;
 
 	call->rule = d->limit->name;
+	call->window = d->limit->window;
 	call->refusal.has_amounts = true;
 	call->refusal.money = money;
 	call->refusal.requested = money ? r->spend : 1;
@@ -286,6 +292,11 @@ static void answer_problem(struct call *call)
 
 		if (body->resets_us > now_us)
 			wait_s = (body->resets_us - now_us + CLOCK_US_PER_S - 1) / CLOCK_US_PER_S;
+		/* Windows slide in quanta; a second more than the window would look wrong. */
+		if (call->window == WINDOW_MINUTE && wait_s > 60)
+			wait_s = 60;
+		if (call->window == WINDOW_HOUR && wait_s > 3600)
+			wait_s = 3600;
 		snprintf(seconds, sizeof seconds, "%lld", (long long)wait_s);
 		headers_put(&headers, "Retry-After", seconds);
 	}
@@ -334,6 +345,59 @@ static enum step step_identify(struct call *call)
 	return STEP_DECIDE;
 }
 
+static void start_waiting(struct call *call)
+{
+	int64_t ms = call->house->config.waiting_ms_max;
+	struct timeval limit = {ms / 1000, (ms % 1000) * 1000};
+
+	call->pending++;
+	if (!call->waiting_timer)
+		call->waiting_timer = evtimer_new(call->worker->base, on_waited_long, call);
+	must(call->waiting_timer && evtimer_add(call->waiting_timer, &limit) == 0);
+}
+
+static void on_key(void *arg)
+{
+	struct call *call = arg;
+
+	call->pending--;
+	call_enter(call);
+	evtimer_del(call->waiting_timer);
+	call->key_waiting = false;
+	call->key_entered = true;
+	if (call->exchange && !call->answering)
+		call_run(call, STEP_COLLECT);
+	call_leave(call);
+}
+
+/* One call at a time with one key: whoever comes second gets the first one's outcome. */
+static enum step enter_key(struct call *call)
+{
+	call->turn.mailbox = call->worker->mailbox;
+	call->turn.note.run = on_key;
+	call->turn.note.arg = call;
+	if (idempotency_enter(
+		call->house->idempotency, call->who.agent->id, call->key, &call->turn)) {
+		call->key_entered = true;
+		return STEP_COLLECT;
+	}
+	call->key_waiting = true;
+	start_waiting(call);
+	return STEP_WAIT;
+}
+
+/* True: it was waiting for its key and is not any more. */
+static bool stop_waiting_for_key(struct call *call)
+{
+	if (!call->key_waiting || !idempotency_give_up(call->house->idempotency,
+				      call->who.agent->id, call->key, &call->turn))
+		return false;
+	call->key_waiting = false;
+	call->pending--;
+	evtimer_del(call->waiting_timer);
+	return true;
+}
+
 static enum step step_decide(struct call *call)
 {
 	const struct headers *headers = exchange_headers(call->exchange);
@@ -341,8 +405,8 @@ static enum step step_decide(struct call *call)
 	int64_t body_size = exchange_body_size(call->exchange);
 	const struct config *config = &call->house->config;
 
-	call->tool = registry_tool_match(&rest, call->house->registry,
-	    exchange_target(call->exchange) + strlen("/t/"));
+	call->tool = registry_tool_match(
+	    &rest, call->house->registry, exchange_target(call->exchange) + strlen("/t/"));
 	if (!call->tool)
 		return refuse(call, PROBLEM_UNKNOWN_TOOL,
 		    "no tool of this name is registered: GET /v1/me lists what may be called");
@@ -351,33 +415,30 @@ static enum step step_decide(struct call *call)
 		    "the header %s is not yours to send: payments are made for you", name);
 	if (!relay_path_valid(rest))
 		return refuse(call, PROBLEM_BAD_REQUEST,
-		    "the path holds a dot segment, a backslash, an escaped slash or a broken escape");
+		    "the path holds a dot segment, a backslash, an escaped slash or a broken "
+		    "escape");
 	if (key && (headers_count(headers, "idempotency-key") != 1 || !idempotency_key_valid(key)))
 		return refuse(call, PROBLEM_BAD_REQUEST,
 		    "Idempotency-Key must be given once, 1 to 255 printable ASCII characters");
 	call->policy = registry_policy(call->house->registry, call->who.agent);
 	if (!policy_rule(call->policy->policy, call->tool->name, &call->rule))
-		return refuse(call, PROBLEM_TOOL_DENIED, "the owner's policy does not allow the tool %s",
-		    call->tool->name);
+		return refuse(call, PROBLEM_TOOL_DENIED,
+		    "the owner's policy does not allow the tool %s", call->tool->name);
 	if (body_size > config->body_size_max)
 		return refuse(call, PROBLEM_BODY_TOO_LARGE, "the body may have at most %lld bytes",
 		    (long long)config->body_size_max);
 	call->rest = must_strdup(rest);
 	call->url = relay_url(call->tool, rest);
 	if (body_size != 0)
-		call->body = spool_new(*config->temporary_dir ? config->temporary_dir : call->house->dir,
-		    (size_t)config->body_memory_max, config->body_size_max);
+		call->body =
+		    spool_new(*config->temporary_dir ? config->temporary_dir : call->house->dir,
+			(size_t)config->body_memory_max, config->body_size_max);
 	else
 		call->body_done = true;
 	if (!key)
 		return STEP_RESERVE;
-	if (!idempotency_enter(call->house->idempotency, call->who.agent->id, key)) {
-		call->refusal.resets_us = call->id + CLOCK_US_PER_S;
-		return refuse(call, PROBLEM_IDEMPOTENCY_CONFLICT,
-		    "a call with this Idempotency-Key is in flight: wait for its answer");
-	}
 	call->key = must_strdup(key);
-	return STEP_COLLECT;
+	return enter_key(call);
 }
 
 /* --- a key that has been seen before --------------------------------------------- */
@@ -422,8 +483,8 @@ struct recall {
 	int64_t first_call, payment;
 };
 
-static void on_recalled(const struct idempotency_row *row, const struct answer_row *answer,
-    void *arg)
+static void on_recalled(
+    const struct idempotency_row *row, const struct answer_row *answer, void *arg)
 {
 	struct recall *recall = arg;
 	struct call *call = recall->call;
@@ -474,8 +535,8 @@ static enum step step_recall(struct call *call)
 	enum store_result found;
 
 	call->key_request = request_digest(call);
-	found = store_idempotency(call->house->store, call->who.agent->id, call->key, call->id,
-	    on_recalled, &recall);
+	found = store_idempotency(
+	    call->house->store, call->who.agent->id, call->key, call->id, on_recalled, &recall);
 	if (found == STORE_NOT_FOUND)
 		return STEP_RESERVE;
 	if (found != STORE_OK)
@@ -491,7 +552,8 @@ static enum step step_recall(struct call *call)
 		return refuse(call, PROBLEM_NOT_ACCEPTING_PAYMENTS, "the ledger cannot be read");
 	if (!call->resending)
 		return refuse(call, PROBLEM_IDEMPOTENCY_CONFLICT,
-		    "call %lld with this Idempotency-Key made payment %lld; its answer is not kept and "
+		    "call %lld with this Idempotency-Key made payment %lld; its answer is not kept "
+		    "and "
 		    "its payment cannot be sent again: use a new key to buy again",
 		    (long long)recall.first_call, (long long)recall.payment);
 	call->money = MONEY_SIGNED;
@@ -505,8 +567,7 @@ static enum step step_replay(struct call *call)
 	size_t i;
 
 	headers_init(&headers);
-	json_array_foreach(list, i, pair)
-	{
+	json_array_foreach (list, i, pair) {
 		const char *name = json_string_value(json_array_get(pair, 0));
 		const char *value = json_string_value(json_array_get(pair, 1));
 
@@ -518,7 +579,8 @@ static enum step step_replay(struct call *call)
 	call->status = call->replay_status;
 	call->answering = call->body_ended = true;
 	call->answered_us = clock_now_us();
-	exchange_reply(call->exchange, call->status, &headers, call->replay_body, call->replay_size);
+	exchange_reply(
+	    call->exchange, call->status, &headers, call->replay_body, call->replay_size);
 	headers_fini(&headers);
 	json_decref(list);
 	return STEP_WAIT;
@@ -562,8 +624,14 @@ static void on_waited_long(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	call_enter(call);
-	/* When it was resolved at this very moment, on_reserved runs next and decides. */
-	if (reserve_stop_waiting(&call->reservation)) {
+	/* When it was resolved at this very moment, on_key or on_reserved runs next. */
+	if (call->key_waiting) {
+		if (stop_waiting_for_key(call)) {
+			call->refusal.resets_us = call->id + CLOCK_US_PER_S;
+			call_run(call, refuse(call, PROBLEM_IDEMPOTENCY_CONFLICT,
+					   "a call with this Idempotency-Key is still in flight"));
+		}
+	} else if (reserve_stop_waiting(&call->reservation)) {
 		call->pending--;
 		call_run(call, refuse_reservation(call));
 	}
@@ -572,14 +640,8 @@ static void on_waited_long(evutil_socket_t fd, short what, void *arg)
 
 static enum step wait_for_reservation(struct call *call, enum step resume)
 {
-	int64_t ms = call->house->config.waiting_ms_max;
-	struct timeval limit = {ms / 1000, (ms % 1000) * 1000};
-
 	call->resume = resume;
-	call->pending++;
-	if (!call->waiting_timer)
-		call->waiting_timer = evtimer_new(call->worker->base, on_waited_long, call);
-	must(call->waiting_timer && evtimer_add(call->waiting_timer, &limit) == 0);
+	start_waiting(call);
 	return STEP_WAIT;
 }
 
@@ -744,17 +806,18 @@ static enum step dispatch(struct call *call, const struct transfer_events *event
 
 	/* The agent's headers are kept: it may be gone when the payment is sent. */
 	if (call->exchange && call->request_headers.count == 0 &&
-	    !relay_request_headers(&call->request_headers, exchange_headers(call->exchange), NULL, NULL))
+	    !relay_request_headers(
+		&call->request_headers, exchange_headers(call->exchange), NULL, NULL))
 		return refuse(call, PROBLEM_BAD_REQUEST, "too many or too large headers");
 	headers_init(&headers);
 	if (payment_name) {
-		must(relay_request_headers(&headers, &call->request_headers, payment_name,
-		    payment_value));
+		must(relay_request_headers(
+		    &headers, &call->request_headers, payment_name, payment_value));
 		request.headers = &headers;
 	}
 	if (call->body)
-		request.body_size = call->body_done ? spool_size(call->body)
-						    : exchange_body_size(call->exchange);
+		request.body_size =
+		    call->body_done ? spool_size(call->body) : exchange_body_size(call->exchange);
 	call->transfer = transfer_start(call->worker->upstream, &request, events, call);
 	headers_fini(&headers);
 	return STEP_WAIT;
@@ -771,8 +834,8 @@ static enum step step_forward(struct call *call)
 	return next;
 }
 
-static void note_head(struct call *call, struct transfer *transfer, int status,
-    const struct headers *headers)
+static void note_head(
+    struct call *call, struct transfer *transfer, int status, const struct headers *headers)
 {
 	call->upstream_status = status;
 	call->answer_headers = headers;
@@ -781,8 +844,8 @@ static void note_head(struct call *call, struct transfer *transfer, int status,
 	call->peer_loopback = transfer_peer_loopback(transfer);
 }
 
-static void on_forward_head(struct transfer *transfer, int status, const struct headers *headers,
-    void *arg)
+static void on_forward_head(
+    struct transfer *transfer, int status, const struct headers *headers, void *arg)
 {
 	struct call *call = arg;
 
@@ -794,7 +857,8 @@ static void on_forward_head(struct transfer *transfer, int status, const struct 
 		buf_init(&call->challenge_body, (size_t)call->house->config.challenge_size_max);
 	} else {
 		if (status >= 200 && status < 400 && call->tool->billing == TOOL_X402)
-			quotes_note(call->house->quotes, call->tool->name, call->method, call->rest, 0);
+			quotes_note(
+			    call->house->quotes, call->tool->name, call->method, call->rest, 0);
 		let_go(call);
 		if (call->exchange)
 			call_run(call, STEP_ANSWER);
@@ -833,8 +897,8 @@ static bool on_forward_body(struct transfer *transfer, const void *bytes, size_t
 	return more;
 }
 
-static void on_forward_done(struct transfer *transfer, enum transfer_result result,
-    const char *reason, void *arg)
+static void on_forward_done(
+    struct transfer *transfer, enum transfer_result result, const char *reason, void *arg)
 {
 	struct call *call = arg;
 	bool challenged = is_challenge(call);
@@ -858,8 +922,8 @@ static void on_forward_done(struct transfer *transfer, enum transfer_result resu
 	call_leave(call);
 }
 
-static const struct transfer_events forward_events = {on_forward_head, on_forward_body,
-    on_forward_done};
+static const struct transfer_events forward_events = {
+    on_forward_head, on_forward_body, on_forward_done};
 
 /* --- quote ------------------------------------------------------------------------------ */
 
@@ -882,11 +946,11 @@ static json_t *options_json(const struct challenge *challenge, const struct choi
 	for (size_t i = 0; i < challenge->option_count; i++) {
 		const struct requirement *option = &challenge->options[i];
 
-		must(json_array_append_new(list,
-			 json_pack("{s:s?, s:s?, s:s?, s:s?, s:s?, s:s}", "scheme", option->scheme,
-			     "network", option->network, "asset", option->asset, "amount",
-			     option->amount, "payee", option->pay_to, "reason",
-			     choice_reason_str(choice->reasons[i]))) == 0);
+		must(json_array_append_new(
+			 list, json_pack("{s:s?, s:s?, s:s?, s:s?, s:s?, s:s}", "scheme",
+				   option->scheme, "network", option->network, "asset",
+				   option->asset, "amount", option->amount, "payee", option->pay_to,
+				   "reason", choice_reason_str(choice->reasons[i]))) == 0);
 	}
 	return list;
 }
@@ -941,7 +1005,8 @@ static enum step refuse_options(struct call *call)
 	if (all_same)
 		call->rule = choice_reason_str(choice->reasons[0]);
 	return refuse(call, PROBLEM_NO_PAYABLE_OPTION,
-	    "none of the seller's %zu options may be paid: see options", call->challenge->option_count);
+	    "none of the seller's %zu options may be paid: see options",
+	    call->challenge->option_count);
 }
 
 /* 402 is used for other things too: such an answer is the agent's. */
@@ -975,7 +1040,8 @@ static enum step step_quote(struct call *call)
 		return pass_402(call);
 	if (result != CHALLENGE_OK) {
 		call->rule = challenge_result_str(result);
-		return refuse(call, PROBLEM_NO_PAYABLE_OPTION, "the seller's challenge: %s", reason);
+		return refuse(
+		    call, PROBLEM_NO_PAYABLE_OPTION, "the seller's challenge: %s", reason);
 	}
 	if (!call->peer_secure && !call->peer_loopback) {
 		call->rule = "plain_http";
@@ -1134,7 +1200,8 @@ static enum step step_sign(struct call *call)
 	return write_then_wait(call, &batch, on_signed);
 }
 
-/* --- pay --------------------------------------------------------------------------------------- */
+/* --- pay ---------------------------------------------------------------------------------------
+ */
 
 static enum step step_pay(struct call *call)
 {
@@ -1147,8 +1214,8 @@ static enum step step_pay(struct call *call)
 }
 
 /* One gate ends a signed payment, and records why. */
-static void payment_ends(struct call *call, enum payment_state state, const struct receipt *receipt,
-    const char *reason)
+static void payment_ends(
+    struct call *call, enum payment_state state, const struct receipt *receipt, const char *reason)
 {
 	struct purse *purse = call->who.agent->purse;
 	bool settled = state == PAYMENT_SETTLED;
@@ -1189,7 +1256,16 @@ static void payment_ends(struct call *call, enum payment_state state, const stru
 /* After a payment a 402 is an outcome, never a new challenge. */
 static enum step refuse_second_402(struct call *call, const struct receipt *receipt)
 {
-	const char *words = *receipt->reason ? receipt->reason : "no reason given";
+	const char *values[HEADER_VALUES_MAX], *words = receipt->reason;
+	size_t count =
+	    headers_all(values, HEADER_VALUES_MAX, call->answer_headers, "payment-required");
+
+	challenge_free(&call->challenge);
+	if (!*words && count == 1 &&
+	    challenge_parse(&call->challenge, NULL, values, 1, "", 0) == CHALLENGE_OK)
+		words = call->challenge->error;
+	if (!words || !*words)
+		words = "no reason given";
 
 	switch (receipt->outcome) {
 	case RECEIPT_PENDING:
@@ -1209,8 +1285,8 @@ static enum step refuse_second_402(struct call *call, const struct receipt *rece
 	    (long long)call->payment_id, words);
 }
 
-static void on_pay_head(struct transfer *transfer, int status, const struct headers *headers,
-    void *arg)
+static void on_pay_head(
+    struct transfer *transfer, int status, const struct headers *headers, void *arg)
 {
 	struct call *call = arg;
 	const char *v2[HEADER_VALUES_MAX], *v1[HEADER_VALUES_MAX];
@@ -1250,8 +1326,8 @@ static bool on_pay_body(struct transfer *transfer, const void *bytes, size_t siz
 	return more;
 }
 
-static void on_pay_done(struct transfer *transfer, enum transfer_result result, const char *reason,
-    void *arg)
+static void on_pay_done(
+    struct transfer *transfer, enum transfer_result result, const char *reason, void *arg)
 {
 	struct call *call = arg;
 
@@ -1260,10 +1336,11 @@ static void on_pay_done(struct transfer *transfer, enum transfer_result result, 
 	call->transfer = NULL;
 	if (call->money == MONEY_SIGNED) {
 		payment_ends(call, PAYMENT_OPEN, NULL, reason);
-		call_run(call, refuse(call, PROBLEM_PAYMENT_UNKNOWN,
-				   "no answer came after payment %lld was sent (%s); the money may have "
-				   "moved: `tallyward payment show %lld` says where it stands",
-				   (long long)call->payment_id, reason, (long long)call->payment_id));
+		call_run(
+		    call, refuse(call, PROBLEM_PAYMENT_UNKNOWN,
+			      "no answer came after payment %lld was sent (%s); the money may have "
+			      "moved: `tallyward payment show %lld` says where it stands",
+			      (long long)call->payment_id, reason, (long long)call->payment_id));
 	} else if (call->answering) {
 		end_answer(call, result == TRANSFER_OK);
 	}
@@ -1272,7 +1349,8 @@ static void on_pay_done(struct transfer *transfer, enum transfer_result result, 
 
 static const struct transfer_events pay_events = {on_pay_head, on_pay_body, on_pay_done};
 
-/* --- answer -------------------------------------------------------------------------------------- */
+/* --- answer --------------------------------------------------------------------------------------
+ */
 
 static char *headers_json(const struct headers *headers)
 {
@@ -1280,8 +1358,8 @@ static char *headers_json(const struct headers *headers)
 	char *text;
 
 	for (size_t i = 0; i < headers->count; i++)
-		json_array_append_new(list,
-		    json_pack("[s, s]", headers->items[i].name, headers->items[i].value));
+		json_array_append_new(
+		    list, json_pack("[s, s]", headers->items[i].name, headers->items[i].value));
 	text = json_dumps(list, JSON_COMPACT);
 	json_decref(list);
 	return text;
@@ -1295,7 +1373,8 @@ static enum step step_answer(struct call *call)
 	call->status = call->upstream_status;
 	if (!relay_response_headers(&headers, call->answer_headers, call->tool)) {
 		headers_fini(&headers);
-		return refuse(call, PROBLEM_UPSTREAM_UNREACHABLE, "the seller's headers are too large");
+		return refuse(
+		    call, PROBLEM_UPSTREAM_UNREACHABLE, "the seller's headers are too large");
 	}
 	headers_put(&headers, "X-Policy-Allowed", "true");
 	add_our_headers(call, &headers);
@@ -1354,7 +1433,8 @@ void call_on_writable(struct call *call)
 	call_leave(call);
 }
 
-/* --- the agent's side ------------------------------------------------------------------------------ */
+/* --- the agent's side
+ * ------------------------------------------------------------------------------ */
 
 void call_on_body(struct call *call, const void *bytes, size_t size)
 {
@@ -1409,6 +1489,7 @@ void call_on_finished(struct call *call, bool completed)
 	call->exchange = NULL;
 	if (!completed && !call->body_ended) {
 		call->cut = true;
+		stop_waiting_for_key(call);
 		if (call->reservation.purses && reserve_stop_waiting(&call->reservation)) {
 			call->pending--;
 			evtimer_del(call->waiting_timer);
@@ -1426,7 +1507,8 @@ void call_on_finished(struct call *call, bool completed)
 	call_leave(call);
 }
 
-/* --- the loop, the beginning and the end --------------------------------------------------------------- */
+/* --- the loop, the beginning and the end
+ * --------------------------------------------------------------- */
 
 static enum step run_one(struct call *call, enum step step)
 {
@@ -1496,6 +1578,15 @@ void call_begin(struct worker *worker, struct exchange *exchange)
 	call_leave(call);
 }
 
+static void on_audited(void *arg)
+{
+	struct call *call = arg;
+
+	call->pending--;
+	call_enter(call);
+	call_leave(call);
+}
+
 static void audit(struct call *call)
 {
 	struct audit_row row = {
@@ -1559,7 +1650,11 @@ static void audit(struct call *call)
 		}
 		batch_answer(batch, &answer);
 	}
-	store_append(call->house->store, &batch, NULL, NULL);
+	/* A key is let go when its answer can be given again, not before. */
+	if (call->key_entered)
+		write_then_wait(call, &batch, on_audited);
+	else
+		store_append(call->house->store, &batch, NULL, NULL);
 	free(detail);
 	free(path);
 }
@@ -1574,7 +1669,7 @@ static void call_free(struct call *call)
 		call->previous->next = call->next;
 	else
 		worker->calls = call->next;
-	if (call->key)
+	if (call->key_entered)
 		idempotency_leave(call->house->idempotency, call->who.agent->id, call->key);
 	if (call->waiting_timer)
 		event_free(call->waiting_timer);
@@ -1614,7 +1709,10 @@ static void call_leave(struct call *call)
 	must(!must_go_on(call));
 	/* A stranger without a token leaves a line in the log, not a row: or anybody could fill
 	 * the owner's disk. */
-	if (call->who.authentic)
+	if (call->who.authentic && !call->audited) {
+		call->audited = true;
 		audit(call);
-	call_free(call);
+	}
+	if (call->pending == 0)
+		call_free(call);
 }

@@ -137,7 +137,8 @@ json_t *command_write(struct command *command, struct batch **batch, const char 
 	case STORE_OK:
 		return NULL;
 	case STORE_EXISTS:
-		return answer_error(COMMAND_FAILED, "there is one of that name already; nothing was changed");
+		return answer_error(
+		    COMMAND_FAILED, "there is one of that name already; nothing was changed");
 	case STORE_NOT_FOUND:
 	case STORE_LOCKED:
 	case STORE_NEWER_SCHEMA:
@@ -145,8 +146,8 @@ json_t *command_write(struct command *command, struct batch **batch, const char 
 		break;
 	}
 	store_health(command->house->store, reason);
-	return answer_error(COMMAND_FAILED, "the ledger cannot be written, nothing was changed: %s",
-	    reason);
+	return answer_error(
+	    COMMAND_FAILED, "the ledger cannot be written, nothing was changed: %s", reason);
 }
 
 json_t *command_run(struct house *house, const json_t *request, int64_t now_us)
@@ -155,9 +156,15 @@ json_t *command_run(struct house *house, const json_t *request, int64_t now_us)
 		const char *prefix;
 		json_t *(*run)(struct command *command, const char *name);
 	} groups[] = {
-	    {"agent.", command_setup}, {"token.", command_setup}, {"tool.", command_setup},
-	    {"network.", command_setup}, {"policy.", command_money}, {"wallet.", command_money},
-	    {"payment.", command_money}, {"ledger.", command_books}, {"doctor", command_books},
+	    {"agent.", command_setup},
+	    {"token.", command_setup},
+	    {"tool.", command_setup},
+	    {"network.", command_setup},
+	    {"policy.", command_money},
+	    {"wallet.", command_money},
+	    {"payment.", command_money},
+	    {"ledger.", command_books},
+	    {"doctor", command_books},
 	};
 	const char *name = json_str(request, "command");
 	json_t *none = json_object(), *args = json_member(request, "args"), *reply = NULL;
@@ -168,7 +175,8 @@ json_t *command_run(struct house *house, const json_t *request, int64_t now_us)
 			reply = groups[i].run(&command, name);
 	}
 	if (!reply)
-		reply = answer_error(COMMAND_USAGE, "there is no command %s", name ? name : "without a name");
+		reply = answer_error(
+		    COMMAND_USAGE, "there is no command %s", name ? name : "without a name");
 	if (command.warnings)
 		json_object_set_new(reply, "warnings", command.warnings);
 	json_decref(none);

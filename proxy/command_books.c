@@ -29,11 +29,11 @@ static bool list_journal(const struct journal_row *row, void *arg)
 {
 	json_array_append_new(arg,
 	    json_pack("{s:o, s:o, s:s, s:o, s:s?, s:s, s:s, s:o, s:s, s:s, s:s, s:s?, s:s?}", "id",
-		view_id(row->id), "time", view_time(row->id), "event", journal_event_str(row->event),
-		"call", row->call ? view_id(row->call) : json_null(), "tool", row->tool, "from",
-		row->from, "to", row->to, "amount", view_amount(row->amount), "network", row->network,
-		"asset", row->asset, "symbol", row->symbol, "transaction", row->transaction, "note",
-		row->note));
+		view_id(row->id), "time", view_time(row->id), "event",
+		journal_event_str(row->event), "call", row->call ? view_id(row->call) : json_null(),
+		"tool", row->tool, "from", row->from, "to", row->to, "amount",
+		view_amount(row->amount), "network", row->network, "asset", row->asset, "symbol",
+		row->symbol, "transaction", row->transaction, "note", row->note));
 	return true;
 }
 
@@ -44,8 +44,8 @@ static bool optional_time(int64_t *out, struct command *command, json_t **error,
 	*out = 0;
 	if (!text || clock_parse(out, text))
 		return true;
-	*error = answer_error(COMMAND_USAGE,
-	    "%s is not a time: write it as 2026-11-20T00:00:00Z", text);
+	*error =
+	    answer_error(COMMAND_USAGE, "%s is not a time: write it as 2026-11-20T00:00:00Z", text);
 	return false;
 }
 
@@ -72,7 +72,8 @@ static json_t *statement(struct command *command)
 	    !optional_time(&until, command, &error, "until"))
 		return error;
 	rows = json_array();
-	if (store_journal(command->house->store, agent, since, until, 0, list_journal, rows) == STORE_OK)
+	if (store_journal(command->house->store, agent, since, until, 0, list_journal, rows) ==
+	    STORE_OK)
 		return answer_ok(rows);
 	json_decref(rows);
 	return cannot_read();
@@ -128,7 +129,8 @@ static json_t *export_books(struct command *command)
 	if (export_run(command->house->store, agent, format, add_text, &text) != STORE_OK)
 		error = cannot_read();
 	else if (!buf_ok(&text))
-		error = answer_error(COMMAND_FAILED, "the export is larger than 1 GiB: export by agent");
+		error = answer_error(
+		    COMMAND_FAILED, "the export is larger than 1 GiB: export by agent");
 	else
 		error = answer_ok(json_pack("{s:s%}", "text", buf_str(&text), text.size));
 	buf_fini(&text);
@@ -146,15 +148,16 @@ static json_t *digest_json(bool has, const struct digest *digest)
 
 static bool list_audit(const struct audit_row *row, void *arg)
 {
-	json_t *json = json_pack("{s:o, s:o, s:s, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:b, s:s?, s:s?, s:o, "
-				 "s:s?, s:o, s:i, s:i}",
-	    "call", view_id(row->id), "time", view_time(row->id), "kind",
-	    row->kind == AUDIT_OWNER ? "owner" : "call", "agent", row->agent_name, "owner", row->owner,
-	    "session", row->session, "tool", row->tool, "method", row->method, "path", row->path,
-	    "allowed", row->allowed, "code", row->code, "rule", row->rule, "price",
-	    view_amount(row->price), "payee", row->payee, "payment",
-	    row->payment ? view_id(row->payment) : json_null(), "status", row->status,
-	    "upstream_status", row->upstream_status);
+	json_t *json =
+	    json_pack("{s:o, s:o, s:s, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:b, s:s?, s:s?, s:o, "
+		      "s:s?, s:o, s:i, s:i}",
+		"call", view_id(row->id), "time", view_time(row->id), "kind",
+		row->kind == AUDIT_OWNER ? "owner" : "call", "agent", row->agent_name, "owner",
+		row->owner, "session", row->session, "tool", row->tool, "method", row->method,
+		"path", row->path, "allowed", row->allowed, "code", row->code, "rule", row->rule,
+		"price", view_amount(row->price), "payee", row->payee, "payment",
+		row->payment ? view_id(row->payment) : json_null(), "status", row->status,
+		"upstream_status", row->upstream_status);
 
 	json_object_set_new(json, "forwarded_at", view_time(row->forwarded_us));
 	json_object_set_new(json, "quoted_at", view_time(row->quoted_us));
@@ -163,10 +166,10 @@ static bool list_audit(const struct audit_row *row, void *arg)
 	json_object_set_new(json, "finished_at", view_time(row->finished_us));
 	json_object_set_new(json, "request_bytes", json_integer(row->request_bytes));
 	json_object_set_new(json, "response_bytes", json_integer(row->response_bytes));
-	json_object_set_new(json, "request_digest",
-	    digest_json(row->has_request_digest, &row->request_digest));
-	json_object_set_new(json, "response_digest",
-	    digest_json(row->has_response_digest, &row->response_digest));
+	json_object_set_new(
+	    json, "request_digest", digest_json(row->has_request_digest, &row->request_digest));
+	json_object_set_new(
+	    json, "response_digest", digest_json(row->has_response_digest, &row->response_digest));
 	json_object_set_new(json, "detail", row->detail ? json_string(row->detail) : json_null());
 	json_array_append_new(arg, json);
 	return true;
@@ -199,7 +202,8 @@ static void check(json_t *rows, const char *name, bool ok, const char *format, .
 	va_start(args, format);
 	vsnprintf(detail, sizeof detail, format, args);
 	va_end(args);
-	json_array_append_new(rows, json_pack("{s:s, s:b, s:s}", "check", name, "ok", ok, "detail", detail));
+	json_array_append_new(
+	    rows, json_pack("{s:s, s:b, s:s}", "check", name, "ok", ok, "detail", detail));
 }
 
 static void check_disk(json_t *rows, const char *dir)
@@ -230,14 +234,16 @@ static bool check_key(struct agent *agent, void *arg)
 {
 	struct keys *keys = arg;
 	struct address address, known = registry_address(keys->house->registry, agent);
-	enum keystore_result result = keystore_address(&address, keys->house->keystore, agent->name);
+	enum keystore_result result =
+	    keystore_address(&address, keys->house->keystore, agent->name);
 
 	keys->count++;
 	if (result == KEYSTORE_OK && address_equal(&address, &known))
 		return true;
 	keys->ok = false;
 	check(keys->rows, "keys", false, "agent %s: %s", agent->name,
-	    result == KEYSTORE_OK ? "the key is not the ledger's address" : keystore_result_str(result));
+	    result == KEYSTORE_OK ? "the key is not the ledger's address"
+				  : keystore_result_str(result));
 	return true;
 }
 
@@ -265,8 +271,9 @@ static json_t *doctor(struct command *command)
 	char reason[256] = "";
 
 	check(keys.rows, "config", true, "%s/tallyward.json is read", house->dir);
-	check(keys.rows, "clock", now_us > INT64_C(1700000000) * CLOCK_US_PER_S &&
-		house_ready(house, reason, now_us), "%s", *reason ? reason : "ahead of the newest row");
+	check(keys.rows, "clock",
+	    now_us > INT64_C(1700000000) * CLOCK_US_PER_S && house_ready(house, reason, now_us),
+	    "%s", *reason ? reason : "ahead of the newest row");
 	check_disk(keys.rows, house->dir);
 	*reason = '\0';
 	check(keys.rows, "ledger writes", store_health(house->store, reason) == STORE_OK, "%s",
@@ -294,8 +301,11 @@ json_t *command_books(struct command *command, const char *name)
 		const char *name;
 		json_t *(*run)(struct command *command);
 	} verbs[] = {
-	    {"ledger.statement", statement}, {"ledger.verify", verify},
-	    {"ledger.export", export_books}, {"ledger.audit", audit}, {"doctor", doctor},
+	    {"ledger.statement", statement},
+	    {"ledger.verify", verify},
+	    {"ledger.export", export_books},
+	    {"ledger.audit", audit},
+	    {"doctor", doctor},
 	};
 
 	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {

@@ -27,8 +27,8 @@ static json_t *policy_set(struct command *command)
 		return error;
 	policy = policy_parse(&place, text, strlen(text));
 	if (!policy)
-		return answer_error(COMMAND_FAILED, "the policy's line %d: %s%s%s", place.line, place.path,
-		    *place.path ? ": " : "", place.reason);
+		return answer_error(COMMAND_FAILED, "the policy's line %d: %s%s%s", place.line,
+		    place.path, *place.path ? ": " : "", place.reason);
 	if (policy->agent && strcmp(policy->agent, agent->name) != 0)
 		command_warn(command, "the policy is written for agent %s and is used for %s",
 		    policy->agent, agent->name);
@@ -63,15 +63,16 @@ static json_t *policy_show(struct command *command)
 	return answer_ok(result);
 }
 
-static json_t *explain_limits(const struct limit_reading *readings, size_t count, int64_t spend,
-    bool priced)
+static json_t *explain_limits(
+    const struct limit_reading *readings, size_t count, int64_t spend, bool priced)
 {
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < count; i++) {
 		const struct limit *limit = readings[i].limit;
 		int64_t want = limit->measure == LIMIT_CALLS ? 1 : spend, sum;
-		bool fits = !__builtin_add_overflow(readings[i].used, want, &sum) && sum <= limit->max;
+		bool fits =
+		    !__builtin_add_overflow(readings[i].used, want, &sum) && sum <= limit->max;
 		json_t *row = view_limit(&readings[i]);
 
 		if (limit->measure == LIMIT_SPEND && !priced)
@@ -96,18 +97,19 @@ static char *explain_reason(const struct decision *decision, bool allowed, const
 	amount_format(wallet, amount_of(funds));
 	if (limit && decision->verdict != DECIDE_ALLOW) {
 		if (limit->measure == LIMIT_CALLS)
-			return must_format("refused by the limit \"%s\": %lld calls remain", limit->name,
-			    (long long)decision->remaining);
-		return must_format("refused by the limit \"%s\": $%s remains, $%s is asked", limit->name,
-		    amount_format(left, amount_of(decision->remaining)), want);
+			return must_format("refused by the limit \"%s\": %lld calls remain",
+			    limit->name, (long long)decision->remaining);
+		return must_format("refused by the limit \"%s\": $%s remains, $%s is asked",
+		    limit->name, amount_format(left, amount_of(decision->remaining)), want);
 	}
 	if (priced && funds < spend)
 		return must_format("refused: the wallet has $%s free, $%s is asked", wallet, want);
 	if (!limit)
-		return must_format("allowed by \"%s\"; no limit counts this spend; the wallet has $%s free",
-		    rule, wallet);
-	return must_format("allowed by \"%s\"; after it \"%s\" would leave $%s, the wallet $%s", rule,
-	    limit->name, amount_format(left, amount_of(decision->remaining - spend)),
+		return must_format(
+		    "allowed by \"%s\"; no limit counts this spend; the wallet has $%s free", rule,
+		    wallet);
+	return must_format("allowed by \"%s\"; after it \"%s\" would leave $%s, the wallet $%s",
+	    rule, limit->name, amount_format(left, amount_of(decision->remaining - spend)),
 	    amount_format(want, amount_of(funds - spend)));
 }
 
@@ -125,8 +127,8 @@ static json_t *explain(struct command *command, struct agent *agent, const struc
 	bool allowed = policy_rule(policy, tool->name, &rule), named = allowed;
 
 	if (allowed)
-		count = reserve_explain(&decision, readings, READINGS_MAX, command->house->purses, agent,
-		    policy, "", tool->name, NULL, metered, spend, command->now_us);
+		count = reserve_explain(&decision, readings, READINGS_MAX, command->house->purses,
+		    agent, policy, "", tool->name, NULL, metered, spend, command->now_us);
 	else
 		code = "tool_denied";
 	if (!metered) {
@@ -142,14 +144,14 @@ static json_t *explain(struct command *command, struct agent *agent, const struc
 		code = "insufficient_funds";
 	}
 	reason = explain_reason(&decision, named, rule, spend, priced, funds);
-	result = json_pack("{s:s, s:s, s:o, s:b, s:s?, s:s, s:o, s:o, s:o, s:s}", "agent", agent->name,
-	    "tool", tool->name, "price", priced ? view_amount(spend) : json_null(), "allowed", allowed,
-	    "code", code, "rule", decision.limit && !allowed ? decision.limit->name : rule,
-	    "remaining",
+	result = json_pack("{s:s, s:s, s:o, s:b, s:s?, s:s, s:o, s:o, s:o, s:s}", "agent",
+	    agent->name, "tool", tool->name, "price", priced ? view_amount(spend) : json_null(),
+	    "allowed", allowed, "code", code, "rule",
+	    decision.limit && !allowed ? decision.limit->name : rule, "remaining",
 	    decision.limit && decision.limit->measure == LIMIT_SPEND
 		? view_amount(decision.remaining)
-		: decision.limit ? json_integer(decision.remaining)
-				 : json_null(),
+	    : decision.limit ? json_integer(decision.remaining)
+			     : json_null(),
 	    "resets_at", view_time(decision.limit ? decision.resets_us : 0), "limits",
 	    explain_limits(readings, count < READINGS_MAX ? count : READINGS_MAX, spend, priced),
 	    "reason", reason);
@@ -273,9 +275,10 @@ static json_t *move(struct command *command, enum journal_event event)
 	if (error)
 		return error;
 	reserve_retry(house->purses, agent);
-	return answer_ok(json_pack("{s:s, s:s, s:o, s:s, s:s, s:s, s:o}", "agent", agent->name, "event",
-	    journal_event_str(event), "amount", view_amount(amount), "network", asset->network, "asset",
-	    asset->contract_text, "symbol", asset->symbol, "available", view_amount(available)));
+	return answer_ok(json_pack("{s:s, s:s, s:o, s:s, s:s, s:s, s:o}", "agent", agent->name,
+	    "event", journal_event_str(event), "amount", view_amount(amount), "network",
+	    asset->network, "asset", asset->contract_text, "symbol", asset->symbol, "available",
+	    view_amount(available)));
 }
 
 static json_t *key_reply(const char *agent, enum keystore_result result, const char *reason)
@@ -311,7 +314,8 @@ static json_t *refuse_replacing(struct command *command, struct agent *agent)
 		    agent->name);
 	if (funded)
 		command_warn(command,
-		    "the ledger still shows money for %s; it belongs to the old address until you move it",
+		    "the ledger still shows money for %s; it belongs to the old address until you "
+		    "move it",
 		    agent->name);
 	return NULL;
 }
@@ -358,8 +362,8 @@ static json_t *wallet_import(struct command *command)
 	result = key ? keystore_import_hex(&address, reason, house->keystore, agent->name, key,
 			   strlen(key), replace)
 		     : keystore_import_v3(&address, reason, house->keystore, agent->name, keystore,
-			   strlen(keystore), password ? password : "", password ? strlen(password) : 0,
-			   replace);
+			   strlen(keystore), password ? password : "",
+			   password ? strlen(password) : 0, replace);
 	if (result != KEYSTORE_OK)
 		return key_reply(agent->name, result, reason);
 	batch = batch_new(command->now_us);
@@ -384,8 +388,8 @@ static json_t *wallet_export(struct command *command)
 
 	if (!password)
 		return error;
-	result = keystore_export_v3(&text, command->house->keystore, agent->name, password,
-	    strlen(password));
+	result = keystore_export_v3(
+	    &text, command->house->keystore, agent->name, password, strlen(password));
 	if (result != KEYSTORE_OK)
 		return key_reply(agent->name, result, NULL);
 	batch = batch_new(command->now_us);
@@ -425,9 +429,9 @@ static const char *payment_state_word(const struct payment_row *row, int64_t now
 static json_t *payment_json(const struct payment_row *row, int64_t now_us)
 {
 	return json_pack("{s:o, s:o, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:s?}", "payment",
-	    view_id(row->id), "call", view_id(row->call), "agent", row->agent_name, "tool", row->tool,
-	    "state", payment_state_word(row, now_us), "amount", view_amount(row->amount), "payee",
-	    row->payee, "network", row->network, "nonce", row->nonce, "valid_before",
+	    view_id(row->id), "call", view_id(row->call), "agent", row->agent_name, "tool",
+	    row->tool, "state", payment_state_word(row, now_us), "amount", view_amount(row->amount),
+	    "payee", row->payee, "network", row->network, "nonce", row->nonce, "valid_before",
 	    view_time(row->valid_before_s * CLOCK_US_PER_S), "transaction", row->transaction);
 }
 
@@ -458,7 +462,8 @@ static json_t *payment_list(struct command *command)
 		}
 	}
 	if (store_payments(command->house->store, agent ? agent->id : 0,
-		json_is_true(json_member(command->args, "open")), list_payment, &payments) == STORE_OK)
+		json_is_true(json_member(command->args, "open")), list_payment,
+		&payments) == STORE_OK)
 		return answer_ok(payments.rows);
 	json_decref(payments.rows);
 	return answer_error(COMMAND_FAILED, "the ledger cannot be read: run `tallyward doctor`");
@@ -485,8 +490,8 @@ static bool find_payment(const struct payment_row *row, void *arg)
 	found->asset = must_strdup(row->asset);
 	found->symbol = must_strdup(row->symbol);
 	found->payee = address_parse(&payee, row->payee)
-	    ? must_strdup(address_format_lower(lower, &payee))
-	    : must_strdup(row->payee);
+			   ? must_strdup(address_format_lower(lower, &payee))
+			   : must_strdup(row->payee);
 	found->json = payment_json(row, found->now_us);
 	json_object_set_new(found->json, "asset", json_string(row->asset));
 	json_object_set_new(found->json, "symbol", json_string(row->symbol));
@@ -498,9 +503,10 @@ static bool find_payment(const struct payment_row *row, void *arg)
 	json_object_set_new(found->json, "request_digest",
 	    json_string(hex_encode(digest, row->request.bytes, DIGEST_SIZE)));
 	json_object_set_new(found->json, "header_name", json_string(row->header_name));
-	json_object_set_new(found->json, "reason", row->reason ? json_string(row->reason) : json_null());
-	json_object_set_new(found->json, "challenge",
-	    row->challenge ? json_string(row->challenge) : json_null());
+	json_object_set_new(
+	    found->json, "reason", row->reason ? json_string(row->reason) : json_null());
+	json_object_set_new(
+	    found->json, "challenge", row->challenge ? json_string(row->challenge) : json_null());
 	return false;
 }
 
@@ -540,20 +546,53 @@ static bool load_payment(struct payment_found *found, struct command *command, j
 	return false;
 }
 
+static const char *stored_state(enum payment_state state)
+{
+	switch (state) {
+	case PAYMENT_SIGNED:
+		return "signed";
+	case PAYMENT_OPEN:
+		return "open";
+	case PAYMENT_SETTLED:
+		return "settled";
+	case PAYMENT_RESOLVED_SPENT:
+		return "resolved as spent";
+	case PAYMENT_RESOLVED_UNUSED:
+		return "resolved as unused";
+	case PAYMENT_EXPIRED_UNUSED:
+		return "expired unused";
+	}
+	return "unknown";
+}
+
+static bool list_state(const struct payment_state_row *row, void *arg)
+{
+	json_array_append_new(
+	    arg, json_pack("{s:o, s:s, s:s, s:s?, s:s?, s:s?}", "time", view_time(row->id), "state",
+		     stored_state(row->state), "by", row->by, "reason", row->reason, "transaction",
+		     row->transaction, "receipt", row->receipt));
+	return true;
+}
+
 static json_t *payment_show(struct command *command)
 {
 	struct payment_found found;
-	json_t *reply = NULL;
+	json_t *reply = NULL, *states = json_array();
 
-	if (load_payment(&found, command, &reply))
+	if (load_payment(&found, command, &reply)) {
+		if (store_payment_states(command->house->store, found.row.id, list_state, states) ==
+		    STORE_OK)
+			json_object_set(found.json, "states", states);
 		reply = answer_ok(json_incref(found.json));
+	}
+	json_decref(states);
 	payment_found_fini(&found);
 	return reply;
 }
 
 /* May the owner decide this, and decide it this way, now? */
-static json_t *refuse_resolving(struct command *command, const struct payment_row *row, bool unused,
-    bool force)
+static json_t *refuse_resolving(
+    struct command *command, const struct payment_row *row, bool unused, bool force)
 {
 	int64_t now_s = command->now_us / CLOCK_US_PER_S;
 
@@ -572,7 +611,8 @@ static json_t *refuse_resolving(struct command *command, const struct payment_ro
 	}
 	if (unused && !force && now_s < row->valid_before_s + EXPIRY_MARGIN_S)
 		return answer_error(COMMAND_NOT_ALLOWED,
-		    "the seller can still cash this payment for %lld seconds: wait, or add --force if "
+		    "the seller can still cash this payment for %lld seconds: wait, or add --force "
+		    "if "
 		    "you know that it will not",
 		    (long long)(row->valid_before_s + EXPIRY_MARGIN_S - now_s));
 	return NULL;
@@ -627,8 +667,8 @@ static json_t *resolve(struct command *command, struct payment_found *found, boo
 		return error;
 	purses_lock(house->purses);
 	if (unused)
-		purse_refund(agent->purse, slot, row->amount, found->session, found->tool, found->payee,
-		    row->call);
+		purse_refund(agent->purse, slot, row->amount, found->session, found->tool,
+		    found->payee, row->call);
 	else
 		purse_settle(agent->purse, slot, row->amount);
 	purses_unlock(house->purses);
@@ -670,10 +710,15 @@ json_t *command_money(struct command *command, const char *name)
 		const char *name;
 		json_t *(*run)(struct command *command);
 	} verbs[] = {
-	    {"policy.set", policy_set}, {"policy.show", policy_show}, {"policy.explain", policy_explain},
-	    {"wallet.show", wallet_show}, {"wallet.import", wallet_import},
-	    {"wallet.export", wallet_export}, {"payment.list", payment_list},
-	    {"payment.show", payment_show}, {"payment.resolve", payment_resolve},
+	    {"policy.set", policy_set},
+	    {"policy.show", policy_show},
+	    {"policy.explain", policy_explain},
+	    {"wallet.show", wallet_show},
+	    {"wallet.import", wallet_import},
+	    {"wallet.export", wallet_export},
+	    {"payment.list", payment_list},
+	    {"payment.show", payment_show},
+	    {"payment.resolve", payment_resolve},
 	};
 
 	if (strcmp(name, "wallet.deposit") == 0)

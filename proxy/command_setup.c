@@ -9,10 +9,10 @@
 #include "proxy/answer.h"
 #include "proxy/view.h"
 
-#define OWNER_SIZE_MAX    (TOKEN_OWNER_SIZE - 1)
-#define TOKEN_TTL_S_MAX   INT64_C(315360000) /* ten years, as common/clock.h reads durations */
-#define RPC_SIZE_MAX      4096u
-#define RPC_COUNT_MAX     8u
+#define OWNER_SIZE_MAX  (TOKEN_OWNER_SIZE - 1)
+#define TOKEN_TTL_S_MAX INT64_C(315360000) /* ten years, as common/clock.h reads durations */
+#define RPC_SIZE_MAX    4096u
+#define RPC_COUNT_MAX   8u
 
 /* --- agents -------------------------------------------------------------------- */
 
@@ -52,7 +52,8 @@ static bool ttl(int64_t *out, struct command *command, json_t **error)
 	*out = json_integer_value(value);
 	if (json_is_integer(value) && *out >= 1 && *out <= TOKEN_TTL_S_MAX)
 		return true;
-	*error = answer_error(COMMAND_USAGE, "a token's life is 1 second to 10 years: write 8h or 30d");
+	*error =
+	    answer_error(COMMAND_USAGE, "a token's life is 1 second to 10 years: write 8h or 30d");
 	return false;
 }
 
@@ -77,13 +78,13 @@ static void session_begin(struct command *command, struct batch *batch, struct t
 	batch_token(batch, &row);
 }
 
-static json_t *token_json(struct command *command, const struct token_claims *claims,
-    const char *address)
+static json_t *token_json(
+    struct command *command, const struct token_claims *claims, const char *address)
 {
 	char *token = token_make(claims, command->house->token_secret);
-	json_t *result = json_pack("{s:s, s:s?, s:s?, s:s, s:s, s:o}", "agent", claims->agent, "owner",
-	    address ? claims->owner : NULL, "address", address, "session", claims->session, "token",
-	    token, "expires_at", view_time(claims->expires_s * CLOCK_US_PER_S));
+	json_t *result = json_pack("{s:s, s:s?, s:s?, s:s, s:s, s:o}", "agent", claims->agent,
+	    "owner", address ? claims->owner : NULL, "address", address, "session", claims->session,
+	    "token", token, "expires_at", view_time(claims->expires_s * CLOCK_US_PER_S));
 
 	if (!address) {
 		json_object_del(result, "owner");
@@ -94,8 +95,8 @@ static json_t *token_json(struct command *command, const struct token_claims *cl
 	return result;
 }
 
-static struct policy *read_policy(struct command *command, json_t **error, const char *text,
-    const char *agent, const char *owner)
+static struct policy *read_policy(
+    struct command *command, json_t **error, const char *text, const char *agent, const char *owner)
 {
 	struct json_error place;
 	struct policy *policy = policy_parse(&place, text, strlen(text));
@@ -116,8 +117,8 @@ static struct policy *read_policy(struct command *command, json_t **error, const
 
 static json_t *key_error(const char *agent, enum keystore_result result)
 {
-	return answer_error(COMMAND_FAILED, "the key of agent %s: %s", agent,
-	    keystore_result_str(result));
+	return answer_error(
+	    COMMAND_FAILED, "the key of agent %s: %s", agent, keystore_result_str(result));
 }
 
 static json_t *agent_add(struct command *command)
@@ -140,12 +141,14 @@ static json_t *agent_add(struct command *command)
 	if (!owner || !ttl(&ttl_s, command, &error))
 		return error;
 	if (!agent_name_valid(name))
-		return answer_error(COMMAND_USAGE,
-		    "an agent's name is 1 to 64 letters, digits, '.', '_' or '-'");
+		return answer_error(
+		    COMMAND_USAGE, "an agent's name is 1 to 64 letters, digits, '.', '_' or '-'");
 	if (!owner_valid(owner))
-		return answer_error(COMMAND_USAGE, "an owner's name is 1 to 256 bytes of printable text");
+		return answer_error(
+		    COMMAND_USAGE, "an owner's name is 1 to 256 bytes of printable text");
 	if (registry_agent(house->registry, name))
-		return answer_error(COMMAND_FAILED, "there is an agent %s already; nothing was changed", name);
+		return answer_error(
+		    COMMAND_FAILED, "there is an agent %s already; nothing was changed", name);
 	policy = read_policy(command, &error, text, name, owner);
 	if (!policy)
 		return error;
@@ -231,9 +234,10 @@ static json_t *agent_show(struct command *command)
 
 	if (!agent)
 		return error;
-	if (store_tokens(command->house->store, agent->id, command->now_us / CLOCK_US_PER_S, count_token,
-		&list) != STORE_OK)
-		return answer_error(COMMAND_FAILED, "the ledger cannot be read: run `tallyward doctor`");
+	if (store_tokens(command->house->store, agent->id, command->now_us / CLOCK_US_PER_S,
+		count_token, &list) != STORE_OK)
+		return answer_error(
+		    COMMAND_FAILED, "the ledger cannot be read: run `tallyward doctor`");
 	policy = registry_policy(command->house->registry, agent);
 	text = policy_format(policy->policy);
 	policy_json = json_loads(text, 0, NULL);
@@ -257,15 +261,15 @@ static json_t *agent_suspend(struct command *command, bool suspended)
 	if (suspended)
 		atomic_store(&agent->suspended, true);
 	batch = batch_new(command->now_us);
-	batch_agent_state(batch, store_next_id(command->house->store, command->now_us), agent->id,
-	    suspended);
-	error = command_write(command, &batch, suspended ? "agent suspend" : "agent resume", agent, NULL,
-	    NULL);
+	batch_agent_state(
+	    batch, store_next_id(command->house->store, command->now_us), agent->id, suspended);
+	error = command_write(
+	    command, &batch, suspended ? "agent suspend" : "agent resume", agent, NULL, NULL);
 	if (error)
 		return error;
 	atomic_store(&agent->suspended, suspended);
-	return answer_ok(json_pack("{s:s, s:s}", "agent", agent->name, "state",
-	    suspended ? "suspended" : "active"));
+	return answer_ok(json_pack(
+	    "{s:s, s:s}", "agent", agent->name, "state", suspended ? "suspended" : "active"));
 }
 
 /* --- tokens ------------------------------------------------------------------------- */
@@ -298,11 +302,11 @@ static bool list_token(const struct token_row *row, void *arg)
 	struct list *list = arg;
 	struct agent *agent = registry_agent_by_id(list->command->house->registry, row->agent);
 
-	json_array_append_new(list->rows,
-	    json_pack("{s:s, s:s, s:o, s:o, s:s}", "session", row->session, "agent",
-		agent ? agent->name : "", "issued_at", view_time(row->id), "expires_at",
-		view_time(row->expires_s * CLOCK_US_PER_S), "state",
-		token_state(row, list->command->now_us)));
+	json_array_append_new(
+	    list->rows, json_pack("{s:s, s:s, s:o, s:o, s:s}", "session", row->session, "agent",
+			    agent ? agent->name : "", "issued_at", view_time(row->id), "expires_at",
+			    view_time(row->expires_s * CLOCK_US_PER_S), "state",
+			    token_state(row, list->command->now_us)));
 	return true;
 }
 
@@ -318,9 +322,11 @@ static json_t *token_list(struct command *command)
 			return error;
 	}
 	list.rows = json_array();
-	if (store_tokens(command->house->store, agent ? agent->id : 0, 0, list_token, &list) != STORE_OK) {
+	if (store_tokens(command->house->store, agent ? agent->id : 0, 0, list_token, &list) !=
+	    STORE_OK) {
 		json_decref(list.rows);
-		return answer_error(COMMAND_FAILED, "the ledger cannot be read: run `tallyward doctor`");
+		return answer_error(
+		    COMMAND_FAILED, "the ledger cannot be read: run `tallyward doctor`");
 	}
 	return answer_ok(list.rows);
 }
@@ -349,7 +355,8 @@ static json_t *token_revoke(struct command *command)
 	if (!find.session)
 		return error;
 	if (store_tokens(command->house->store, 0, 0, find_token, &find) != STORE_OK)
-		return answer_error(COMMAND_FAILED, "the ledger cannot be read: run `tallyward doctor`");
+		return answer_error(
+		    COMMAND_FAILED, "the ledger cannot be read: run `tallyward doctor`");
 	agent = find.agent ? registry_agent_by_id(command->house->registry, find.agent) : NULL;
 	if (!agent)
 		return answer_error(COMMAND_NOT_FOUND,
@@ -358,14 +365,14 @@ static json_t *token_revoke(struct command *command)
 	if (!registry_revoked(command->house->registry, find.session)) {
 		registry_revoke(command->house->registry, find.session);
 		batch = batch_new(command->now_us);
-		batch_token_revoked(batch, store_next_id(command->house->store, command->now_us),
-		    find.session);
+		batch_token_revoked(
+		    batch, store_next_id(command->house->store, command->now_us), find.session);
 		error = command_write(command, &batch, "token revoke", agent, NULL, find.session);
 		if (error)
 			return error;
 	}
-	return answer_ok(json_pack("{s:s, s:s, s:s}", "session", find.session, "agent", agent->name,
-	    "state", "revoked"));
+	return answer_ok(json_pack(
+	    "{s:s, s:s, s:s}", "session", find.session, "agent", agent->name, "state", "revoked"));
 }
 
 /* --- tools ----------------------------------------------------------------------------- */
@@ -402,8 +409,8 @@ static json_t *tool_add(struct command *command)
 	if (!url)
 		return error;
 	if (!tool_name_valid(name))
-		return answer_error(COMMAND_USAGE,
-		    "a tool's name is 1 to 64 letters, digits, '.', '_' or '-', in parts divided by '/'");
+		return answer_error(COMMAND_USAGE, "a tool's name is 1 to 64 letters, digits, '.', "
+						   "'_' or '-', in parts divided by '/'");
 	if (!tool_url_valid(reason, url))
 		return answer_error(COMMAND_USAGE, "%s", reason);
 	if (strcmp(billing, "metered") == 0)
@@ -414,7 +421,8 @@ static json_t *tool_add(struct command *command)
 	if (row.has_price && !command_amount(&row.price, command, &error, "price"))
 		return error;
 	if (row.billing == TOOL_METERED && !row.has_price)
-		return answer_error(COMMAND_USAGE, "a metered tool needs --price: what one call is charged");
+		return answer_error(
+		    COMMAND_USAGE, "a metered tool needs --price: what one call is charged");
 	tool = registry_tool(command->house->registry, name);
 	if (tool) {
 		tool_unref(&tool);
@@ -426,7 +434,8 @@ static json_t *tool_add(struct command *command)
 	if (error)
 		return error;
 	if (row.billing == TOOL_X402 && strncasecmp(url, "https://", 8) != 0)
-		command_warn(command, "%s is plain http: payments are sent there only over loopback", url);
+		command_warn(
+		    command, "%s is plain http: payments are sent there only over loopback", url);
 	tool = registry_tool(command->house->registry, name);
 	error = answer_ok(tool_json(tool));
 	tool_unref(&tool);
@@ -520,8 +529,8 @@ static json_t *network_row(struct house *house, const struct asset *asset)
 			json_array_append_new(symbols, json_string(other->symbol));
 	}
 	row = json_pack("{s:s, s:s, s:b, s:o, s:o}", "network", asset->network, "name",
-	    asset->chain_name ? asset->chain_name : "", "testnet", asset->testnet, "assets", symbols,
-	    "rpc", rpc_json(rpc));
+	    asset->chain_name ? asset->chain_name : "", "testnet", asset->testnet, "assets",
+	    symbols, "rpc", rpc_json(rpc));
 	free(rpc);
 	return row;
 }
@@ -556,7 +565,8 @@ static bool rpc_valid(const char *urls, char reason[256])
 
 		if ((strncmp(urls, "https://", 8) != 0 && strncmp(urls, "http://", 7) != 0) ||
 		    ++count > RPC_COUNT_MAX) {
-			snprintf(reason, 256, "--rpc takes up to 8 URLs that begin with https:// or http://");
+			snprintf(reason, 256,
+			    "--rpc takes up to 8 URLs that begin with https:// or http://");
 			return false;
 		}
 		urls += size + (urls[size] == ' ');
@@ -602,10 +612,17 @@ json_t *command_setup(struct command *command, const char *name)
 		const char *name;
 		json_t *(*run)(struct command *command);
 	} verbs[] = {
-	    {"agent.add", agent_add}, {"agent.list", agent_list}, {"agent.show", agent_show},
-	    {"token.issue", token_issue}, {"token.list", token_list}, {"token.revoke", token_revoke},
-	    {"tool.add", tool_add}, {"tool.list", tool_list}, {"tool.show", tool_show},
-	    {"tool.remove", tool_remove}, {"network.list", network_list},
+	    {"agent.add", agent_add},
+	    {"agent.list", agent_list},
+	    {"agent.show", agent_show},
+	    {"token.issue", token_issue},
+	    {"token.list", token_list},
+	    {"token.revoke", token_revoke},
+	    {"tool.add", tool_add},
+	    {"tool.list", tool_list},
+	    {"tool.show", tool_show},
+	    {"tool.remove", tool_remove},
+	    {"network.list", network_list},
 	    {"network.set", network_set},
 	};
 

@@ -26,11 +26,15 @@ struct key {
 	const char *help;
 };
 
-#define STRING(field, value, words)                                                               \
-	{#field, KEY_STRING, offsetof(struct config, field), 0, 0, 0, value, "", words}
-#define INTEGER(field, least, most, value, unit_text, words)                                      \
-	{#field, KEY_INTEGER, offsetof(struct config, field), least, most, value, NULL, unit_text,    \
-	    words}
+#define STRING(field, value, words)                                                                \
+	{                                                                                          \
+#field, KEY_STRING, offsetof(struct config, field), 0, 0, 0, value, "", words      \
+	}
+#define INTEGER(field, least, most, value, unit_text, words)                                       \
+	{                                                                                          \
+#field, KEY_INTEGER, offsetof(struct config, field), least, most, value, NULL,     \
+		    unit_text, words                                                               \
+	}
 
 static const struct key keys[] = {
     STRING(listen, "127.0.0.1:8402", "Where agents connect: address and port."),
@@ -54,7 +58,8 @@ static const struct key keys[] = {
     INTEGER(calls_max, 1, 1000000, 20000, "calls", "Calls in flight, over all workers."),
     INTEGER(waiting_max, 0, 100000, 1000, "calls",
 	"Calls of one agent that may wait for other calls' provisional holds."),
-    INTEGER(waiting_ms_max, 1, 600000, 15000, "ms", "How long such a call waits before 429 or 403."),
+    INTEGER(
+	waiting_ms_max, 1, 600000, 15000, "ms", "How long such a call waits before 429 or 403."),
     INTEGER(body_memory_max, 0, 64 * MIB, 256 * KIB, "bytes",
 	"A request body is kept in memory up to here, then in an unlinked file."),
     INTEGER(body_size_max, 0, 1024 * 1024 * MIB, 64 * MIB, "bytes",
@@ -134,8 +139,8 @@ static bool fail(struct json_error *error, const char *path, const char *format,
 	return false;
 }
 
-static bool set(struct config *config, struct json_error *error, const struct key *key,
-    json_t *value)
+static bool set(
+    struct config *config, struct json_error *error, const struct key *key, json_t *value)
 {
 	switch (key->type) {
 	case KEY_STRING:
@@ -147,8 +152,9 @@ static bool set(struct config *config, struct json_error *error, const struct ke
 	case KEY_INTEGER:
 		if (!json_is_integer(value) || json_integer_value(value) < key->min ||
 		    json_integer_value(value) > key->max)
-			return fail(error, key->name, "must be a whole number from %lld to %lld%s%s",
-			    (long long)key->min, (long long)key->max, *key->unit ? " " : "", key->unit);
+			return fail(error, key->name,
+			    "must be a whole number from %lld to %lld%s%s", (long long)key->min,
+			    (long long)key->max, *key->unit ? " " : "", key->unit);
 		*(int64_t *)field(config, key) = json_integer_value(value);
 		return true;
 	case KEY_ARRAY:
@@ -164,7 +170,8 @@ static bool set(struct config *config, struct json_error *error, const struct ke
 
 static bool check_asset(struct json_error *error, size_t position, const json_t *row)
 {
-	static const char *const members[] = {"network", "contract", "symbol", "name", "version", NULL};
+	static const char *const members[] = {
+	    "network", "contract", "symbol", "name", "version", NULL};
 	struct address contract;
 	uint64_t chain_id;
 	char path[64];
@@ -178,8 +185,7 @@ static bool check_asset(struct json_error *error, size_t position, const json_t 
 		if (!json_str(row, members[i]))
 			return fail(error, path, "needs \"%s\", a string", members[i]);
 	}
-	json_object_foreach((json_t *)(uintptr_t)row, name, value)
-	{
+	json_object_foreach ((json_t *)(uintptr_t)row, name, value) {
 		size_t i = 0;
 
 		while (members[i] && strcmp(members[i], name) != 0)
@@ -230,8 +236,7 @@ bool config_read(struct config *out, struct json_error *error, const char *text,
 		fail(error, "", "the configuration must be a JSON object");
 		goto out;
 	}
-	json_object_foreach(root, name, value)
-	{
+	json_object_foreach (root, name, value) {
 		const struct key *key = key_find(name);
 		const char *nearest;
 
@@ -292,15 +297,15 @@ void config_each_key(config_key_fn *each, void *arg)
 	for (size_t i = 0; i < KEY_COUNT; i++) {
 		const struct key *key = &keys[i];
 		char value[32], bounds[64] = "";
-		const char *type = key->type == KEY_STRING ? "string"
-		    : key->type == KEY_INTEGER             ? "integer"
-							   : "array";
+		const char *type = key->type == KEY_STRING    ? "string"
+				   : key->type == KEY_INTEGER ? "integer"
+							      : "array";
 
 		snprintf(value, sizeof value, "%lld", (long long)key->default_integer);
 		if (key->type == KEY_INTEGER)
 			snprintf(bounds, sizeof bounds, "%lld..%lld", (long long)key->min,
 			    (long long)key->max);
-		each(key->name, type, key->unit, key->type == KEY_INTEGER ? value : key->default_text,
-		    bounds, key->help, arg);
+		each(key->name, type, key->unit,
+		    key->type == KEY_INTEGER ? value : key->default_text, bounds, key->help, arg);
 	}
 }

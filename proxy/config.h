@@ -13,21 +13,21 @@
 #include "common/json.h"
 
 struct config {
-	char *listen;               /* agents' side, "127.0.0.1:8402" */
-	char *admin;                /* health and metrics, "127.0.0.1:8403" */
+	char *listen; /* agents' side, "127.0.0.1:8402" */
+	char *admin;  /* health and metrics, "127.0.0.1:8403" */
 	char *log_level;
-	char *passphrase_file;      /* relative to the data folder unless absolute */
-	char *default_network;      /* CAIP-2, for wallet deposit without --network */
-	char *ca_file;              /* "" : the system's */
-	char *temporary_dir;        /* request bodies too large for memory; "" : the data folder */
-	json_t *assets;             /* owner's own rows: array of {network, contract, symbol, name, version} */
-	int64_t workers;            /* 0: one per core */
+	char *passphrase_file; /* relative to the data folder unless absolute */
+	char *default_network; /* CAIP-2, for wallet deposit without --network */
+	char *ca_file;         /* "" : the system's */
+	char *temporary_dir;   /* request bodies too large for memory; "" : the data folder */
+	json_t *assets;  /* owner's own rows: array of {network, contract, symbol, name, version} */
+	int64_t workers; /* 0: one per core */
 	int64_t token_ttl_s;
-	int64_t connections_max;    /* per worker */
-	int64_t calls_max;          /* in flight, in all */
-	int64_t waiting_max;        /* calls of one agent waiting for provisional holds */
+	int64_t connections_max; /* per worker */
+	int64_t calls_max;       /* in flight, in all */
+	int64_t waiting_max;     /* calls of one agent waiting for provisional holds */
 	int64_t waiting_ms_max;
-	int64_t body_memory_max;    /* bytes of a request body kept in memory */
+	int64_t body_memory_max; /* bytes of a request body kept in memory */
 	int64_t body_size_max;
 	int64_t challenge_size_max; /* body of a 402 */
 	int64_t head_ms_max;
@@ -36,9 +36,9 @@ struct config {
 	int64_t connect_ms_max;
 	int64_t response_ms_max;
 	int64_t upstream_idle_ms_max;
-	int64_t drain_ms_max;       /* graceful stop */
-	int64_t idempotency_s;      /* how long a key is remembered */
-	int64_t answer_size_max;    /* largest answer kept for an Idempotency-Key */
+	int64_t drain_ms_max;    /* graceful stop */
+	int64_t idempotency_s;   /* how long a key is remembered */
+	int64_t answer_size_max; /* largest answer kept for an Idempotency-Key */
 };
 
 /** Every value at its default. */
@@ -47,8 +47,8 @@ void config_fini(struct config *config);
 
 /** config_read - defaults, then what the file says. False with *error (path, line, reason,
  * nearest known key) on an unknown key, a wrong type or a value out of bounds. */
-bool config_read(struct config *out, struct json_error *error, const char *text, size_t size)
-    MUST_CHECK;
+bool config_read(
+    struct config *out, struct json_error *error, const char *text, size_t size) MUST_CHECK;
 
 /** The whole configuration as JSON, pretty-printed, all keys. */
 void config_dump(struct buf *out, const struct config *config);

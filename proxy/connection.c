@@ -257,9 +257,8 @@ static enum connection_wait wait_exchange(const struct connection *connection)
 		return WAIT_NOTHING; /* the write time-out watches */
 	if (!connection->body_complete && body_due(connection))
 		return WAIT_BODY;
-	/* With its input full the socket is not watched at all. */
-	return evbuffer_get_length(input_of(connection)) >= connection->in_size_high ?
-	    WAIT_POLL : WAIT_NOTHING;
+	/* A socket that is not read tells nothing of a hang-up. */
+	return connection->reading ? WAIT_NOTHING : WAIT_POLL;
 }
 
 static enum connection_wait wait_for(const struct connection *connection)
@@ -301,15 +300,26 @@ static uint32_t wait_ms(const struct connection *connection, enum connection_wai
 	return 0;
 }
 
+/* Done by hand: above a high watermark libevent 2.1 calls the read callback over and over
+ * until the input has been taken. */
+static void reading_arm(struct connection *connection)
+{
+	bool reading = evbuffer_get_length(input_of(connection)) < in_size_high(connection);
+
+	if (reading == connection->reading || connection->peer_closed)
+		return;
+	connection->reading = reading;
+	if (reading)
+		bufferevent_enable(connection->bev, EV_READ);
+	else
+		bufferevent_disable(connection->bev, EV_READ);
+}
+
 static void connection_arm(struct connection *connection)
 {
 	enum connection_wait wait;
-	size_t high = in_size_high(connection);
 
-	if (high != connection->in_size_high) {
-		connection->in_size_high = high;
-		bufferevent_setwatermark(connection->bev, EV_READ, 0, high);
-	}
+	reading_arm(connection);
 	wait = wait_for(connection);
 	if (wait == connection->wait && !(wait == WAIT_BODY && connection->progress))
 		return;
@@ -483,6 +493,5 @@ void connection_new(struct listener *listener, int fd, bool refused)
 		exchange_problem(connection, 503, "too_many_connections",
 		    "As many connections as allowed are open. Try again later.");
 	}
-	bufferevent_enable(bev, EV_READ);
 	connection_arm(connection);
 }

@@ -47,7 +47,9 @@ struct evconnlistener;
  * input makes the kernel send a reset that destroys the answer on its way. */
 #define LINGER_MS_MAX   5000u
 #define LINGER_SIZE_MAX (16u * 1024u * 1024u)
-/* How often a connection whose input is full is asked whether its peer is still there. */
+/* How often a connection whose input is full is asked whether its peer is still there.
+ * (An orderly end that waits behind more data than the kernel holds for us is not seen
+ * before that data is read: it is not here yet.) */
 #define HANGUP_POLL_MS 1000u
 /* Of the connections over connections_max, so many are told so properly. */
 #define REFUSED_MAX 64u
@@ -130,7 +132,7 @@ struct connection {
 	bool peer_closed; /* it has said that it sends no more */
 	bool progress;    /* body bytes came since the timer was set */
 	bool closing;     /* no further request on this connection */
-	size_t in_size_high;
+	bool reading;     /* the socket is watched for input */
 	size_t lingered_size;
 	/* The head that is arriving, or the trailer. */
 	struct lines lines;

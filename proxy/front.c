@@ -54,7 +54,7 @@ static bool target_is(const struct exchange *exchange, const char *path)
 static bool is_read(const struct exchange *exchange)
 {
 	return strcmp(exchange_method(exchange), "GET") == 0 ||
-	    strcmp(exchange_method(exchange), "HEAD") == 0;
+	       strcmp(exchange_method(exchange), "HEAD") == 0;
 }
 
 bool front_health(struct house *house, bool draining, struct exchange *exchange)
@@ -89,8 +89,8 @@ static void reply_me(struct worker *worker, struct exchange *exchange)
 	int64_t now_us = clock_now_us();
 	struct identity who;
 	const char *detail;
-	enum problem problem = identify(&who, &detail, house, exchange_headers(exchange),
-	    now_us / CLOCK_US_PER_S);
+	enum problem problem =
+	    identify(&who, &detail, house, exchange_headers(exchange), now_us / CLOCK_US_PER_S);
 	struct policy_ref *policy;
 
 	if (problem != PROBLEM_NONE) {
@@ -149,5 +149,5 @@ static void on_finished(struct exchange *exchange, bool completed, void *arg)
 		call_on_finished(exchange_user(exchange), completed);
 }
 
-const struct exchange_events front_events = {on_head, on_body, on_body_end, on_writable,
-    on_finished};
+const struct exchange_events front_events = {
+    on_head, on_body, on_body_end, on_writable, on_finished};

@@ -12,7 +12,7 @@
 #include "proxy/rooms.h"
 
 /* Endpoints whose last price is remembered: 64 bytes each with their table. */
-#define QUOTES_MAX 65536u
+#define QUOTES_MAX          65536u
 #define PASSPHRASE_SIZE_MAX 4096u
 #define CONFIG_SIZE_MAX     (64u * 1024u)
 /* Meters need the current month; two hours more cover the sliding windows on the first. */
@@ -21,11 +21,11 @@
  * a microsecond; past this the clock is wrong. */
 #define CLOCK_BEHIND_US_MAX (5 * CLOCK_US_PER_S)
 
-static const char default_policy[] =
-    "{\n"
-    "  \"budget\": {\"maxPerCall\": \"0.10\", \"sessionLimit\": \"1.00\", \"dailyLimit\": \"5.00\"},\n"
-    "  \"tools\": {\"allowlist\": [\"*\"]}\n"
-    "}\n";
+static const char default_policy[] = "{\n"
+				     "  \"budget\": {\"maxPerCall\": \"0.10\", \"sessionLimit\": "
+				     "\"1.00\", \"dailyLimit\": \"5.00\"},\n"
+				     "  \"tools\": {\"allowlist\": [\"*\"]}\n"
+				     "}\n";
 
 static enum house_result say(char reason[512], enum house_result result, const char *format, ...)
     PRINTF_LIKE(3, 4);
@@ -78,7 +78,8 @@ bool house_ready(struct house *house, char reason[256], int64_t now_us)
 	if (store_health(house->store, reason) != STORE_OK)
 		return false;
 	if (store_next_id(house->store, now_us) - now_us > CLOCK_BEHIND_US_MAX) {
-		snprintf(reason, 256, "the clock is behind the newest row of the ledger: it was set back");
+		snprintf(reason, 256,
+		    "the clock is behind the newest row of the ledger: it was set back");
 		return false;
 	}
 	return true;
@@ -86,19 +87,27 @@ bool house_ready(struct house *house, char reason[256], int64_t now_us)
 
 /* --- the passphrase ------------------------------------------------------ */
 
+/* systemd hands secrets over in files of its own; NULL when it has none for us. */
+static char *credential_path(void)
+{
+	const char *folder = getenv("CREDENTIALS_DIRECTORY");
+	char *path = folder ? file_path(folder, "passphrase") : NULL;
+	struct stat status;
+
+	if (path && stat(path, &status) == 0)
+		return path;
+	free(path);
+	return NULL;
+}
+
 static char *passphrase_path(const struct house_options *options, const struct config *config)
 {
-	const char *credentials = getenv("CREDENTIALS_DIRECTORY");
-	const char *path = options->passphrase_file ? options->passphrase_file : config->passphrase_file;
+	const char *path =
+	    options->passphrase_file ? options->passphrase_file : config->passphrase_file;
+	char *credential = credential_path();
 
-	if (credentials) {
-		char *credential = file_path(credentials, "passphrase");
-		struct stat status;
-
-		if (stat(credential, &status) == 0)
-			return credential;
-		free(credential);
-	}
+	if (credential)
+		return credential;
 	if (path[0] == '/' || options->passphrase_file)
 		return must_strdup(path);
 	return file_path(options->dir, path);
@@ -106,15 +115,20 @@ static char *passphrase_path(const struct house_options *options, const struct c
 
 static char *passphrase_read(size_t *size, char reason[512], const char *path)
 {
+	char *credential = credential_path();
+	/* A credential's mode is systemd's affair: its folder is closed to others. */
+	bool checked = !credential || strcmp(credential, path) != 0;
 	struct stat status;
 	char *text = file_read(size, path, PASSPHRASE_SIZE_MAX);
+
+	free(credential);
 
 	if (!text) {
 		say(reason, HOUSE_BAD_KEYS, "cannot read the passphrase file %s: %s", path,
 		    strerror(errno));
 		return NULL;
 	}
-	if (stat(path, &status) == 0 && (status.st_mode & 077) != 0) {
+	if (checked && stat(path, &status) == 0 && (status.st_mode & 077) != 0) {
 		say(reason, HOUSE_BAD_KEYS, "%s can be read by others: chmod 600 it", path);
 		goto bad;
 	}
@@ -139,8 +153,8 @@ static void passphrase_drop(char *text, size_t size)
 
 /* --- init ---------------------------------------------------------------- */
 
-static enum house_result make_file(char reason[512], const char *dir, const char *name,
-    const void *bytes, size_t size)
+static enum house_result make_file(
+    char reason[512], const char *dir, const char *name, const void *bytes, size_t size)
 {
 	char *path = file_path(dir, name);
 	enum house_result result = HOUSE_OK;
@@ -155,9 +169,13 @@ static enum house_result make_file(char reason[512], const char *dir, const char
 static enum house_result make_passphrase(char reason[512], const struct house_options *options)
 {
 	uint8_t random[32];
-	char text[2 * sizeof random + 2];
+	char text[2 * sizeof random + 2], *credential = credential_path();
 	enum house_result result;
 
+	if (options->passphrase_file || credential) {
+		free(credential);
+		return HOUSE_OK;
+	}
 	bytes_random(random, sizeof random);
 	hex_encode(text, random, sizeof random);
 	text[2 * sizeof random] = '\n';
@@ -167,8 +185,8 @@ static enum house_result make_passphrase(char reason[512], const struct house_op
 	return result;
 }
 
-static enum house_result make_keys(char reason[512], const struct house_options *options,
-    const struct config *config)
+static enum house_result make_keys(
+    char reason[512], const struct house_options *options, const struct config *config)
 {
 	char *keys = file_path(options->dir, "keys");
 	char *path = passphrase_path(options, config);
@@ -196,8 +214,8 @@ out:
 	return result;
 }
 
-static enum house_result make_config(char reason[512], const struct house_options *options,
-    struct config *config)
+static enum house_result make_config(
+    char reason[512], const struct house_options *options, struct config *config)
 {
 	struct buf text;
 	enum house_result result;
@@ -229,8 +247,8 @@ enum house_result house_init(char reason[512], const struct house_options *optio
 
 	config_init(&config);
 	if (stat(config_path, &status) == 0) {
-		result = say(reason, HOUSE_EXISTS, "%s is a data folder already; nothing was changed",
-		    options->dir);
+		result = say(reason, HOUSE_EXISTS,
+		    "%s is a data folder already; nothing was changed", options->dir);
 		goto out;
 	}
 	if (mkdir(options->dir, 0700) != 0 && errno != EEXIST) {
@@ -238,18 +256,19 @@ enum house_result house_init(char reason[512], const struct house_options *optio
 		    strerror(errno));
 		goto out;
 	}
-	result = options->passphrase_file ? HOUSE_OK : make_passphrase(reason, options);
+	result = make_passphrase(reason, options);
 	if (result == HOUSE_OK)
 		result = make_keys(reason, options, &config);
 	if (result == HOUSE_OK) {
 		char store_reason[256];
 
 		if (store_create(store_reason, options->dir) != STORE_OK)
-			result = say(reason, HOUSE_BROKEN, "cannot make the ledger: %s", store_reason);
+			result =
+			    say(reason, HOUSE_BROKEN, "cannot make the ledger: %s", store_reason);
 	}
 	if (result == HOUSE_OK)
-		result = make_file(reason, options->dir, "policy.json", default_policy,
-		    sizeof default_policy - 1);
+		result = make_file(
+		    reason, options->dir, "policy.json", default_policy, sizeof default_policy - 1);
 	/* Last: its presence is what makes the folder a data folder. */
 	if (result == HOUSE_OK)
 		result = make_config(reason, options, &config);
@@ -270,22 +289,23 @@ static enum house_result read_config(struct house *house, char reason[512])
 	enum house_result result = HOUSE_OK;
 
 	if (!text) {
-		result = say(reason, errno == ENOENT || errno == ENOTDIR ? HOUSE_NOT_FOUND : HOUSE_BROKEN,
+		result = say(reason,
+		    errno == ENOENT || errno == ENOTDIR ? HOUSE_NOT_FOUND : HOUSE_BROKEN,
 		    errno == ENOENT || errno == ENOTDIR
 			? "no data folder at %s: run `tallyward init`, or name one with -d (%s)"
 			: "cannot read the configuration of %s: %s",
 		    house->dir, strerror(errno));
 	} else if (!config_read(&house->config, &error, text, size)) {
-		result = say(reason, HOUSE_BAD_CONFIG, "%s:%d: %s%s%s", path, error.line, error.path,
-		    *error.path ? ": " : "", error.reason);
+		result = say(reason, HOUSE_BAD_CONFIG, "%s:%d: %s%s%s", path, error.line,
+		    error.path, *error.path ? ": " : "", error.reason);
 	}
 	free(text);
 	free(path);
 	return result;
 }
 
-static enum house_result read_keys(struct house *house, char reason[512],
-    const struct house_options *options)
+static enum house_result read_keys(
+    struct house *house, char reason[512], const struct house_options *options)
 {
 	char *path = passphrase_path(options, &house->config);
 	char *keys = file_path(house->dir, "keys");
@@ -307,8 +327,8 @@ static enum house_result read_keys(struct house *house, char reason[512],
 	}
 	secret = file_read(&secret_size, secret_path, TOKEN_SECRET_SIZE);
 	if (!secret || secret_size != TOKEN_SECRET_SIZE) {
-		say(reason, result, "%s must hold exactly %d bytes: restore it from a backup", secret_path,
-		    TOKEN_SECRET_SIZE);
+		say(reason, result, "%s must hold exactly %d bytes: restore it from a backup",
+		    secret_path, TOKEN_SECRET_SIZE);
 		goto out;
 	}
 	memcpy(house->token_secret, secret, TOKEN_SECRET_SIZE);
@@ -332,11 +352,11 @@ static enum house_result read_default_policy(struct house *house, char reason[51
 
 	house->default_policy = file_read(&size, path, POLICY_SIZE_MAX);
 	if (!house->default_policy)
-		result = say(reason, HOUSE_BAD_CONFIG, "cannot read the default policy %s: %s", path,
-		    strerror(errno));
+		result = say(reason, HOUSE_BAD_CONFIG, "cannot read the default policy %s: %s",
+		    path, strerror(errno));
 	else if (!(policy = policy_parse(&error, house->default_policy, size)))
-		result = say(reason, HOUSE_BAD_CONFIG, "%s:%d: %s: %s", path, error.line, error.path,
-		    error.reason);
+		result = say(reason, HOUSE_BAD_CONFIG, "%s:%d: %s: %s", path, error.line,
+		    error.path, error.reason);
 	policy_free(&policy);
 	free(path);
 	return result;
@@ -347,8 +367,7 @@ static void add_assets(struct house *house)
 	size_t i;
 	json_t *row;
 
-	json_array_foreach(house->config.assets, i, row)
-	{
+	json_array_foreach (house->config.assets, i, row) {
 		struct address contract;
 		uint64_t chain_id;
 
@@ -384,8 +403,9 @@ static bool load_agent(const struct agent_row *row, void *arg)
 	struct agent *agent;
 
 	if (!policy) {
-		say(load->reason, HOUSE_BROKEN, "the stored policy of agent %s does not parse: %s: %s",
-		    row->name, error.path, error.reason);
+		say(load->reason, HOUSE_BROKEN,
+		    "the stored policy of agent %s does not parse: %s: %s", row->name, error.path,
+		    error.reason);
 		load->failed = true;
 		return false;
 	}
@@ -421,7 +441,8 @@ static bool load_balance(const struct balance_row *row, void *arg)
 
 	if (!house_slot_of(&slot, load->house, row->network, row->asset)) {
 		say(load->reason, HOUSE_BROKEN,
-		    "the ledger holds money in %s on %s, which no asset table names: put the row back "
+		    "the ledger holds money in %s on %s, which no asset table names: put the row "
+		    "back "
 		    "into the configuration's assets",
 		    row->asset, row->network);
 		load->failed = true;
@@ -477,7 +498,8 @@ static bool load_orphan(const struct journal_row *row, void *arg)
 	struct journal_row charge = *row;
 
 	charge.event = JOURNAL_CHARGE;
-	charge.note = "the daemon stopped while the call was in flight; charged, the vendor may bill it";
+	charge.note =
+	    "the daemon stopped while the call was in flight; charged, the vendor may bill it";
 	batch_journal(load->batch, &charge);
 	load->wrote = true;
 	return true;
@@ -490,8 +512,8 @@ static enum house_result broken(char reason[512], struct load *load, const char 
 	if (load->failed)
 		return HOUSE_BROKEN;
 	store_health(load->house->store, words);
-	return say(reason, HOUSE_BROKEN, "cannot read %s from the ledger%s%s", what, *words ? ": " : "",
-	    words);
+	return say(reason, HOUSE_BROKEN, "cannot read %s from the ledger%s%s", what,
+	    *words ? ": " : "", words);
 }
 
 static bool load_first_payee(const struct charge_row *row, void *arg)
@@ -550,8 +572,8 @@ static enum house_result open_store(struct house *house, char reason[512], int64
 	return say(reason, result == STORE_LOCKED ? HOUSE_LOCKED : HOUSE_BROKEN, "%s", words);
 }
 
-enum house_result house_open(struct house **out, char reason[512],
-    const struct house_options *options)
+enum house_result house_open(
+    struct house **out, char reason[512], const struct house_options *options)
 {
 	struct house *house = must_calloc(1, sizeof *house);
 	int64_t now_us = clock_now_us();

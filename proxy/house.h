@@ -19,8 +19,8 @@ enum house_result {
 	HOUSE_EXISTS = 2,    /* init: there is one already */
 	HOUSE_LOCKED = 3,    /* another process holds the store */
 	HOUSE_BAD_CONFIG = 4,
-	HOUSE_BAD_KEYS = 5,  /* passphrase, keystore or token secret unreadable or unsafe */
-	HOUSE_BROKEN = 6,    /* disk, store */
+	HOUSE_BAD_KEYS = 5, /* passphrase, keystore or token secret unreadable or unsafe */
+	HOUSE_BROKEN = 6,   /* disk, store */
 };
 
 struct house;
@@ -36,8 +36,8 @@ struct house_options {
 enum house_result house_init(char reason[512], const struct house_options *options) MUST_CHECK;
 /** house_open - lock, migrate, unwrap the data key, rebuild the purses. Slow on purpose
  * by the passphrase's scrypt (about 0.3 s). */
-enum house_result house_open(struct house **out, char reason[512],
-    const struct house_options *options) MUST_CHECK;
+enum house_result house_open(
+    struct house **out, char reason[512], const struct house_options *options) MUST_CHECK;
 void house_close(struct house **house);
 
 /** Where the daemon of a data folder listens for commands; the caller frees it. */

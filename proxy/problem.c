@@ -22,7 +22,8 @@ static const struct entry entries[] = {
     [PROBLEM_OVER_SESSION_LIMIT] = {403, "over_session_limit", "Over the session's limit"},
     [PROBLEM_OVER_TOTAL_LIMIT] = {403, "over_total_limit", "Over a total limit"},
     [PROBLEM_INSUFFICIENT_FUNDS] = {403, "insufficient_funds", "Not enough money in the wallet"},
-    [PROBLEM_NO_PAYABLE_OPTION] = {403, "no_payable_option", "Nothing the seller offers may be paid"},
+    [PROBLEM_NO_PAYABLE_OPTION] = {403, "no_payable_option",
+	"Nothing the seller offers may be paid"},
     [PROBLEM_UNKNOWN_TOOL] = {404, "unknown_tool", "No such tool"},
     [PROBLEM_NOT_FOUND] = {404, "not_found", "No such page"},
     [PROBLEM_IDEMPOTENCY_CONFLICT] = {409, "idempotency_conflict", "Idempotency-Key in use"},
@@ -73,14 +74,13 @@ char *problem_format(const struct problem_body *body)
 
 	snprintf(type, sizeof type, "urn:tallyward:problem:%s", problem_code(body->problem));
 	snprintf(call, sizeof call, "%lld", (long long)body->call);
-	root = json_pack("{s:s, s:s, s:i, s:s, s:s, s:s?, s:o, s:o, s:s?, s:s?}",
-	    "type", type, "title", problem_title(body->problem),
-	    "status", problem_status(body->problem),
-	    "detail", body->detail ? body->detail : problem_title(body->problem),
-	    "code", problem_code(body->problem), "rule", body->rule,
-	    "requested", quantity(body, body->requested), "remaining", quantity(body, body->remaining),
-	    "resets_at", body->resets_us ? clock_format(time, body->resets_us) : NULL,
-	    "call", body->call ? call : NULL);
+	root = json_pack("{s:s, s:s, s:i, s:s, s:s, s:s?, s:o, s:o, s:s?, s:s?}", "type", type,
+	    "title", problem_title(body->problem), "status", problem_status(body->problem),
+	    "detail", body->detail ? body->detail : problem_title(body->problem), "code",
+	    problem_code(body->problem), "rule", body->rule, "requested",
+	    quantity(body, body->requested), "remaining", quantity(body, body->remaining),
+	    "resets_at", body->resets_us ? clock_format(time, body->resets_us) : NULL, "call",
+	    body->call ? call : NULL);
 	must(root != NULL);
 	if (body->options)
 		must(json_object_set(root, "options", body->options) == 0);

@@ -42,14 +42,14 @@ const char *problem_title(enum problem problem);
 
 struct problem_body {
 	enum problem problem;
-	const char *detail;    /* one sentence for a person */
-	const char *rule;      /* or NULL */
-	bool money;            /* requested and remaining are micro-dollars, else counts */
+	const char *detail; /* one sentence for a person */
+	const char *rule;   /* or NULL */
+	bool money;         /* requested and remaining are micro-dollars, else counts */
 	bool has_amounts;
 	int64_t requested, remaining;
-	int64_t resets_us;     /* 0: null */
-	int64_t call;          /* 0: null */
-	json_t *options;       /* borrowed; NULL: left out */
+	int64_t resets_us; /* 0: null */
+	int64_t call;      /* 0: null */
+	json_t *options;   /* borrowed; NULL: left out */
 };
 
 /** The JSON text; the caller frees it. */

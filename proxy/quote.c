@@ -38,8 +38,7 @@ void quotes_free(struct quotes **quotes_p)
 	*quotes_p = NULL;
 	if (!quotes)
 		return;
-	HASH_ITER(hh, quotes->table, quote, next)
-	{
+	HASH_ITER (hh, quotes->table, quote, next) {
 		HASH_DEL(quotes->table, quote);
 		free(quote);
 	}
@@ -59,8 +58,8 @@ static void make_key(uint8_t key[16], const char *tool, const char *method, cons
 	memcpy(key, digest.bytes, 16);
 }
 
-void quotes_note(struct quotes *quotes, const char *tool, const char *method, const char *path,
-    int64_t micros)
+void quotes_note(
+    struct quotes *quotes, const char *tool, const char *method, const char *path, int64_t micros)
 {
 	struct quote *quote;
 	uint8_t key[16];

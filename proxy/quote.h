@@ -18,8 +18,8 @@ struct quotes *quotes_new(size_t count_max);
 void quotes_free(struct quotes **quotes);
 
 /** micros 0: the last answer was free. */
-void quotes_note(struct quotes *quotes, const char *tool, const char *method, const char *path,
-    int64_t micros);
+void quotes_note(
+    struct quotes *quotes, const char *tool, const char *method, const char *path, int64_t micros);
 /** False when this endpoint has not been seen. */
 bool quotes_last(int64_t *out_micros, struct quotes *quotes, const char *tool, const char *method,
     const char *path) MUST_CHECK;

@@ -66,30 +66,25 @@ void registry_free(struct registry **registry_p)
 	if (!registry)
 		return;
 	HASH_CLEAR(by_id, registry->agents_by_id);
-	HASH_ITER(by_name, registry->agents_by_name, agent, agent_next)
-	{
+	HASH_ITER (by_name, registry->agents_by_name, agent, agent_next) {
 		HASH_DELETE(by_name, registry->agents_by_name, agent);
 		agent_free(agent);
 	}
-	HASH_ITER(hh, registry->tools, tool, tool_next)
-	{
+	HASH_ITER (hh, registry->tools, tool, tool_next) {
 		HASH_DEL(registry->tools, tool);
 		tool_unref(&tool);
 	}
-	HASH_ITER(hh, registry->revoked, session, session_next)
-	{
+	HASH_ITER (hh, registry->revoked, session, session_next) {
 		HASH_DEL(registry->revoked, session);
 		free(session->name);
 		free(session);
 	}
-	HASH_ITER(hh, registry->pins, pin, pin_next)
-	{
+	HASH_ITER (hh, registry->pins, pin, pin_next) {
 		HASH_DEL(registry->pins, pin);
 		free(pin->key);
 		free(pin);
 	}
-	HASH_ITER(hh, registry->rpcs, rpc, rpc_next)
-	{
+	HASH_ITER (hh, registry->rpcs, rpc, rpc_next) {
 		HASH_DEL(registry->rpcs, rpc);
 		free(rpc->network);
 		free(rpc->urls);
@@ -134,8 +129,8 @@ struct agent *registry_agent_by_id(struct registry *registry, int64_t id)
 	return agent;
 }
 
-struct agent *registry_add_agent(struct registry *registry, const struct agent_row *row,
-    struct purse *purse)
+struct agent *registry_add_agent(
+    struct registry *registry, const struct agent_row *row, struct purse *purse)
 {
 	struct agent *agent = must_calloc(1, sizeof *agent);
 
@@ -154,8 +149,8 @@ struct agent *registry_add_agent(struct registry *registry, const struct agent_r
 	return agent;
 }
 
-void registry_set_address(struct registry *registry, struct agent *agent,
-    const struct address *address)
+void registry_set_address(
+    struct registry *registry, struct agent *agent, const struct address *address)
 {
 	write_lock(registry);
 	agent->address = *address;
@@ -183,8 +178,8 @@ void policy_unref(struct policy_ref **ref_p)
 	}
 }
 
-void registry_set_policy(struct registry *registry, struct agent *agent, struct policy *policy,
-    const char *text)
+void registry_set_policy(
+    struct registry *registry, struct agent *agent, struct policy *policy, const char *text)
 {
 	struct policy_ref *ref = must_calloc(1, sizeof *ref), *old;
 	char *copy = must_strdup(text), *old_text;
@@ -213,15 +208,16 @@ struct policy_ref *registry_policy(struct registry *registry, struct agent *agen
 	return ref;
 }
 
-void registry_each_agent(struct registry *registry, bool (*each)(struct agent *agent, void *arg),
-    void *arg)
+void registry_each_agent(
+    struct registry *registry, bool (*each)(struct agent *agent, void *arg), void *arg)
 {
 	struct agent **agents, *agent, *next;
 	size_t count = 0;
 
 	read_lock(registry);
-	agents = must_calloc(HASH_CNT(by_name, registry->agents_by_name) + 1, sizeof(struct agent *));
-	HASH_ITER(by_name, registry->agents_by_name, agent, next)
+	agents =
+	    must_calloc(HASH_CNT(by_name, registry->agents_by_name) + 1, sizeof(struct agent *));
+	HASH_ITER (by_name, registry->agents_by_name, agent, next)
 		agents[count++] = agent;
 	unlock(registry);
 	for (size_t i = 0; i < count && each(agents[i], arg); i++)
@@ -280,7 +276,8 @@ bool tool_url_valid(char reason[256], const char *text)
 		return url_fail(reason, "the URL must begin with https:// or http://");
 	for (const char *at = text; *at; at++) {
 		if ((unsigned char)*at <= 0x20 || (unsigned char)*at >= 0x7f || *at == '\\')
-			return url_fail(reason, "the URL holds a space, a backslash or a non-ASCII byte");
+			return url_fail(
+			    reason, "the URL holds a space, a backslash or a non-ASCII byte");
 	}
 	if (strstr(text, "/../") || strstr(text, "/./"))
 		return url_fail(reason, "the URL's path holds a dot segment");
@@ -292,7 +289,8 @@ bool tool_url_valid(char reason[256], const char *text)
 	else if (part_present(url, CURLUPART_USER) || part_present(url, CURLUPART_PASSWORD))
 		url_fail(reason, "the URL may not hold a user or a password");
 	else if (strchr(text, '?') || strchr(text, '#'))
-		url_fail(reason, "the URL may not hold a query or a fragment: calls bring their own");
+		url_fail(
+		    reason, "the URL may not hold a query or a fragment: calls bring their own");
 	else
 		ok = true;
 	curl_url_cleanup(url);
@@ -393,8 +391,8 @@ void tool_unref(struct tool **tool_p)
 	}
 }
 
-void registry_each_tool(struct registry *registry,
-    bool (*each)(const struct tool *tool, void *arg), void *arg)
+void registry_each_tool(
+    struct registry *registry, bool (*each)(const struct tool *tool, void *arg), void *arg)
 {
 	struct tool **tools, *tool, *next;
 	size_t count = 0;
@@ -402,7 +400,7 @@ void registry_each_tool(struct registry *registry,
 
 	read_lock(registry);
 	tools = must_calloc(HASH_COUNT(registry->tools) + 1, sizeof(struct tool *));
-	HASH_ITER(hh, registry->tools, tool, next)
+	HASH_ITER (hh, registry->tools, tool, next)
 		tools[count++] = tool_ref(tool);
 	unlock(registry);
 	for (size_t i = 0; i < count; i++) {
@@ -423,7 +421,8 @@ void registry_revoke(struct registry *registry, const char *name)
 	if (!session) {
 		session = must_calloc(1, sizeof *session);
 		session->name = must_strdup(name);
-		HASH_ADD_KEYPTR(hh, registry->revoked, session->name, strlen(session->name), session);
+		HASH_ADD_KEYPTR(
+		    hh, registry->revoked, session->name, strlen(session->name), session);
 	}
 	unlock(registry);
 }
@@ -445,8 +444,8 @@ static char *pin_key(const struct agent *agent, const char *tool)
 	return must_format("%lld/%s", (long long)agent->id, tool);
 }
 
-void registry_pin(struct registry *registry, const struct agent *agent, const char *tool,
-    const char *payee)
+void registry_pin(
+    struct registry *registry, const struct agent *agent, const char *tool, const char *payee)
 {
 	char *key = pin_key(agent, tool);
 	struct pin *pin;

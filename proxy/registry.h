@@ -46,8 +46,8 @@ struct agent {
 struct tool {
 	atomic_int refs;
 	char *name;
-	char *url;  /* without a final slash */
-	char *host; /* host[:port], lower case */
+	char *url;   /* without a final slash */
+	char *host;  /* host[:port], lower case */
 	bool secure; /* https */
 	enum tool_billing billing;
 	bool has_price;
@@ -64,20 +64,20 @@ void registry_free(struct registry **registry);
 /** Stable pointer, or NULL. */
 struct agent *registry_agent(struct registry *registry, const char *name);
 struct agent *registry_agent_by_id(struct registry *registry, int64_t id);
-struct agent *registry_add_agent(struct registry *registry, const struct agent_row *row,
-    struct purse *purse);
-void registry_set_address(struct registry *registry, struct agent *agent,
-    const struct address *address);
+struct agent *registry_add_agent(
+    struct registry *registry, const struct agent_row *row, struct purse *purse);
+void registry_set_address(
+    struct registry *registry, struct agent *agent, const struct address *address);
 struct address registry_address(struct registry *registry, const struct agent *agent);
 /** Takes policy and copies text. */
-void registry_set_policy(struct registry *registry, struct agent *agent, struct policy *policy,
-    const char *text);
+void registry_set_policy(
+    struct registry *registry, struct agent *agent, struct policy *policy, const char *text);
 /** A reference of the caller's own, or NULL when the agent has none; policy_unref ends it. */
 struct policy_ref *registry_policy(struct registry *registry, struct agent *agent);
 void policy_unref(struct policy_ref **ref);
 /** Every agent, in order of creation; each returns false to stop. */
-void registry_each_agent(struct registry *registry, bool (*each)(struct agent *agent, void *arg),
-    void *arg);
+void registry_each_agent(
+    struct registry *registry, bool (*each)(struct agent *agent, void *arg), void *arg);
 
 /* --- tools ------------------------------------------------------------- */
 /** [A-Za-z0-9._-] in segments parted by '/', at most 64 bytes, no "." or "..". */
@@ -93,8 +93,8 @@ struct tool *registry_tool(struct registry *registry, const char *name);
  * '?' or its end; *rest points at what follows the name. */
 struct tool *registry_tool_match(const char **rest, struct registry *registry, const char *path);
 void tool_unref(struct tool **tool);
-void registry_each_tool(struct registry *registry,
-    bool (*each)(const struct tool *tool, void *arg), void *arg);
+void registry_each_tool(
+    struct registry *registry, bool (*each)(const struct tool *tool, void *arg), void *arg);
 
 /* --- sessions ---------------------------------------------------------- */
 void registry_revoke(struct registry *registry, const char *session);
@@ -102,8 +102,8 @@ bool registry_revoked(struct registry *registry, const char *session);
 
 /* --- pinned payees ----------------------------------------------------- */
 /** Remember the first payee (lower-case address) an agent paid for a tool. */
-void registry_pin(struct registry *registry, const struct agent *agent, const char *tool,
-    const char *payee);
+void registry_pin(
+    struct registry *registry, const struct agent *agent, const char *tool, const char *payee);
 /** False when none yet. */
 bool registry_pinned(char out[ADDRESS_TEXT_SIZE], struct registry *registry,
     const struct agent *agent, const char *tool) MUST_CHECK;

@@ -104,32 +104,33 @@ static bool is_one_of(const char *name, const char *const *names)
 
 static bool copy(struct headers *out, const struct header *header)
 {
-	return headers_add(out, header->name, strlen(header->name), header->value,
-	    strlen(header->value));
+	return headers_add(
+	    out, header->name, strlen(header->name), header->value, strlen(header->value));
 }
 
-bool relay_request_headers(struct headers *out, const struct headers *in,
-    const char *payment_name, const char *payment_value)
+bool relay_request_headers(struct headers *out, const struct headers *in, const char *payment_name,
+    const char *payment_value)
 {
-	static const char *const dropped[] = {"host", "content-length", "transfer-encoding",
-	    "authorization", "expect", NULL};
+	static const char *const dropped[] = {
+	    "host", "content-length", "transfer-encoding", "authorization", "expect", NULL};
 
 	for (size_t i = 0; i < in->count; i++) {
-		if (is_one_of(in->items[i].name, dropped) || headers_hop_by_hop(in, in->items[i].name))
+		if (is_one_of(in->items[i].name, dropped) ||
+		    headers_hop_by_hop(in, in->items[i].name))
 			continue;
 		if (!copy(out, &in->items[i]))
 			return false;
 	}
 	if (!payment_name)
 		return true;
-	return headers_add(out, payment_name, strlen(payment_name), payment_value,
-	    strlen(payment_value));
+	return headers_add(
+	    out, payment_name, strlen(payment_name), payment_value, strlen(payment_value));
 }
 
 bool relay_response_headers(struct headers *out, const struct headers *in, const struct tool *tool)
 {
-	static const char *const dropped[] = {"content-length", "transfer-encoding",
-	    "x-policy-allowed", NULL};
+	static const char *const dropped[] = {
+	    "content-length", "transfer-encoding", "x-policy-allowed", NULL};
 
 	for (size_t i = 0; i < in->count; i++) {
 		const struct header *header = &in->items[i];
@@ -141,8 +142,8 @@ bool relay_response_headers(struct headers *out, const struct headers *in, const
 		if (strcasecmp(header->name, "location") == 0) {
 			char *location = relay_location(tool, header->value);
 
-			ok = headers_add(out, header->name, strlen(header->name), location,
-			    strlen(location));
+			ok = headers_add(
+			    out, header->name, strlen(header->name), location, strlen(location));
 			free(location);
 		} else {
 			ok = copy(out, header);

@@ -23,13 +23,13 @@ bool relay_payment_header(const char **name, const struct headers *headers);
 /** Request headers for the seller: the agent's without hop-by-hop fields, framing, Host,
  * Authorization and Expect, with the payment header added when payment_name is not NULL.
  * False past the limits of proxy/headers.h. */
-bool relay_request_headers(struct headers *out, const struct headers *in,
-    const char *payment_name, const char *payment_value) MUST_CHECK;
+bool relay_request_headers(struct headers *out, const struct headers *in, const char *payment_name,
+    const char *payment_value) MUST_CHECK;
 
 /** Response headers for the agent: the seller's without hop-by-hop fields, framing and names
  * that are ours to say; Location rewritten when it lies inside the tool's base. */
-bool relay_response_headers(struct headers *out, const struct headers *in,
-    const struct tool *tool) MUST_CHECK;
+bool relay_response_headers(
+    struct headers *out, const struct headers *in, const struct tool *tool) MUST_CHECK;
 
 /** The Location to hand on; the caller frees it. */
 char *relay_location(const struct tool *tool, const char *location);

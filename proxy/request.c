@@ -333,14 +333,31 @@ static const llhttp_settings_t settings = {
 
 /* --- the head ------------------------------------------------------------ */
 
+/* Does the request line, up to its CR, end in a version, well spelled? */
+static bool ends_in_version(const char *head)
+{
+	static const char shape[] = " HTTP/d.d";
+	const char *line_end = strchr(head, '\r');
+	const char *at = line_end - strlen(shape);
+
+	if (at < head)
+		return false;
+	for (const char *want = shape; *want != '\0'; want++, at++) {
+		if (*want == 'd' ? *at < '0' || *at > '9' : *at != *want)
+			return false;
+	}
+	return true;
+}
+
 /* What llhttp found wrong, as a status; head starts with the request line. */
 static void refuse_parse(struct connection *connection, llhttp_errno_t error, const char *head)
 {
-	size_t method_size = strcspn(head, " \r");
+	size_t method_size = strcspn(head, " \t\r");
 
 	if (error == HPE_INVALID_METHOD && method_size > 0 && head[method_size] == ' ')
 		refuse(connection, 501, "The request method is not known.");
-	else if (error == HPE_INVALID_VERSION || error == HPE_PAUSED_H2_UPGRADE)
+	else if ((error == HPE_INVALID_VERSION || error == HPE_PAUSED_H2_UPGRADE) &&
+	    ends_in_version(head))
 		refuse(connection, 505, "The versions spoken are HTTP/1.0 and 1.1.");
 	else
 		refuse(connection, 400, "The request head is malformed.");

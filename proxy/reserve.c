@@ -5,9 +5,10 @@
 
 #include "common/clock.h"
 
-_Static_assert((int)LIMIT_SCOPE_SESSION == (int)PURSE_SESSION &&
-	(int)LIMIT_SCOPE_AGENT == (int)PURSE_AGENT && (int)LIMIT_SCOPE_WALLET == (int)PURSE_WALLET &&
-	(int)LIMIT_SCOPE_TOOL == (int)PURSE_TOOL && (int)LIMIT_SCOPE_PAYEE == (int)PURSE_PAYEE,
+_Static_assert(
+    (int)LIMIT_SCOPE_SESSION == (int)PURSE_SESSION && (int)LIMIT_SCOPE_AGENT == (int)PURSE_AGENT &&
+	(int)LIMIT_SCOPE_WALLET == (int)PURSE_WALLET && (int)LIMIT_SCOPE_TOOL == (int)PURSE_TOOL &&
+	(int)LIMIT_SCOPE_PAYEE == (int)PURSE_PAYEE,
     "a limit's scope is a purse's subject");
 
 /* Most policies have a handful of limits; beyond these the heap is asked. */
@@ -22,8 +23,8 @@ struct view {
 	struct limit_total totals_inline[LIMITS_INLINE];
 };
 
-static const char *subject_name(const struct limit *limit, const char *session, const char *tool,
-    const char *payee)
+static const char *subject_name(
+    const struct limit *limit, const char *session, const char *tool, const char *payee)
 {
 	switch (limit->scope) {
 	case LIMIT_SCOPE_SESSION:
@@ -103,8 +104,8 @@ static void view_keep_stage(struct view *view, enum reserve_stage stage)
 	view->count = kept;
 }
 
-static struct decision ask_limits(const struct reservation *r, int64_t spend, bool may_shrink,
-    int64_t own)
+static struct decision ask_limits(
+    const struct reservation *r, int64_t spend, bool may_shrink, int64_t own)
 {
 	struct decide_request request = {
 	    .spend = spend, .may_shrink = may_shrink, .count_call = true};
@@ -166,7 +167,8 @@ static enum reserve_result try_provisional(struct reservation *r)
 	if (r->spend > 0 && available == 0)
 		return RESERVE_NO_FUNDS;
 	amount = least(r->decision.granted, available);
-	result = from_hold(hold_place(&r->hold, r->agent->purse, r->session, r->tool, r->at_us, amount));
+	result =
+	    from_hold(hold_place(&r->hold, r->agent->purse, r->session, r->tool, r->at_us, amount));
 	if (result == RESERVE_OK)
 		r->held = amount;
 	return result;
@@ -198,7 +200,8 @@ static enum reserve_result try_metered(struct reservation *r)
 	r->decision = ask_limits(r, r->spend, false, 0);
 	result = from_verdict(r->decision.verdict);
 	if (result == RESERVE_OK)
-		hold_place_metered(&r->hold, r->agent->purse, r->session, r->tool, r->at_us, r->spend);
+		hold_place_metered(
+		    &r->hold, r->agent->purse, r->session, r->tool, r->at_us, r->spend);
 	return result;
 }
 
@@ -390,8 +393,8 @@ int64_t reserve_remaining(struct reservation *r)
 	return remaining;
 }
 
-static struct limit_reading reading_of(const struct limit *limit, struct limit_total total,
-    int64_t at_us)
+static struct limit_reading reading_of(
+    const struct limit *limit, struct limit_total total, int64_t at_us)
 {
 	struct limit_reading reading = {limit, 0, total, at_us};
 

@@ -22,7 +22,7 @@ enum reserve_result {
 	RESERVE_WAITING = 1,    /* `resolved` will be posted with the final result */
 	RESERVE_OVER_LIMIT = 2, /* reservation->decision says which */
 	RESERVE_NO_FUNDS = 3,
-	RESERVE_CROWDED = 4,    /* too many of this agent's calls wait already */
+	RESERVE_CROWDED = 4, /* too many of this agent's calls wait already */
 };
 
 enum reserve_stage {
@@ -38,9 +38,9 @@ struct reservation {
 	struct agent *agent;
 	const struct policy *policy;
 	const char *session, *tool;
-	const char *payee;           /* lower-case address; RESERVE_EXACT only */
-	int64_t at_us;               /* the call's id: decides the windows charged */
-	int64_t spend;               /* micro-dollars */
+	const char *payee; /* lower-case address; RESERVE_EXACT only */
+	int64_t at_us;     /* the call's id: decides the windows charged */
+	int64_t spend;     /* micro-dollars */
 	unsigned slot;
 	size_t waiting_max;
 	struct mailbox *mailbox;     /* where `resolved` runs */
@@ -49,7 +49,7 @@ struct reservation {
 	/* answered */
 	enum reserve_result result;
 	struct decision decision;
-	int64_t held;                /* micro-dollars in the provisional hold */
+	int64_t held; /* micro-dollars in the provisional hold */
 	/* inside */
 	enum reserve_stage stage;
 	struct hold hold;
@@ -60,8 +60,8 @@ struct reservation {
 
 /** Ask for a stage. Provisional and metered begin a reservation; exact refits one that is
  * provisional (on a refusal the hold is as it was; while it waits it holds nothing). */
-enum reserve_result reserve_ask(struct reservation *reservation, enum reserve_stage stage)
-    MUST_CHECK;
+enum reserve_result reserve_ask(
+    struct reservation *reservation, enum reserve_stage stage) MUST_CHECK;
 
 /** Stop waiting. True: it was still waiting, `resolved` will not be posted, and nothing new
  * is held. False: `resolved` has been posted already and will run. */

@@ -33,8 +33,8 @@ struct house {
 /** Asset ↔ purse slot: 0 is off-chain, table position + 1 else. */
 unsigned house_slot(const struct house *house, const struct asset *asset);
 /** By the journal's words ("eip155:84532", "0x…"); NULL slot out of the table: false. */
-bool house_slot_of(unsigned *out, const struct house *house, const char *network,
-    const char *asset) MUST_CHECK;
+bool house_slot_of(
+    unsigned *out, const struct house *house, const char *network, const char *asset) MUST_CHECK;
 
 /** May a new payment be signed now? False with reason: the store is broken, or the clock
  * is behind the newest row. */

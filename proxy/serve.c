@@ -81,11 +81,13 @@ static long worker_count(const struct serve_options *options, const struct confi
 static bool listen_agents(struct daemon *daemon, char reason[256], const char *address)
 {
 	for (long i = 0; i < daemon->count; i++) {
-		daemon->fds[i] = listener_socket_tcp(reason, i == 0 ? address : daemon->listen, true);
+		daemon->fds[i] =
+		    listener_socket_tcp(reason, i == 0 ? address : daemon->listen, true);
 		if (daemon->fds[i] < 0)
 			return false;
 		if (i == 0)
-			must(listener_socket_name(daemon->listen, sizeof daemon->listen, daemon->fds[0]));
+			must(listener_socket_name(
+			    daemon->listen, sizeof daemon->listen, daemon->fds[0]));
 	}
 	return true;
 }
@@ -114,8 +116,8 @@ static bool write_ports(const struct daemon *daemon, const char *path)
 
 	if (!path)
 		return true;
-	text = must_format("{\"listen\": \"%s\", \"admin\": \"%s\", \"pid\": %ld}\n", daemon->listen,
-	    daemon->admin_name, (long)getpid());
+	text = must_format("{\"listen\": \"%s\", \"admin\": \"%s\", \"pid\": %ld}\n",
+	    daemon->listen, daemon->admin_name, (long)getpid());
 	ok = file_replace(path, text, strlen(text), 0644);
 	free(text);
 	return ok;
@@ -180,7 +182,7 @@ static void add_signals(struct daemon *daemon)
 	daemon->tick = event_new(daemon->base, -1, EV_PERSIST, on_tick, daemon);
 	must(daemon->term && daemon->interrupt && daemon->hangup && daemon->tick);
 	must(event_add(daemon->term, NULL) == 0 && event_add(daemon->interrupt, NULL) == 0 &&
-	    event_add(daemon->hangup, NULL) == 0);
+	     event_add(daemon->hangup, NULL) == 0);
 }
 
 static void free_loop(struct daemon *daemon)
@@ -235,7 +237,8 @@ static void run(struct daemon *daemon)
 
 	for (long i = 0; i < daemon->count; i++)
 		daemon->workers[i] = worker_start(daemon->house, &daemon->shared, daemon->fds[i]);
-	log_event(LOG_INFO, "listening", "agents", daemon->listen, "admin", daemon->admin_name, NULL);
+	log_event(
+	    LOG_INFO, "listening", "agents", daemon->listen, "admin", daemon->admin_name, NULL);
 	tell_systemd("READY=1");
 	event_base_loop(daemon->base, 0);
 	if (all_done(daemon)) {
@@ -278,8 +281,10 @@ int serve_run(const struct serve_options *options)
 	must(daemon->base != NULL);
 	for (long i = 0; i < WORKERS_MAX; i++)
 		daemon->fds[i] = -1;
-	if (!listen_agents(daemon, words, options->listen ? options->listen : daemon->house->config.listen) ||
-	    !listen_admin(daemon, words, options->admin ? options->admin : daemon->house->config.admin)) {
+	if (!listen_agents(
+		daemon, words, options->listen ? options->listen : daemon->house->config.listen) ||
+	    !listen_admin(
+		daemon, words, options->admin ? options->admin : daemon->house->config.admin)) {
 		complain(status, words);
 		for (long i = 0; i < daemon->count && daemon->fds[i] >= 0; i++)
 			close(daemon->fds[i]);

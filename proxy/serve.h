@@ -6,10 +6,11 @@
 
 struct serve_options {
 	struct house_options house;
-	const char *listen;  /* overrides the configuration; NULL: as configured */
+	const char *listen; /* overrides the configuration; NULL: as configured */
 	const char *admin;
-	const char *ports_file; /* written once listening: {"listen":"127.0.0.1:…","admin":"…"}; NULL */
-	long workers;           /* 0: as configured */
+	const char
+	    *ports_file; /* written once listening: {"listen":"127.0.0.1:…","admin":"…"}; NULL */
+	long workers;    /* 0: as configured */
 };
 
 /** serve_run - returns the exit status (command.h) once stopped by SIGTERM or SIGINT.

@@ -13,11 +13,11 @@
 #include "common/must.h"
 
 #define TOKEN_SECRET_SIZE  32
-#define TOKEN_SESSION_SIZE 33  /* 32 hex digits and NUL: 128 random bits */
-#define TOKEN_NAME_SIZE    65  /* agent names are at most 64 bytes */
+#define TOKEN_SESSION_SIZE 33 /* 32 hex digits and NUL: 128 random bits */
+#define TOKEN_NAME_SIZE    65 /* agent names are at most 64 bytes */
 #define TOKEN_OWNER_SIZE   257
 /* Claims of the sizes above need under 1 KiB in base64. */
-#define TOKEN_SIZE_MAX     2048
+#define TOKEN_SIZE_MAX 2048
 
 enum token_result {
 	TOKEN_OK = 0,

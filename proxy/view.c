@@ -28,9 +28,9 @@ static json_t *wallet_row(const char *network, const char *asset, const char *sy
     const struct balance *balance, int64_t provisional)
 {
 	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "network", network, "asset", asset,
-	    "symbol", symbol, "available", view_amount(balance->available - provisional), "reserved",
-	    view_amount(balance->reserved + provisional), "open", view_amount(balance->open), "spent",
-	    view_amount(balance->spent));
+	    "symbol", symbol, "available", view_amount(balance->available - provisional),
+	    "reserved", view_amount(balance->reserved + provisional), "open",
+	    view_amount(balance->open), "spent", view_amount(balance->spent));
 }
 
 static bool is_used(const struct balance *balance)
@@ -52,8 +52,8 @@ json_t *view_wallet(struct house *house, struct agent *agent)
 	purses_unlock(house->purses);
 	for (size_t slot = 1; slot < count; slot++) {
 		const struct asset *asset = assets_at(house->assets, slot - 1);
-		int64_t part = provisional < balances[slot].available ? provisional
-								     : balances[slot].available;
+		int64_t part =
+		    provisional < balances[slot].available ? provisional : balances[slot].available;
 
 		if (!is_used(&balances[slot]))
 			continue;
@@ -62,8 +62,8 @@ json_t *view_wallet(struct house *house, struct agent *agent)
 						asset->symbol, &balances[slot], part));
 	}
 	if (is_used(&balances[PURSE_OFF_CHAIN]))
-		json_array_append_new(list,
-		    wallet_row("off-chain", "USD", "USD", &balances[PURSE_OFF_CHAIN], 0));
+		json_array_append_new(
+		    list, wallet_row("off-chain", "USD", "USD", &balances[PURSE_OFF_CHAIN], 0));
 	free(balances);
 	return list;
 }
@@ -71,8 +71,10 @@ json_t *view_wallet(struct house *house, struct agent *agent)
 static json_t *scope_of(const struct limit *limit)
 {
 	static const char *const scopes[] = {[LIMIT_SCOPE_SESSION] = "session",
-	    [LIMIT_SCOPE_AGENT] = "agent", [LIMIT_SCOPE_WALLET] = "wallet",
-	    [LIMIT_SCOPE_TOOL] = "tool", [LIMIT_SCOPE_PAYEE] = "payee"};
+	    [LIMIT_SCOPE_AGENT] = "agent",
+	    [LIMIT_SCOPE_WALLET] = "wallet",
+	    [LIMIT_SCOPE_TOOL] = "tool",
+	    [LIMIT_SCOPE_PAYEE] = "payee"};
 
 	return limit->target ? json_sprintf("%s:%s", scopes[limit->scope], limit->target)
 			     : json_string(scopes[limit->scope]);
@@ -102,11 +104,12 @@ json_t *view_limits(struct house *house, const struct agent *agent, const struct
 	for (size_t i = 0; i < policy->limit_count; i++) {
 		const struct limit *limit = &policy->limits[i];
 		bool each = !limit->target &&
-		    (limit->scope == LIMIT_SCOPE_TOOL || limit->scope == LIMIT_SCOPE_PAYEE);
+			    (limit->scope == LIMIT_SCOPE_TOOL || limit->scope == LIMIT_SCOPE_PAYEE);
 		struct limit_reading reading = {.limit = limit, .at_us = now_us};
 
 		if (!each && !(limit->scope == LIMIT_SCOPE_SESSION && !session))
-			reading = reserve_read(house->purses, agent, limit, session, NULL, NULL, now_us);
+			reading =
+			    reserve_read(house->purses, agent, limit, session, NULL, NULL, now_us);
 		json_array_append_new(list, view_limit(&reading));
 	}
 	return list;
@@ -141,8 +144,7 @@ json_t *view_tools(struct house *house, const struct policy *policy)
 
 	registry_each_tool(house->registry, add_tool, &tools);
 	names = must_calloc(json_object_size(tools.names) + 1, sizeof *names);
-	json_object_foreach(tools.names, name, value)
-	{
+	json_object_foreach (tools.names, name, value) {
 		names[count++] = name;
 	}
 	qsort(names, count, sizeof *names, by_name);

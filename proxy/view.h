@@ -7,9 +7,9 @@
 #include "proxy/reserve.h"
 #include "proxy/rooms.h"
 
-json_t *view_amount(int64_t micros);  /* "0.05" */
-json_t *view_id(int64_t id);          /* "1763645700000000" */
-json_t *view_time(int64_t us);        /* RFC 3339, null for 0 */
+json_t *view_amount(int64_t micros); /* "0.05" */
+json_t *view_id(int64_t id);         /* "1763645700000000" */
+json_t *view_time(int64_t us);       /* RFC 3339, null for 0 */
 
 /** [{network, asset, symbol, available, reserved, open, spent}]: provisional holds of calls
  * in flight count as reserved, not as available. Assets never used are left out. */

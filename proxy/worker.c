@@ -93,8 +93,8 @@ static void on_drain_tick(evutil_socket_t fd, short what, void *arg)
 	if (worker->calls == NULL && listener_connections(worker->listener) == 0)
 		event_base_loopbreak(worker->base);
 	else
-		must(event_base_once(worker->base, -1, EV_TIMEOUT, on_drain_tick, worker,
-			 &drain_tick) == 0);
+		must(event_base_once(
+			 worker->base, -1, EV_TIMEOUT, on_drain_tick, worker, &drain_tick) == 0);
 }
 
 static void on_drain(void *arg)

@@ -16,7 +16,7 @@ struct call;
 
 /* Shared by all workers. */
 struct workers_state {
-	atomic_long calls;       /* in flight, over all workers */
+	atomic_long calls; /* in flight, over all workers */
 	atomic_bool draining;
 };
 

@@ -133,7 +133,8 @@ static enum challenge_result read_options(struct challenge *challenge, char reas
 			return refuse(reason, CHALLENGE_BAD_FORM, "accepts[%zu] is not an object",
 			    index);
 		if (index < CHALLENGE_OPTIONS_MAX)
-			read_option(&challenge->options[challenge->option_count++], challenge, entry);
+			read_option(&challenge->options[challenge->option_count++], challenge,
+			    entry);
 	}
 	challenge->option_dropped = json_array_size(accepts) - challenge->option_count;
 	return CHALLENGE_OK;

@@ -112,7 +112,8 @@ static enum choice_reason check_claims(struct candidate *candidate)
 	    address_is_zero(&candidate->payee) ||
 	    address_equal(&candidate->payee, &candidate->rules->payer))
 		return CHOICE_BAD_PAYEE;
-	if (!option->timeout_valid || option->timeout_s < CHOICE_TIMEOUT_S_MIN)
+	if (!option->timeout_valid || option->timeout_s < CHOICE_TIMEOUT_S_MIN ||
+	    option->timeout_s > CHOICE_TIMEOUT_S_MAX)
 		return CHOICE_BAD_TIMEOUT;
 	if (!text_is(option->domain_name, asset->domain_name) ||
 	    !text_is(option->domain_version, asset->domain_version))

@@ -18,10 +18,10 @@ enum choice_reason {
 	CHOICE_UNKNOWN_ASSET = 3,        /* not an address, or not in our table */
 	CHOICE_UNPAYABLE_ASSET = 4,      /* in the table with a reason (18 decimals, Permit2) */
 	CHOICE_UNSUPPORTED_TRANSFER = 5, /* extra.assetTransferMethod other than eip3009 */
-	CHOICE_UNSUPPORTED_FLOW = 6,     /* extra.paymentFlow other than authorization, upfront */
+	CHOICE_UNSUPPORTED_FLOW = 6,     /* extra.paymentFlow not authorization or upfront */
 	CHOICE_BAD_AMOUNT = 7,           /* not a decimal string, zero, or beyond any amount */
-	CHOICE_BAD_PAYEE = 8,            /* not an address, or the zero address, or the payer itself */
-	CHOICE_BAD_TIMEOUT = 9,          /* maxTimeoutSeconds missing, no integer, or out of range */
+	CHOICE_BAD_PAYEE = 8,            /* not an address, or zero, or the payer itself */
+	CHOICE_BAD_TIMEOUT = 9,          /* maxTimeoutSeconds missing or out of range */
 	CHOICE_DOMAIN_MISMATCH = 10,     /* extra.name or version is not our table's, or missing */
 	CHOICE_RESOURCE_MISMATCH = 11,   /* resource URL on another host than was called */
 	CHOICE_NETWORK_NOT_ALLOWED = 12, /* the owner's policy … */
@@ -36,6 +36,9 @@ const char *choice_reason_str(enum choice_reason reason);
 /* A facilitator settles only what stays valid for six more seconds, so an option
  * with a shorter time-out could never be settled (CHOICE_BAD_TIMEOUT). */
 #define CHOICE_TIMEOUT_S_MIN 6
+/* What we sign is clamped to far less, so the seller's figure only has to be sane: sellers
+ * ask for minutes, and one that asks for more than a day is after something else. */
+#define CHOICE_TIMEOUT_S_MAX 86400
 
 /* What the caller knows; all borrowed. A NULL list allows everything, an empty one
  * nothing. */

@@ -106,7 +106,7 @@ const char *keyfile_name(char name[KEYFILE_NAME_MAX + 1], const char *agent)
 		if (is_plain(agent[i]) || (agent[i] == '.' && i > 0))
 			name[length++] = agent[i];
 		else
-			length += (size_t)sprintf(name + length, "=%02X",
+			length += (size_t)snprintf(name + length, sizeof("=XX"), "=%02X",
 			    (unsigned)(unsigned char)agent[i]);
 	}
 	memcpy(name + length, suffix, sizeof(suffix));

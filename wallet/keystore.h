@@ -26,8 +26,9 @@ enum keystore_result {
 	KEYSTORE_EXISTS = 2,         /* would overwrite a key */
 	KEYSTORE_BAD_PASSPHRASE = 3, /* of the data key, or of an imported file */
 	KEYSTORE_BAD_FILE = 4,       /* malformed, tampered with, or of unknown version */
-	KEYSTORE_BAD_KEY = 5,        /* zero or not below the curve order; not 32 bytes of hex;
-	                              * or, when signing, not the key that was expected */
+	/* Zero or not below the curve's order; not 32 bytes of hex; or, when signing, not the
+	 * key that was expected. */
+	KEYSTORE_BAD_KEY = 5,
 	KEYSTORE_UNSAFE_FILE = 6,    /* readable by group or others */
 	KEYSTORE_IO = 7,             /* errno says why */
 };

@@ -110,7 +110,8 @@ static json_t *v2_json(struct payment *payment, const struct challenge *challeng
 		set(root, "resource", json_deep_copy(challenge->resource));
 	set(root, "accepted", json_deep_copy(option->json));
 	if (challenge->extensions != NULL)
-		set(root, "extensions", extensions_json(payment, challenge->extensions, identifier));
+		set(root, "extensions",
+		    extensions_json(payment, challenge->extensions, identifier));
 	return root;
 }
 

@@ -190,7 +190,7 @@ void receipt_read(struct receipt *out, const char *const *v2, size_t v2_count,
 	if (root == NULL)
 		return;
 	if (!read_claims(&claims, root)) {
-		conclude(out, RECEIPT_MALFORMED, "the receipt's members are not what they should be");
+		conclude(out, RECEIPT_MALFORMED, "a member is missing or of another type");
 		json_decref(root);
 		return;
 	}

@@ -18,7 +18,7 @@ enum receipt_outcome {
 	RECEIPT_SETTLED = 0,      /* success, our network, our payer, a transaction */
 	RECEIPT_ABSENT = 1,       /* no receipt header */
 	RECEIPT_MALFORMED = 2,    /* duplicate header, bad base64 or JSON, wrong types */
-	RECEIPT_INCONSISTENT = 3, /* success, but another network, payer, amount, or no transaction */
+	RECEIPT_INCONSISTENT = 3, /* success with another network, payer, amount; no transaction */
 	RECEIPT_PENDING = 4,      /* success false with a transaction, or settlement_pending */
 	RECEIPT_FAILED = 5,       /* success false, no transaction: still outstanding */
 	RECEIPT_NONCE_USED = 6,   /* success false, reason ends in nonce_already_used */

@@ -239,7 +239,7 @@ describe('the policy file', () => {
 		const file = tw.writeFile('bad.json', '{\n  "tools": {\n    "alowlist": ["*"]\n  }\n}\n');
 		const { code, stderr } = await tw.cli('policy', 'check', file);
 		assert.equal(code, 1);
-		assert.match(stderr, /line 3/);
+		assert.match(stderr, /line 3|:3:/);
 		assert.match(stderr, /allowlist/);
 	});
 
@@ -252,9 +252,10 @@ describe('the policy file', () => {
 
 	it('explains a call before it is made', async () => {
 		const agent = await agentWith(policyOf(spend('agent', 'call', '0.01')));
-		const no = await tw.must('policy', 'explain', agent.name, 'seller', '--price', '0.02');
-		assert.equal(no.allowed, false);
-		assert.equal(no.code, 'over_call_limit');
+		const no = await tw.cli('policy', 'explain', agent.name, 'seller', '--price', '0.02');
+		assert.equal(no.code, 0, 'a refusal is an answer');
+		assert.equal(no.json.allowed, false);
+		assert.equal(no.json.code, 'over_call_limit');
 		const yes = await tw.must('policy', 'explain', agent.name, 'seller', '--price', '0.01');
 		assert.equal(yes.allowed, true);
 	});

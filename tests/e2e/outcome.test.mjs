@@ -138,8 +138,8 @@ describe('a seller that never answers', () => {
 		const agent = await newAgent();
 		const answer = await buy(agent, '/hang');
 		bed.rogue.gate.open();
-		assert.equal(answer.status, 504, answer.text);
-		assert.equal(answer.problem.code, 'upstream_timeout');
+		assert.equal(answer.status, 502, answer.text);
+		assert.equal(answer.problem.code, 'payment_unknown');
 		assert.equal((await onlyPayment(agent)).state, 'open');
 		assert.equal(signaturesOf(agent).length, 1);
 	});

@@ -225,7 +225,7 @@ static void good_requests(void **state)
 	    {"chunked, empty", "POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 		"POST /c ", "head end done"},
 	    {"extensions", "POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
-			   "1;a=b;c=\"d\"\r\na\r\n0;x\r\n\r\n",
+			   "1;a=\"b c\"\r\na\r\n0;x\r\n\r\n",
 		"POST /c a", "head body end done"},
 	    {"trailers", "POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
 			 "1\r\na\r\n0\r\nX: y\r\nZ: a b\r\n\r\n",
@@ -1236,7 +1236,7 @@ static void hang_ups(void **state)
 /* With its input full a connection is not read; the hang-up is seen all the same. */
 static void hang_ups_behind_a_full_input(void **state)
 {
-	static char junk[1 << 20];
+	static char junk[60000];
 
 	(void)state;
 	for (int reset = 0; reset < 3; reset++) {
@@ -1247,11 +1247,8 @@ static void hang_ups_behind_a_full_input(void **state)
 		server.on_body = pause_body;
 		peer = peer_connect(server.port, 0);
 		SAY(POST "Content-Length: 100000000\r\n\r\n");
-		for (int i = 0; i < 200; i++) {
-			(void)peer_push(&peer, junk, sizeof(junk));
-			loop_turn(server.base);
-		}
-		assert_true(in_size(&server) >= AHEAD_SIZE_MAX);
+		peer_send(server.base, &peer, junk, sizeof(junk));
+		UNTIL(server.exchange != NULL && in_size(&server) >= AHEAD_SIZE_MAX);
 		loop_for(server.base, 1200); /* over a poll that finds nothing */
 		assert_string_equal(server.log, "head body");
 		if (reset == 0)

@@ -17,7 +17,8 @@ static void format_gives_the_checksum_back(void **state)
 		struct address address;
 
 		row_check(checksummed[i], address_parse(&address, checksummed[i]));
-		row_check(checksummed[i], strcmp(address_format(text, &address), checksummed[i]) == 0);
+		row_check(
+		    checksummed[i], strcmp(address_format(text, &address), checksummed[i]) == 0);
 	}
 }
 
@@ -38,15 +39,22 @@ static void parse_takes_one_case(void **state)
 static void parse_refuses_the_rest(void **state)
 {
 	static const char *const rows[] = {"", "0x", "0", "x", "merchant", "USD",
-	    "5aaeb6053f3e94c9b9a09f33669435e7ef1beaed", "0X5aaeb6053f3e94c9b9a09f33669435e7ef1beaed",
-	    "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beae", "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaedd",
-	    "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaeg", " 0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed",
-	    "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed ", "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed\n",
+	    "5aaeb6053f3e94c9b9a09f33669435e7ef1beaed",
+	    "0X5aaeb6053f3e94c9b9a09f33669435e7ef1beaed",
+	    "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beae",
+	    "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaedd",
+	    "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaeg",
+	    " 0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed",
+	    "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed ",
+	    "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed\n",
 	    /* One letter's case away from the checksum. */
-	    "0x5AAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD",
+	    "0x5AAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+	    "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD",
 	    /* One digit away. */
-	    "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAee", "0x0x5aeb6053F3E94C9b9A09f33669435E7Ef1BeAe",
-	    "0x-aaeb6053f3e94c9b9a09f33669435e7ef1beaed", "0x5aaeb6053f3e94c9b9a09f33669435e7ef1bea\xc3\xa9"};
+	    "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAee",
+	    "0x0x5aeb6053F3E94C9b9A09f33669435E7Ef1BeAe",
+	    "0x-aaeb6053f3e94c9b9a09f33669435e7ef1beaed",
+	    "0x5aaeb6053f3e94c9b9a09f33669435e7ef1bea\xc3\xa9"};
 	struct address address = {{7}};
 	size_t i;
 

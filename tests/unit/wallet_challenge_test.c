@@ -1,4 +1,5 @@
 /* Reading a 402: both versions, where they are found, and what is refused. */
+#include "common/buf.h"
 #include "tests/unit/wallet_fixture.h"
 #include "wallet/challenge.h"
 
@@ -178,10 +179,11 @@ static void header_comes_first(void **state)
 	char *header = base64_encode(V2, strlen(V2));
 	const char *headers[] = {header, header};
 	const char *broken[] = {"%%%"};
-	char *spaced = malloc(strlen(header) + 8);
+	char spaced[1024];
 
 	(void)state;
-	assert_int_equal(challenge_parse(&challenge, NULL, headers, 1, V1, strlen(V1)), CHALLENGE_OK);
+	assert_int_equal(
+	    challenge_parse(&challenge, NULL, headers, 1, V1, strlen(V1)), CHALLENGE_OK);
 	assert_int_equal(challenge->version, 2);
 	challenge_free(&challenge);
 	/* A bad header is not rescued by a good body. */
@@ -190,7 +192,7 @@ static void header_comes_first(void **state)
 	assert_int_equal(challenge_parse(&challenge, NULL, headers, 2, V1, strlen(V1)),
 	    CHALLENGE_DUPLICATE);
 	/* Blanks around the value are the transport's; padding may be missing. */
-	sprintf(spaced, " \t%s\t ", header);
+	snprintf(spaced, sizeof(spaced), " \t%s\t ", header);
 	headers[0] = spaced;
 	assert_int_equal(challenge_parse(&challenge, NULL, headers, 1, NULL, 0), CHALLENGE_OK);
 	challenge_free(&challenge);
@@ -199,7 +201,6 @@ static void header_comes_first(void **state)
 	assert_int_equal(challenge_parse(&challenge, NULL, headers, 1, NULL, 0), CHALLENGE_OK);
 	challenge_free(&challenge);
 	assert_null(challenge);
-	free(spaced);
 	free(header);
 }
 
@@ -267,7 +268,8 @@ static void headers_that_are_refused(void **state)
 		struct challenge *challenge = NULL;
 		char reason[256] = "";
 
-		row_check(rows[i].text, parse_header(&challenge, reason, rows[i].text) == rows[i].result);
+		row_check(
+		    rows[i].text, parse_header(&challenge, reason, rows[i].text) == rows[i].result);
 		row_check(rows[i].text, challenge == NULL && reason[0] != '\0');
 	}
 }
@@ -281,7 +283,8 @@ static void base64_is_strict(void **state)
 	(void)state;
 	for (i = 0; i < COUNT(rows); i++) {
 		struct challenge *challenge = NULL;
-		enum challenge_result result = challenge_parse(&challenge, NULL, &rows[i], 1, "", 0);
+		enum challenge_result result =
+		    challenge_parse(&challenge, NULL, &rows[i], 1, "", 0);
 
 		/* "e30" is "{}": fine base64 without padding, but no challenge. */
 		row_check(rows[i], result == (i == 1 ? CHALLENGE_BAD_FORM : CHALLENGE_BAD_BASE64));
@@ -338,7 +341,8 @@ static void bodies_that_are_refused(void **state)
 	for (i = 0; i < COUNT(rows); i++) {
 		struct challenge *challenge = NULL;
 
-		row_check(rows[i].text, parse_body(&challenge, NULL, rows[i].text) == rows[i].result);
+		row_check(
+		    rows[i].text, parse_body(&challenge, NULL, rows[i].text) == rows[i].result);
 		row_check(rows[i].text, challenge == NULL);
 	}
 }
@@ -376,11 +380,13 @@ static void size_has_a_limit(void **state)
 static void depth_has_a_limit(void **state)
 {
 	enum { BOMB = 60000 };
-	char *text = malloc(BOMB + 64);
+	static const char start[] = "{\"x402Version\":1,\"accepts\":";
+	char *text = malloc(sizeof(start) + BOMB);
 	struct challenge *challenge = NULL;
-	size_t length = (size_t)sprintf(text, "{\"x402Version\":1,\"accepts\":");
+	size_t length = sizeof(start) - 1;
 
 	(void)state;
+	memcpy(text, start, length);
 	memset(text + length, '[', BOMB);
 	text[length + BOMB] = '\0';
 	assert_int_equal(parse_header(&challenge, NULL, text), CHALLENGE_BAD_JSON);
@@ -391,14 +397,17 @@ static void depth_has_a_limit(void **state)
 static void options_beyond_the_limit_are_counted(void **state)
 {
 	struct challenge *challenge = NULL;
-	char text[2048] = "{\"x402Version\":2,\"accepts\":[{\"scheme\":\"first\"}";
+	struct buf text;
 	size_t i;
 
 	(void)state;
+	buf_init(&text, 4096);
+	buf_add_str(&text, "{\"x402Version\":2,\"accepts\":[{\"scheme\":\"first\"}");
 	for (i = 1; i < CHALLENGE_OPTIONS_MAX + 3; i++)
-		strcat(text, ",{\"scheme\":\"x\"}");
-	strcat(text, "]}");
-	assert_int_equal(parse_header(&challenge, NULL, text), CHALLENGE_OK);
+		buf_add_str(&text, ",{\"scheme\":\"x\"}");
+	buf_add_str(&text, "]}");
+	assert_int_equal(parse_header(&challenge, NULL, buf_str(&text)), CHALLENGE_OK);
+	buf_fini(&text);
 	assert_int_equal(challenge->option_count, CHALLENGE_OPTIONS_MAX);
 	assert_int_equal(challenge->option_dropped, 3);
 	assert_string_equal(challenge->options[0].scheme, "first");

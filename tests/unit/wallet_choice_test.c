@@ -1,4 +1,5 @@
 /* Choosing: each reason reached, in the order of precedence, and the cheapest taken. */
+#include "common/buf.h"
 #include "tests/unit/wallet_fixture.h"
 #include "wallet/choice.h"
 
@@ -35,9 +36,9 @@ static int bed_remove(void **state)
 /* A payable v2 option, changed by the members of an object in JSON text. */
 static json_t *option_with(const char *changes)
 {
-	json_t *option = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:{s:s, s:s}}", "scheme", "exact",
-	    "network", "eip155:84532", "amount", "10000", "asset", BASE_SEPOLIA_USDC, "payTo", PAYEE,
-	    "maxTimeoutSeconds", 60, "extra", "name", "USDC", "version", "2");
+	json_t *option = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:{s:s, s:s}}", "scheme",
+	    "exact", "network", "eip155:84532", "amount", "10000", "asset", BASE_SEPOLIA_USDC,
+	    "payTo", PAYEE, "maxTimeoutSeconds", 60, "extra", "name", "USDC", "version", "2");
 	char text[1024];
 	json_t *changed;
 
@@ -193,8 +194,9 @@ static const struct {
     {"\"maxTimeoutSeconds\":-60", CHOICE_BAD_TIMEOUT},
     {"\"maxTimeoutSeconds\":5", CHOICE_BAD_TIMEOUT},
     {"\"maxTimeoutSeconds\":6", CHOICE_PAYABLE},
-    {"\"maxTimeoutSeconds\":31536000", CHOICE_PAYABLE},
-    {"\"maxTimeoutSeconds\":2147483647", CHOICE_PAYABLE},
+    {"\"maxTimeoutSeconds\":86400", CHOICE_PAYABLE},
+    {"\"maxTimeoutSeconds\":86401", CHOICE_BAD_TIMEOUT},
+    {"\"maxTimeoutSeconds\":31536000", CHOICE_BAD_TIMEOUT},
     {"\"maxTimeoutSeconds\":2147483648", CHOICE_BAD_TIMEOUT},
     {"\"maxTimeoutSeconds\":60.5", CHOICE_BAD_TIMEOUT},
     {"\"maxTimeoutSeconds\":\"60\"", CHOICE_BAD_TIMEOUT},
@@ -239,16 +241,21 @@ static void reasons_come_in_order(void **state)
 	    {",\"payTo\":\"" PAYEE "\"", CHOICE_BAD_TIMEOUT},
 	    {",\"maxTimeoutSeconds\":60", CHOICE_DOMAIN_MISMATCH},
 	};
-	char changes[2048] =
+	static const char start[] =
 	    "\"scheme\":\"x\",\"network\":\"x\",\"asset\":\"x\",\"amount\":\"x\",\"payTo\":\"x\","
-	    "\"maxTimeoutSeconds\":0,\"extra\":{\"assetTransferMethod\":\"x\",\"paymentFlow\":\"x\"}";
+	    "\"maxTimeoutSeconds\":0,"
+	    "\"extra\":{\"assetTransferMethod\":\"x\",\"paymentFlow\":\"x\"}";
+	struct buf changes;
 	size_t i;
 
+	buf_init(&changes, 4096);
+	buf_add_str(&changes, start);
 	for (i = 0; i < COUNT(steps); i++) {
 		/* The last of equal keys wins in json_loads without flags. */
-		strcat(changes, steps[i].mend);
-		row_check(steps[i].mend, reason_of(*state, changes) == steps[i].reason);
+		buf_add_str(&changes, steps[i].mend);
+		row_check(steps[i].mend, reason_of(*state, buf_str(&changes)) == steps[i].reason);
 	}
+	buf_fini(&changes);
 }
 
 static struct amount funds_of_50_cents(void *arg, const struct asset *asset)

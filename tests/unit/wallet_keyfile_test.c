@@ -105,16 +105,18 @@ static void agent_key_opens_for_its_agent_only(void **state)
 	assert_int_equal(keyfile_open_agent(opened, &opened_address, data_key, text, strlen(text),
 			     "Bob"),
 	    KEYSTORE_BAD_FILE);
-	assert_int_equal(keyfile_open_agent(opened, &opened_address, other, text, strlen(text), "bob"),
+	assert_int_equal(
+	    keyfile_open_agent(opened, &opened_address, other, text, strlen(text), "bob"),
 	    KEYSTORE_BAD_FILE);
 	assert_int_equal(keyfile_seal_agent(&again, data_key, key, "bob", &address), KEYSTORE_OK);
 	assert_string_not_equal(text, again);
 	/* Not even hex of the key. */
-	assert_null(strstr(text, DEV_KEY + 2));
+	assert_null(strstr(text, &DEV_KEY[2]));
 	memset(long_name, 'a', sizeof(long_name) - 1);
 	long_name[sizeof(long_name) - 1] = '\0';
 	free(again);
-	assert_int_equal(keyfile_seal_agent(&again, data_key, key, long_name, &address), KEYSTORE_IO);
+	assert_int_equal(
+	    keyfile_seal_agent(&again, data_key, key, long_name, &address), KEYSTORE_IO);
 	assert_int_equal(keyfile_open_agent(opened, &opened_address, data_key, text, strlen(text),
 			     long_name),
 	    KEYSTORE_BAD_FILE);
@@ -187,7 +189,8 @@ static void damaged_data_key_is_a_bad_file(void **state)
 		char was = text[at];
 
 		if (at < size - 1)
-			assert_int_equal(keyfile_open_data(opened, reason, arena, text, at, "secret", 6),
+			assert_int_equal(
+			    keyfile_open_data(opened, reason, arena, text, at, "secret", 6),
 			    KEYSTORE_BAD_FILE);
 		if (was == ' ' || was == '\n')
 			continue;

@@ -213,9 +213,11 @@ static void hex_keys_are_read_strictly(void **state)
 	}
 	for (i = 0; i < COUNT(bad); i++) {
 		address.bytes[0] = 7;
-		row_check(bad[i], import_hex(bed, &address, "bad", bad[i], false) == KEYSTORE_BAD_KEY);
+		row_check(
+		    bad[i], import_hex(bed, &address, "bad", bad[i], false) == KEYSTORE_BAD_KEY);
 		row_check(bad[i], address.bytes[0] == 7);
-		row_check(bad[i], import_hex(bed, &address, "good-0", bad[i], true) == KEYSTORE_BAD_KEY);
+		row_check(
+		    bad[i], import_hex(bed, &address, "good-0", bad[i], true) == KEYSTORE_BAD_KEY);
 	}
 	assert_int_equal(keystore_address(&address, bed->keystore, "bad"), KEYSTORE_NOT_FOUND);
 	assert_true(signs_as(bed, "good-0", &wanted));
@@ -275,18 +277,21 @@ static void foreign_and_damaged_files_do_not_sign(void **state)
 	struct address address;
 	size_t size;
 
-	assert_int_equal(keystore_sign(signature, bed->keystore, "bob", &digest), KEYSTORE_NOT_FOUND);
+	assert_int_equal(
+	    keystore_sign(signature, bed->keystore, "bob", &digest), KEYSTORE_NOT_FOUND);
 	assert_int_equal(keystore_generate(&address, bed->keystore, "bob"), KEYSTORE_OK);
 	text = file_read(&size, bob, 10000);
 	assert_true(file_replace(eve, text, size, 0600));
-	assert_int_equal(keystore_sign(signature, bed->keystore, "eve", &digest), KEYSTORE_BAD_FILE);
+	assert_int_equal(
+	    keystore_sign(signature, bed->keystore, "eve", &digest), KEYSTORE_BAD_FILE);
 	assert_int_equal(keystore_address(&address, bed->keystore, "eve"), KEYSTORE_BAD_FILE);
 	assert_int_equal(chmod(bob, 0604), 0);
 	assert_int_equal(keystore_sign(signature, bed->keystore, "bob", &digest),
 	    KEYSTORE_UNSAFE_FILE);
 	assert_int_equal(keystore_address(&address, bed->keystore, "bob"), KEYSTORE_UNSAFE_FILE);
 	assert_true(file_replace(bob, "", 0, 0600));
-	assert_int_equal(keystore_sign(signature, bed->keystore, "bob", &digest), KEYSTORE_BAD_FILE);
+	assert_int_equal(
+	    keystore_sign(signature, bed->keystore, "bob", &digest), KEYSTORE_BAD_FILE);
 	assert_int_equal(signature[0], 7);
 	/* Once unlocked, a key no longer needs its file. */
 	assert_true(file_replace(bob, text, size, 0600));
@@ -308,7 +313,8 @@ static void any_agent_name_works(void **state)
 	size_t i;
 
 	for (i = 0; i < COUNT(names); i++) {
-		row_check(names[i], keystore_generate(&address, bed->keystore, names[i]) == KEYSTORE_OK);
+		row_check(
+		    names[i], keystore_generate(&address, bed->keystore, names[i]) == KEYSTORE_OK);
 		row_check(names[i], signs_as(bed, names[i], &address));
 	}
 	assert_int_equal(files_with(bed->dir, ".key"), COUNT(names));
@@ -346,8 +352,8 @@ static void v3_goes_out_and_comes_in(void **state)
 	assert_int_equal(keystore_import_v3(&address, reason, bed->keystore, "dave", text,
 			     strlen(text), "pW", 2, false),
 	    KEYSTORE_BAD_PASSPHRASE);
-	assert_int_equal(keystore_import_v3(&address, reason, bed->keystore, "dave", "{}", 2, "pw", 2,
-			     false),
+	assert_int_equal(
+	    keystore_import_v3(&address, reason, bed->keystore, "dave", "{}", 2, "pw", 2, false),
 	    KEYSTORE_BAD_FILE);
 	/* The address of another key. */
 	other = strstr(text, "\"address\":\"") + strlen("\"address\":\"");
@@ -363,7 +369,7 @@ static void v3_goes_out_and_comes_in(void **state)
 
 /* A file whose secret is zeroes: ciphertext, salt, MAC. */
 #define ZERO_FILE                                                                                  \
-	"{\"version\":3,\"crypto\":{\"cipher\":\"aes-128-ctr\",\"cipherparams\":{\"iv\":"             \
+	"{\"version\":3,\"crypto\":{\"cipher\":\"aes-128-ctr\",\"cipherparams\":{\"iv\":"          \
 	"\"00000000000000000000000000000000\"},\"ciphertext\":\"%s\",\"kdf\":\"pbkdf2\","          \
 	"\"kdfparams\":{\"c\":1,\"dklen\":32,\"prf\":\"hmac-sha256\",\"salt\":\"%s\"},"            \
 	"\"mac\":\"%s\"}}"
@@ -464,7 +470,8 @@ static void threads_sign_in_parallel(void **state)
 
 	for (i = 0; i < AGENTS; i++) {
 		name_of(name, i);
-		assert_int_equal(keystore_generate(&addresses[i], bed->keystore, name), KEYSTORE_OK);
+		assert_int_equal(
+		    keystore_generate(&addresses[i], bed->keystore, name), KEYSTORE_OK);
 	}
 	for (i = 0; i < THREADS; i++) {
 		workers[i] = (struct worker){.bed = bed, .addresses = addresses, .number = i};

@@ -193,8 +193,8 @@ static void valid_before_is_clamped_and_the_timeout_echoed(void **state)
 	static const struct {
 		const char *timeout;
 		int64_t seconds_max, seconds;
-	} rows[] = {{"31536000", 60, 60}, {"60", 300, 60}, {"60", 60, 60}, {"6", 60, 6},
-	    {"61", 60, 60}, {"14", 15, 14}, {"2147483647", 15, 15}};
+	} rows[] = {{"86400", 60, 60}, {"60", 300, 60}, {"60", 60, 60}, {"6", 60, 6},
+	    {"61", 60, 60}, {"14", 15, 14}, {"86399", 15, 15}};
 	struct bed *bed = *state;
 	size_t i;
 
@@ -235,7 +235,8 @@ static void seller_gets_its_own_words_back(void **state)
 	    "{\"version\":\"2\",\"name\":\"USDC\",\"deep\":{\"list\":[1,-2,true,false,null,{}]}},"
 	    "\"big\":9007199254740993,\"least\":-9223372036854775808,\"slash\":\"a/b\","
 	    "\"text\":\"\xe2\x82\xae \xf0\x9f\x92\xb0 \\\" \\\\ \\n \\u0001\",\"\":\"\"}";
-	static const char resource[] = "{\"tags\":[\"b\",\"a\"],\"url\":\"https://h/x\",\"odd\":[]}";
+	static const char resource[] =
+	    "{\"tags\":[\"b\",\"a\"],\"url\":\"https://h/x\",\"odd\":[]}";
 	static const char extensions[] =
 	    "{\"zz\":{\"info\":{\"a\":1}},\"bazaar\":{\"schema\":{\"$ref\":\"#/x\"}},\"aa\":null}";
 	static const char start[] = "{\"x402Version\":2,\"payload\":{\"authorization\":{\"from\":";
@@ -268,7 +269,8 @@ static void fractions_keep_their_value(void **state)
 		json_t *root, *value;
 
 		snprintf(text, sizeof(text),
-		    "{\"x402Version\":2,\"accepts\":[" ACCEPT "],\"extensions\":{\"x\":%s}}", rows[i]);
+		    "{\"x402Version\":2,\"accepts\":[" ACCEPT "],\"extensions\":{\"x\":%s}}",
+		    rows[i]);
 		sent = sent_for(*state, text, NULL);
 		root = json_loads(sent, 0, NULL);
 		assert_non_null(root);
@@ -290,8 +292,8 @@ static void absent_parts_stay_absent(void **state)
 	assert_null(strstr(sent, "\"resource\""));
 	assert_null(strstr(sent, "\"extensions\""));
 	free(sent);
-	sent = sent_for(*state, "{\"x402Version\":\"2\",\"extensions\":{},\"accepts\":[" ACCEPT "]}",
-	    IDENTIFIER);
+	sent = sent_for(*state,
+	    "{\"x402Version\":\"2\",\"extensions\":{},\"accepts\":[" ACCEPT "]}", IDENTIFIER);
 	assert_non_null(strstr(sent, "\"extensions\":{}}"));
 	assert_memory_equal(sent, "{\"x402Version\":2,", 17);
 	free(sent);
@@ -303,11 +305,13 @@ static void identifier_is_added_where_it_is_asked_for(void **state)
 		const char *received, *identifier, *sent;
 		bool used;
 	} rows[] = {
-	    {"{\"payment-identifier\":{\"info\":{\"required\":false},\"schema\":{\"a\":1}}}", IDENTIFIER,
+	    {"{\"payment-identifier\":{\"info\":{\"required\":false},\"schema\":{\"a\":1}}}",
+		IDENTIFIER,
 		"{\"payment-identifier\":{\"info\":{\"required\":false,\"id\":\"" IDENTIFIER
 		"\"},\"schema\":{\"a\":1}}}",
 		true},
-	    {"{\"x\":1,\"payment-identifier\":{\"info\":{\"required\":true,\"id\":null}}}", IDENTIFIER,
+	    {"{\"x\":1,\"payment-identifier\":{\"info\":{\"required\":true,\"id\":null}}}",
+		IDENTIFIER,
 		"{\"x\":1,\"payment-identifier\":{\"info\":{\"required\":true,\"id\":\"" IDENTIFIER
 		"\"}}}",
 		true},

@@ -97,10 +97,12 @@ static void outcomes_follow_the_members(void **state)
 	    {SUCCESS "," NETWORK "," PAYER ",\"transaction\":\"0x\"", RECEIPT_INCONSISTENT},
 	    {SUCCESS "," NETWORK "," PAYER ",\"transaction\":\"pending\"", RECEIPT_INCONSISTENT},
 	    {SUCCESS "," NETWORK "," PAYER ",\"transaction\":\"" TX "0\"", RECEIPT_INCONSISTENT},
-	    {SUCCESS "," NETWORK "," PAYER ",\"transaction\":\"0X89c91c789e57059b17285e7ba1716a1f5ff4"
+	    {SUCCESS "," NETWORK "," PAYER
+		     ",\"transaction\":\"0X89c91c789e57059b17285e7ba1716a1f5ff4"
 		     "c5dace0ea5a5135f26158d0421b9\"",
 		RECEIPT_INCONSISTENT},
-	    {SUCCESS "," NETWORK "," PAYER ",\"transaction\":\"0x89c91c789e57059b17285e7ba1716a1f5ff4"
+	    {SUCCESS "," NETWORK "," PAYER
+		     ",\"transaction\":\"0x89c91c789e57059b17285e7ba1716a1f5ff4"
 		     "c5dace0ea5a5135f26158d0421bg\"",
 		RECEIPT_INCONSISTENT},
 
@@ -158,15 +160,16 @@ static void settled_carries_transaction_and_text(void **state)
 
 static void words_are_cut_and_made_printable(void **state)
 {
-	char members[1200] = "\"success\":false,\"errorReason\":\"a\\u0007b\\n\xc3\xa9";
+	char members[1200], long_reason[601], long_transaction[301];
 	struct receipt receipt;
-	size_t length = strlen(members);
 
-	memset(members + length, 'x', 600);
-	strcpy(members + length + 600, "\",\"transaction\":\"");
-	length = strlen(members);
-	memset(members + length, 'y', 300);
-	strcpy(members + length + 300, "\"");
+	memset(long_reason, 'x', sizeof(long_reason));
+	long_reason[sizeof(long_reason) - 1] = '\0';
+	memset(long_transaction, 'y', sizeof(long_transaction));
+	long_transaction[sizeof(long_transaction) - 1] = '\0';
+	snprintf(members, sizeof(members),
+	    "\"success\":false,\"errorReason\":\"a\\u0007b\\n\xc3\xa9%s\",\"transaction\":\"%s\"",
+	    long_reason, long_transaction);
 	read_members(&receipt, *state, members);
 	assert_int_equal(receipt.outcome, RECEIPT_PENDING);
 	assert_int_equal(strlen(receipt.transaction), RECEIPT_TRANSACTION_MAX);
@@ -179,8 +182,9 @@ static void first_name_present_is_read(void **state)
 {
 	char *good = base64_encode("{" SETTLED "}", strlen("{" SETTLED "}"));
 	char *bad = base64_encode("{\"success\":false}", strlen("{\"success\":false}"));
-	const char *good_two[] = {good, good}, *bad_one[] = {bad}, *junk[] = {"%%%"}, *empty[] = {""};
-	char *padded = malloc(strlen(good) + 3);
+	const char *good_two[] = {good, good}, *bad_one[] = {bad}, *junk[] = {"%%%"},
+		   *empty[] = {""};
+	char padded[1024];
 	const char *padded_one[] = {padded};
 	struct receipt receipt;
 
@@ -212,11 +216,10 @@ static void first_name_present_is_read(void **state)
 	read_headers(&receipt, *state, NULL, 0, good_two, 2);
 	assert_int_equal(receipt.outcome, RECEIPT_MALFORMED);
 	receipt_fini(&receipt);
-	sprintf(padded, " %s\t", good);
+	snprintf(padded, sizeof(padded), " %s\t", good);
 	read_headers(&receipt, *state, padded_one, 1, NULL, 0);
 	assert_int_equal(receipt.outcome, RECEIPT_SETTLED);
 	receipt_fini(&receipt);
-	free(padded);
 	free(good);
 	free(bad);
 }

@@ -42,7 +42,8 @@ static void vectors_come_out_byte_for_byte(void **state)
 		separator = eip712_domain(text_of(domain, "name"), text_of(domain, "version"),
 		    (uint64_t)json_integer_value(json_object_get(domain, "chainId")), &contract);
 		digest = authorization_digest(&authorization, &separator);
-		assert_true(hex_decode(wanted_digest.bytes, DIGEST_SIZE, text_of(vector, "digest")));
+		assert_true(
+		    hex_decode(wanted_digest.bytes, DIGEST_SIZE, text_of(vector, "digest")));
 		row_check(name, memcmp(&digest, &wanted_digest, sizeof(digest)) == 0);
 		assert_true(hex_decode(wanted, sizeof(wanted), text_of(vector, "signature")));
 		row_check(name, signer_recover(&who, signer, wanted, &digest));

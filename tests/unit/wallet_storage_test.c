@@ -209,7 +209,8 @@ static void deep_large_and_mutilated_files_are_survived(void **state)
 	memcpy(large, text, sizeof(text) - 1);
 	assert_int_equal(storage_open(key, &claims, NULL, arena, large, STORAGE_SIZE_MAX, "", 0),
 	    KEYSTORE_BAD_PASSPHRASE);
-	assert_int_equal(storage_open(key, &claims, NULL, arena, large, STORAGE_SIZE_MAX + 1, "", 0),
+	assert_int_equal(
+	    storage_open(key, &claims, NULL, arena, large, STORAGE_SIZE_MAX + 1, "", 0),
 	    KEYSTORE_BAD_FILE);
 	free(large);
 	for (at = 0; at < sizeof(text) - 1; at++) {
