@@ -6,7 +6,12 @@
 #include "ledger/store.h"
 
 /* Frozen: stored. */
-enum account_kind { ACCOUNT_ASSET = 1, ACCOUNT_LIABILITY = 2, ACCOUNT_EQUITY = 3, ACCOUNT_EXPENSE = 4 };
+enum account_kind {
+	ACCOUNT_ASSET = 1,
+	ACCOUNT_LIABILITY = 2,
+	ACCOUNT_EQUITY = 3,
+	ACCOUNT_EXPENSE = 4,
+};
 
 /* Frozen: stored. What an account is for; its kind and its name follow. */
 enum account_role {

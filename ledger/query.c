@@ -143,8 +143,8 @@ static const char *const query_sql[QUERY_COUNT] = {
 	    "  h.call, h.amount, 0 FROM journal h LEFT JOIN audit a ON a.id = h.call"
 	    "  WHERE h.call < ?1 AND" HOLD_STANDS
 	    " UNION ALL"
-	    " SELECT a.agent, " LIVE_SESSION("a.session") ", a.tool, NULL, 0, max(a.id), 0, count(*)"
-	    "  FROM audit a WHERE a.kind = 1 AND a.allowed = 1 AND a.id < ?1"
+	    " SELECT a.agent, " LIVE_SESSION("a.session") ", a.tool, NULL, 0, max(a.id), 0,"
+	    "  count(*) FROM audit a WHERE a.kind = 1 AND a.allowed = 1 AND a.id < ?1"
 	    "  GROUP BY a.agent, a.session, a.tool)"
 	    " WHERE agent IS NOT NULL GROUP BY agent, session, tool, payee, wallet"
 	    " HAVING sum(spend) > 0 OR sum(calls) > 0 ORDER BY 6",

@@ -27,7 +27,7 @@ enum store_result {
 	STORE_NEWER_SCHEMA = 3, /* written by a newer program */
 	STORE_EXISTS = 4,       /* create: there is one already; append: a unique name or key is
 				 * taken, or the row contradicts one that is there */
-	STORE_BROKEN = 5,       /* disk full, read-only, I/O error, corrupt: no payment may be signed */
+	STORE_BROKEN = 5,       /* disk full, read-only, I/O error, corrupt: sign no payment */
 };
 const char *store_result_str(enum store_result result);
 
@@ -186,7 +186,8 @@ struct audit_row {
 	int64_t payment;     /* 0: none */
 	int status;          /* answered to the agent; 0: it hung up */
 	int upstream_status; /* last seen from the seller; 0: none */
-	int64_t forwarded_us, quoted_us, signed_us, answered_us, finished_us; /* 0: did not happen */
+	/* 0: did not happen */
+	int64_t forwarded_us, quoted_us, signed_us, answered_us, finished_us;
 	int64_t request_bytes, response_bytes;
 	bool has_request_digest, has_response_digest; /* of the bodies */
 	struct digest request_digest, response_digest;

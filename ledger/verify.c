@@ -112,8 +112,8 @@ static void check_file(struct check *check)
 }
 
 #define SCHEMA_SQL                                                                                 \
-	"SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"    \
-	" ORDER BY type, name"
+	"SELECT type, name, sql FROM sqlite_schema"                                                \
+	" WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY type, name"
 
 /* Both lists are sorted: what only one of them has comes first there. */
 static void compare_schemas(struct check *check, sqlite3_stmt *here, sqlite3_stmt *right)

@@ -18,7 +18,7 @@
 struct verify_report {
 	bool ok;
 	int64_t transactions, postings;
-	int64_t audits;           /* rows of the audit chain: all append-only rows but the journal's */
+	int64_t audits;           /* rows of the audit chain: all but the journal's */
 	struct digest head;       /* of the journal's chain; zero when it is empty */
 	struct digest audit_head;
 	char **problems;          /* sentences naming the row; the first VERIFY_PROBLEMS_MAX */

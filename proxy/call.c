@@ -28,6 +28,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "proxy/identify.h"
+#include "proxy/inflate.h"
 #include "proxy/problem.h"
 #include "proxy/relay.h"
 #include "proxy/reserve.h"
@@ -111,6 +112,7 @@ struct call {
 	int64_t answer_size;                  /* -1: unknown */
 	bool peer_secure, peer_loopback;
 	struct buf challenge_body;
+	struct buf challenge_plain; /* decompressed, where that was needed */
 	bool challenge_large;
 	json_t *options; /* reasons of options not taken */
 	struct challenge *challenge;
@@ -1016,12 +1018,28 @@ static enum step pass_402(struct call *call)
 	return STEP_ANSWER;
 }
 
+/* The body of the 402 as text, whatever the agent's Accept-Encoding made of it; NULL when it
+ * cannot be read. Borrowed from the call. */
+static const struct buf *challenge_text(struct call *call)
+{
+	const char *coding = headers_get(call->answer_headers, "content-encoding");
+
+	if (!coding || call->challenge_body.size == 0 || !inflate_knows(coding))
+		return &call->challenge_body;
+	buf_init(&call->challenge_plain, (size_t)call->house->config.challenge_size_max);
+	if (!inflate_body(&call->challenge_plain, call->challenge_body.data,
+		call->challenge_body.size))
+		return NULL;
+	return &call->challenge_plain;
+}
+
 static enum step step_quote(struct call *call)
 {
 	const char *values[HEADER_VALUES_MAX];
 	size_t count =
 	    headers_all(values, HEADER_VALUES_MAX, call->answer_headers, "payment-required");
 	enum challenge_result result;
+	const struct buf *text;
 	char reason[256] = "";
 
 	if (count > HEADER_VALUES_MAX)
@@ -1034,8 +1052,13 @@ static enum step step_quote(struct call *call)
 			    (long long)call->house->config.challenge_size_max);
 		buf_clear(&call->challenge_body);
 	}
-	result = challenge_parse(&call->challenge, reason, values, count,
-	    buf_str(&call->challenge_body), call->challenge_large ? 0 : call->challenge_body.size);
+	text = challenge_text(call);
+	if (!text)
+		return refuse(call, PROBLEM_NO_PAYABLE_OPTION,
+		    "the seller's compressed 402 is damaged or larger than %lld bytes",
+		    (long long)call->house->config.challenge_size_max);
+	result = challenge_parse(&call->challenge, reason, values, count, buf_str(text),
+	    call->challenge_large ? 0 : text->size);
 	if (result == CHALLENGE_ABSENT)
 		return pass_402(call);
 	if (result != CHALLENGE_OK) {
@@ -1675,6 +1698,7 @@ static void call_free(struct call *call)
 		event_free(call->waiting_timer);
 	headers_fini(&call->request_headers);
 	buf_fini(&call->challenge_body);
+	buf_fini(&call->challenge_plain);
 	buf_fini(&call->kept);
 	challenge_free(&call->challenge);
 	payment_free(&call->payment);

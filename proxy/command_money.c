@@ -320,9 +320,8 @@ static json_t *refuse_replacing(struct command *command, struct agent *agent)
 	return NULL;
 }
 
-/* No money has ever been booked for this agent: its key was made by `agent add` and stands
- * for nothing yet. */
-static bool never_funded(struct house *house, const struct agent *agent)
+/* The key has signed nothing: it was made by `agent add` and stands for nothing yet. */
+static bool never_signed(struct house *house, const struct agent *agent)
 {
 	bool used = false;
 
@@ -330,10 +329,53 @@ static bool never_funded(struct house *house, const struct agent *agent)
 	for (size_t slot = 1; slot <= assets_count(house->assets); slot++) {
 		struct balance balance = purse_balance(agent->purse, (unsigned)slot);
 
-		used = used || balance.available || balance.open || balance.spent;
+		used = used || balance.open || balance.spent;
 	}
 	purses_unlock(house->purses);
 	return !used;
+}
+
+static enum keystore_result import_key(struct address *out, char reason[256],
+    struct command *command, const char *agent, bool replace)
+{
+	struct keystore *keystore = command->house->keystore;
+	const char *key = json_str(command->args, "key");
+	const char *v3 = json_str(command->args, "keystore");
+	const char *password = command_text_or(command, "password", "");
+
+	if (key)
+		return keystore_import_hex(out, reason, keystore, agent, key, strlen(key), replace);
+	return keystore_import_v3(out, reason, keystore, agent, v3, strlen(v3), password,
+	    strlen(password), replace);
+}
+
+struct holder {
+	struct house *house;
+	const struct address *address;
+	const struct agent *agent, *other;
+};
+
+static bool find_holder(struct agent *agent, void *arg)
+{
+	struct holder *holder = arg;
+	struct address address = registry_address(holder->house->registry, agent);
+
+	if (agent != holder->agent && address_equal(&address, holder->address))
+		holder->other = agent;
+	return holder->other == NULL;
+}
+
+static json_t *refuse_shared(
+    struct command *command, const struct agent *agent, const struct address *address)
+{
+	struct holder holder = {command->house, address, agent, NULL};
+
+	registry_each_agent(command->house->registry, find_holder, &holder);
+	if (!holder.other)
+		return NULL;
+	return answer_error(COMMAND_NOT_ALLOWED,
+	    "agent %s has that key: two agents cannot share a wallet, give each its own",
+	    holder.other->name);
 }
 
 static json_t *wallet_import(struct command *command)
@@ -343,7 +385,6 @@ static json_t *wallet_import(struct command *command)
 	struct agent *agent = command_agent(command, &error);
 	const char *key = json_str(command->args, "key");
 	const char *keystore = json_str(command->args, "keystore");
-	const char *password = json_str(command->args, "password");
 	bool replace = json_is_true(json_member(command->args, "replace"));
 	char reason[256] = "", text[ADDRESS_TEXT_SIZE];
 	enum keystore_result result;
@@ -354,16 +395,16 @@ static json_t *wallet_import(struct command *command)
 		return error;
 	if (!key == !keystore)
 		return answer_error(COMMAND_USAGE, "give one of --key-file and --keystore");
-	/* A fresh agent's own key has never been used: it may be replaced without asking. */
 	if (!replace)
-		replace = never_funded(house, agent);
+		replace = never_signed(house, agent);
 	if (replace && (error = refuse_replacing(command, agent)))
 		return error;
-	result = key ? keystore_import_hex(&address, reason, house->keystore, agent->name, key,
-			   strlen(key), replace)
-		     : keystore_import_v3(&address, reason, house->keystore, agent->name, keystore,
-			   strlen(keystore), password ? password : "",
-			   password ? strlen(password) : 0, replace);
+	/* Two agents on one wallet would be two sums over one balance. */
+	result = import_key(&address, reason, command, NULL, replace);
+	if (result == KEYSTORE_OK && (error = refuse_shared(command, agent, &address)))
+		return error;
+	if (result == KEYSTORE_OK)
+		result = import_key(&address, reason, command, agent->name, replace);
 	if (result != KEYSTORE_OK)
 		return key_reply(agent->name, result, reason);
 	batch = batch_new(command->now_us);

@@ -333,44 +333,47 @@ static const llhttp_settings_t settings = {
 
 /* --- the head ------------------------------------------------------------ */
 
-/* Does the request line, up to its CR, end in a version, well spelled? */
-static bool ends_in_version(const char *head)
+/* The two digits behind " HTTP/" at the end of the request line, as in 11 for HTTP/1.1;
+ * -1 when it ends otherwise. head holds a whole head. */
+static int version_of(const char *head, size_t size)
 {
 	static const char shape[] = " HTTP/d.d";
-	const char *line_end = strchr(head, '\r');
+	const char *line_end = memchr(head, '\r', size);
 	const char *at = line_end - strlen(shape);
 
-	if (at < head)
-		return false;
-	for (const char *want = shape; *want != '\0'; want++, at++) {
-		if (*want == 'd' ? *at < '0' || *at > '9' : *at != *want)
-			return false;
+	if ((size_t)(line_end - head) < strlen(shape))
+		return -1;
+	for (size_t i = 0; i < strlen(shape); i++) {
+		if (shape[i] == 'd' ? at[i] < '0' || at[i] > '9' : at[i] != shape[i])
+			return -1;
 	}
-	return true;
+	return (line_end[-3] - '0') * 10 + (line_end[-1] - '0');
 }
 
-/* What llhttp found wrong, as a status; head starts with the request line. */
-static void refuse_parse(struct connection *connection, llhttp_errno_t error, const char *head)
+/* What llhttp did not take, as a status. */
+static void refuse_parse(struct connection *connection, llhttp_errno_t error, const char *head,
+    size_t size)
 {
 	size_t method_size = strcspn(head, " \t\r");
+	int version = version_of(head, size);
 
 	if (error == HPE_INVALID_METHOD && method_size > 0 && head[method_size] == ' ')
 		refuse(connection, 501, "The request method is not known.");
-	else if ((error == HPE_INVALID_VERSION || error == HPE_PAUSED_H2_UPGRADE) &&
-	    ends_in_version(head))
+	else if (version >= 0 && version != 10 && version != 11)
 		refuse(connection, 505, "The versions spoken are HTTP/1.0 and 1.1.");
 	else
 		refuse(connection, 400, "The request head is malformed.");
 }
 
-/* "GET /path HTTP/1.1" and not a space more; llhttp skips some. */
-static bool line_exact(const struct exchange *exchange, const char *head)
+/* "GET /path HTTP/1.1" and not a space more: llhttp skips some, and takes RTSP too. */
+static bool line_exact(const struct exchange *exchange, const char *head, size_t size)
 {
 	size_t method_size = strlen(exchange->method);
 	size_t target_size = strlen(exchange->target);
-	const char *line_end = strchr(head, '\r');
+	const char *line_end = memchr(head, '\r', size);
 
-	return (size_t)(line_end - head) == method_size + target_size + strlen("  HTTP/1.1") &&
+	return version_of(head, size) >= 0 &&
+	    (size_t)(line_end - head) == method_size + target_size + strlen("  HTTP/1.1") &&
 	    memcmp(head, exchange->method, method_size) == 0 && head[method_size] == ' ' &&
 	    memcmp(head + method_size + 1, exchange->target, target_size) == 0;
 }
@@ -394,8 +397,8 @@ static enum request_read head_parse(struct connection *connection)
 	connection->parsed = NULL;
 	/* It must have stopped where the empty line was found, or it read another head. */
 	if (error != HPE_PAUSED || llhttp_get_error_pos(&connection->parser) != head + size ||
-	    !line_exact(exchange, head)) {
-		refuse_parse(connection, error, head);
+	    !line_exact(exchange, head, size)) {
+		refuse_parse(connection, error, head, size);
 		exchange_free(&exchange);
 		return REQUEST_REFUSED;
 	}

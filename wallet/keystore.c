@@ -346,22 +346,59 @@ static bool decode_key(uint8_t *key, const char *text, size_t size)
 	return decoded;
 }
 
-enum keystore_result keystore_import_hex(struct address *out, char reason[256],
-    struct keystore *keystore, const char *agent, const char *text, size_t size, bool replace)
+/* What an import was given: one of the two forms. */
+struct source {
+	const char *text;
+	size_t size;
+	bool v3;
+	const char *password;
+	size_t password_size;
+};
+
+static enum keystore_result read_hex(uint8_t *key, char reason[256], const struct source *source)
+{
+	if (decode_key(key, source->text, source->size))
+		return KEYSTORE_OK;
+	explain(reason, "a key is 64 hex digits");
+	return KEYSTORE_BAD_KEY;
+}
+
+static enum keystore_result read_source(uint8_t *key, struct address *address, char reason[256],
+    struct keystore *keystore, const struct source *source)
+{
+	struct storage_claims claims = {0};
+	enum keystore_result result = source->v3
+	    ? storage_open(key, &claims, reason, keystore->arena, source->text, source->size,
+		  source->password, source->password_size)
+	    : read_hex(key, reason, source);
+
+	if (result != KEYSTORE_OK)
+		return result;
+	if (!signer_address(address, keystore->signer, key)) {
+		explain(reason, "the key is zero or not below the order of the curve");
+		return KEYSTORE_BAD_KEY;
+	}
+	if (claims.has_address && !address_equal(&claims.address, address)) {
+		explain(reason, "the key file: its address is not its key's");
+		return KEYSTORE_BAD_FILE;
+	}
+	return KEYSTORE_OK;
+}
+
+/* agent NULL: only say whose key it is. */
+static enum keystore_result import(struct address *out, char reason[256],
+    struct keystore *keystore, const char *agent, const struct source *source, bool replace)
 {
 	uint8_t *key = arena_take(keystore->arena);
-	enum keystore_result result = KEYSTORE_BAD_KEY;
+	enum keystore_result result;
 	struct address address;
 
 	if (key == NULL) {
 		explain(reason, "no memory for keys: %s", strerror(errno));
 		return KEYSTORE_IO;
 	}
-	if (!decode_key(key, text, size)) {
-		explain(reason, "a key is 64 hex digits");
-	} else if (!signer_address(&address, keystore->signer, key)) {
-		explain(reason, "the key is zero or not below the order of the curve");
-	} else {
+	result = read_source(key, &address, reason, keystore, source);
+	if (result == KEYSTORE_OK && agent != NULL) {
 		result = store_key(keystore, agent, key, &address, replace);
 		explain_store(reason, result, agent);
 	}
@@ -371,36 +408,21 @@ enum keystore_result keystore_import_hex(struct address *out, char reason[256],
 	return result;
 }
 
+enum keystore_result keystore_import_hex(struct address *out, char reason[256],
+    struct keystore *keystore, const char *agent, const char *text, size_t size, bool replace)
+{
+	struct source source = {.text = text, .size = size};
+
+	return import(out, reason, keystore, agent, &source, replace);
+}
+
 enum keystore_result keystore_import_v3(struct address *out, char reason[256],
     struct keystore *keystore, const char *agent, const char *json, size_t size,
     const char *password, size_t password_size, bool replace)
 {
-	uint8_t *key = arena_take(keystore->arena);
-	struct storage_claims claims;
-	enum keystore_result result;
-	struct address address;
+	struct source source = {json, size, true, password, password_size};
 
-	if (key == NULL) {
-		explain(reason, "no memory for keys: %s", strerror(errno));
-		return KEYSTORE_IO;
-	}
-	result = storage_open(key, &claims, reason, keystore->arena, json, size, password,
-	    password_size);
-	if (result == KEYSTORE_OK && !signer_address(&address, keystore->signer, key)) {
-		explain(reason, "the key is zero or not below the order of the curve");
-		result = KEYSTORE_BAD_KEY;
-	} else if (result == KEYSTORE_OK && claims.has_address &&
-	    !address_equal(&claims.address, &address)) {
-		explain(reason, "the key file: its address is not its key's");
-		result = KEYSTORE_BAD_FILE;
-	} else if (result == KEYSTORE_OK) {
-		result = store_key(keystore, agent, key, &address, replace);
-		explain_store(reason, result, agent);
-	}
-	arena_give(keystore->arena, &key);
-	if (result == KEYSTORE_OK)
-		*out = address;
-	return result;
+	return import(out, reason, keystore, agent, &source, replace);
 }
 
 /* A copy for work too slow to hold the lock. */

@@ -60,7 +60,8 @@ enum keystore_result keystore_generate(struct address *out, struct keystore *key
  *   hex:  64 hex digits with or without 0x, surrounding white space ignored
  *   v3:   Web3 Secret Storage v3 JSON (scrypt or pbkdf2), as geth, foundry, MetaMask and
  *         web3.py write it; an address in it must be the key's (else BAD_FILE). Its
- *         derivation may take 1 GiB at most. */
+ *         derivation may take 1 GiB at most.
+ * agent NULL: nothing is stored, *out says whose key it is. */
 enum keystore_result keystore_import_hex(struct address *out, char reason[256],
     struct keystore *keystore, const char *agent, const char *text, size_t size,
     bool replace) MUST_CHECK;

@@ -275,6 +275,14 @@ describe('a seller that is not there', () => {
 	});
 });
 
+describe('a challenge that a web server has compressed', () => {
+	it('is read and paid', async () => {
+		const answer = await tw.call(agent, 'rogue', '/v1/compressed', { headers: { 'accept-encoding': 'gzip' } });
+		assert.equal(answer.status, 200, answer.text);
+		assert.equal(answer.cost, '0.01');
+	});
+});
+
 describe('afterwards', () => {
 	it('the books agree with themselves and with the chain', () => tw.assertBooks());
 });

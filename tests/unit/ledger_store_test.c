@@ -450,7 +450,8 @@ static void close_commits_what_is_queued(void **state)
 	store_close(&world.store);
 }
 
-#define folder_test(test) cmocka_unit_test_setup_teardown(test, unit_folder_make, unit_folder_remove)
+#define folder_test(test)                                                                          \
+	cmocka_unit_test_setup_teardown(test, unit_folder_make, unit_folder_remove)
 
 int main(void)
 {

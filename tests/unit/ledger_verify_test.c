@@ -605,7 +605,8 @@ static void verify_while_appending(void **state)
 }
 
 #define bench_test(test) cmocka_unit_test_setup_teardown(test, bench_make, bench_remove)
-#define folder_test(test) cmocka_unit_test_setup_teardown(test, unit_folder_make, unit_folder_remove)
+#define folder_test(test)                                                                          \
+	cmocka_unit_test_setup_teardown(test, unit_folder_make, unit_folder_remove)
 
 int main(void)
 {

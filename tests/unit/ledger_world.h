@@ -252,7 +252,6 @@ static inline void world_history(struct world *world)
 	world_append(world, batch);
 }
 
-/* available 830000 - 1 + 4000 - … is spelled out where it is tested. */
 static inline struct world world_open(const char *dir)
 {
 	struct world world = {.now = WORLD_START};

@@ -604,7 +604,8 @@ static void journal_ids_rise(void **state)
 	store_close(&world.store);
 }
 
-#define folder_test(test) cmocka_unit_test_setup_teardown(test, unit_folder_make, unit_folder_remove)
+#define folder_test(test)                                                                          \
+	cmocka_unit_test_setup_teardown(test, unit_folder_make, unit_folder_remove)
 
 int main(void)
 {

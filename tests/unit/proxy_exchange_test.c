@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "common/log.h"
 #include "proxy/connection.h"
 #include "tests/unit/peer.h"
 
@@ -19,6 +20,7 @@ struct server {
 	char log[512];
 	char *body;
 	size_t body_size;
+	size_t body_capacity;
 	unsigned finished_count;
 	bool in_callback;
 	size_t out_size_seen; /* the most that waited to be written */
@@ -70,7 +72,10 @@ static void on_body(struct exchange *exchange, const void *bytes, size_t size, v
 	assert_true(size > 0);
 	if (server->body_size == 0)
 		note(server, "body");
-	server->body = must_realloc(server->body, server->body_size + size + 1);
+	if (server->body_size + size >= server->body_capacity) {
+		server->body_capacity = (server->body_size + size + 1) * 2;
+		server->body = must_realloc(server->body, server->body_capacity);
+	}
 	memcpy(server->body + server->body_size, bytes, size);
 	server->body_size += size;
 	server->body[server->body_size] = '\0';
@@ -230,6 +235,9 @@ static void good_requests(void **state)
 	    {"trailers", "POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
 			 "1\r\na\r\n0\r\nX: y\r\nZ: a b\r\n\r\n",
 		"POST /c a", "head body end done"},
+	    {"a trailer says nothing", "POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+				       "1\r\na\r\n0\r\nContent-Length: 5\r\nConnection: close\r\n\r\n",
+		"POST /c a", "head body end done"},
 	    {"an upgrade is ignored", "GET /u HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\n"
 				      "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
 		"GET /u ", "head end done"},
@@ -376,16 +384,16 @@ static void bad_requests(void **state)
 		POST "Transfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n0\r\n\r\n", 400, ""},
 	    {"chunked twice", POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 400,
 		""},
-	    {"chunked, chunked", POST "Transfer-Encoding: chunked, chunked\r\n\r\n", 501, ""},
-	    {"gzip", POST "Transfer-Encoding: gzip\r\n\r\n", 400, ""},
+	    {"chunked, chunked", POST "Transfer-Encoding: chunked, chunked\r\n\r\n", 400, ""},
+	    {"gzip", POST "Transfer-Encoding: gzip\r\n\r\n", 501, ""},
 	    {"gzip, chunked", POST "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501, ""},
 	    {"chunked, gzip", POST "Transfer-Encoding: chunked, gzip\r\n\r\n", 400, ""},
-	    {"identity", POST "Transfer-Encoding: identity\r\n\r\n", 400, ""},
-	    {"no coding", POST "Transfer-Encoding:\r\n\r\n", 400, ""},
-	    {"xchunked", POST "Transfer-Encoding: xchunked\r\n\r\n", 400, ""},
-	    {"chunkedx", POST "Transfer-Encoding: chunkedx\r\n\r\n", 400, ""},
-	    {"\"chunked\"", POST "Transfer-Encoding: \"chunked\"\r\n\r\n", 400, ""},
-	    {"chunked;q", POST "Transfer-Encoding: chunked;q=1\r\n\r\n0\r\n\r\n", 400, ""},
+	    {"identity", POST "Transfer-Encoding: identity\r\n\r\n", 501, ""},
+	    {"no coding", POST "Transfer-Encoding:\r\n\r\n", 501, ""},
+	    {"xchunked", POST "Transfer-Encoding: xchunked\r\n\r\n", 501, ""},
+	    {"chunkedx", POST "Transfer-Encoding: chunkedx\r\n\r\n", 501, ""},
+	    {"\"chunked\"", POST "Transfer-Encoding: \"chunked\"\r\n\r\n", 501, ""},
+	    {"chunked;q", POST "Transfer-Encoding: chunked;q=1\r\n\r\n0\r\n\r\n", 501, ""},
 	    {"VT chunked", POST "Transfer-Encoding: \x0b"
 			   "chunked\r\n\r\n",
 		400, ""},
@@ -412,7 +420,6 @@ static void bad_requests(void **state)
 	    {"trailer LF", CHUNKED "1\r\na\r\n0\r\nX: y\n\r\n", 400, "head body lost"},
 	    {"trailer fold", CHUNKED "1\r\na\r\n0\r\nX: y\r\n z\r\n\r\n", 400, "head body lost"},
 	    {"trailer junk", CHUNKED "1\r\na\r\n0\r\njunk\r\n\r\n", 400, "head body lost"},
-	    {"trailer length", CHUNKED "1\r\na\r\n0\r\nContent-Length: 5\r\n\r\n", 400, "head body lost"},
 	};
 
 	(void)state;
@@ -1425,8 +1432,6 @@ static void aborts_in_each_callback(void **state)
 	}
 }
 
-static const char *cut_request;
-
 static void write_wrong_length(struct server *server, struct exchange *exchange)
 {
 	(void)server;
@@ -1477,7 +1482,6 @@ static void a_cut_answer_looks_cut(void **state)
 		peer_close(&peer);
 		server_close(&server);
 	}
-	(void)cut_request;
 }
 
 static void our_own_mistakes(void **state)
@@ -1614,9 +1618,6 @@ static void accepts_again_after_descriptors_ran_out(void **state)
 	struct peer peer;
 	struct rlimit before;
 	struct rlimit low;
-	int64_t cpu_us;
-	struct rusage usage;
-	int devnull;
 
 	(void)state;
 	server_open(&server);
@@ -1626,13 +1627,10 @@ static void accepts_again_after_descriptors_ran_out(void **state)
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
 	low = (struct rlimit){(rlim_t)peer.fd + 1, before.rlim_max};
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
-	devnull = dup(STDERR_FILENO);
-	assert_true(devnull < 0);
+	assert_int_equal(dup(STDERR_FILENO), -1);
+	log_set_level(LOG_ERROR); /* it says so in the log, but once only */
 	loop_for(server.base, 20);
 	assert_int_equal(listener_connections(server.listener), 0);
-	assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
-	cpu_us = usage.ru_utime.tv_usec;
-	(void)cpu_us;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 	UNTIL(peer_has(&peer, "\r\n\r\nok"));
 	peer_close(&peer);

@@ -6,6 +6,7 @@
 // signatures that left the buyer's house.
 
 import http from 'node:http';
+import zlib from 'node:zlib';
 import { NETWORK, NETWORK_V1, USDC, devAccount } from './chain.mjs';
 import { Record } from './record.mjs';
 import { Gate, listen, shut } from './wait.mjs';
@@ -257,7 +258,20 @@ export const MALFORMED = {
 	'giant-body': (call) => raw402(call, { 'content-type': 'application/json' },
 		`{"x402Version":1,"accepts":[],"error":"${'x'.repeat(32 << 20)}"}`),
 	'header-bomb-402': (call) => raw402(call, bomb()),
+	// 100 MB of blanks in 100 KB.
+	'gzip-bomb': (call) => raw402(call, { 'content-encoding': 'gzip' }, GZIP_BOMB),
+	'gzip-cut-short': (call) => raw402(call, { 'content-encoding': 'gzip' },
+		zlib.gzipSync('{"x402Version":1,"accepts":[]}').subarray(0, 20)),
 };
+
+const GZIP_BOMB = zlib.gzipSync(Buffer.alloc(100 << 20, ' '));
+
+/** A version 1 challenge as a compressing web server sends it. */
+function askCompressed(call) {
+	const asked = challengeV1(challenge(call, [requirement(call)]));
+	call.response.writeHead(402, { 'content-type': 'application/json', 'content-encoding': 'gzip' });
+	call.response.end(zlib.gzipSync(JSON.stringify(asked)));
+}
 
 // --- the rest ---------------------------------------------------------------
 
@@ -269,6 +283,7 @@ const honestAfterwards = (offer) => async (call) => {
 
 const OTHERS = {
 	'free': (call) => goods(call),
+	'compressed': honestAfterwards(askCompressed),
 	// A 402 as it was used before x402 came: not a challenge at all.
 	'not-x402': (call) => raw402(call, { 'content-type': 'text/plain' }, 'pay by bank transfer, please'),
 	'not-x402-json': (call) => raw402(call, { 'content-type': 'application/json' },
