@@ -239,27 +239,25 @@ describe('an agent that reaches too far', () => {
 	});
 
 	const SMUGGLED = {
-		'both lengths': ['POST /t/rogue/free HTTP/1.1', 'Content-Length: 4', 'Transfer-Encoding: chunked'],
-		'two lengths': ['POST /t/rogue/free HTTP/1.1', 'Content-Length: 4', 'Content-Length: 5'],
-		'a length that is none': ['POST /t/rogue/free HTTP/1.1', 'Content-Length: +4'],
-		'a folded header': ['GET /t/rogue/free HTTP/1.1', 'X-A: b\r\n c'],
-		'a space before the colon': ['GET /t/rogue/free HTTP/1.1', 'X-A : b'],
-		'a NUL': ['GET /t/rogue/free HTTP/1.1', 'X-A: \0'],
+		'both lengths': ['POST /t/rogue/smuggled HTTP/1.1', 'Content-Length: 4', 'Transfer-Encoding: chunked'],
+		'two lengths': ['POST /t/rogue/smuggled HTTP/1.1', 'Content-Length: 4', 'Content-Length: 5'],
+		'a length that is none': ['POST /t/rogue/smuggled HTTP/1.1', 'Content-Length: +4'],
+		'a folded header': ['GET /t/rogue/smuggled HTTP/1.1', 'X-A: b\r\n c'],
+		'a space before the colon': ['GET /t/rogue/smuggled HTTP/1.1', 'X-A : b'],
+		'a NUL': ['GET /t/rogue/smuggled HTTP/1.1', 'X-A: \0'],
 	};
 	for (const [name, [line, ...headers]] of Object.entries(SMUGGLED))
 		it(`cannot smuggle a request with ${name}`, async () => {
-			const seen = bed.rogue.record.requests.length;
 			const answer = await raw(head(line, ...headers));
 			assert.match(answer, /^HTTP\/1\.1 400 /, answer.slice(0, 200));
-			assert.equal(bed.rogue.record.requests.length, seen);
+			assert.equal(bed.rogue.record.at('/smuggled').length, 0);
 		});
 
 	it('cannot hide a payment header in odd spelling', async () => {
 		for (const name of ['PAYMENT-SIGNATURE', 'pAyMeNt-sIgNaTuRe', 'X-Payment']) {
-			const seen = bed.rogue.record.requests.length;
-			const answer = await raw(head('GET /t/rogue/free HTTP/1.1', `${name}: x`, 'Connection: close'));
+			const answer = await raw(head('GET /t/rogue/hidden HTTP/1.1', `${name}: x`, 'Connection: close'));
 			assert.match(answer, /^HTTP\/1\.1 400 /, answer.slice(0, 200));
-			assert.equal(bed.rogue.record.requests.length, seen);
+			assert.equal(bed.rogue.record.at('/hidden').length, 0);
 		}
 	});
 });
