@@ -728,6 +728,8 @@ static enum step write_then_wait(struct call *call, struct batch **batch, void (
 	return STEP_WAIT;
 }
 
+static void end_metered(struct call *call, bool success);
+
 static void on_recorded(void *arg)
 {
 	struct call *call = arg;
@@ -741,6 +743,8 @@ static void on_recorded(void *arg)
 		call->price = 0;
 		call_run(call, refuse(call, PROBLEM_NOT_ACCEPTING_PAYMENTS,
 				   "the ledger cannot be written: nothing was sent"));
+	} else if (!call->exchange) {
+		end_metered(call, false);
 	} else {
 		call_run(call, STEP_FORWARD);
 	}

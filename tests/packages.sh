@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # its variables are for who sources it
 # tests/packages.sh - what tallyward needs from outside: Debian packages to build and test
 # it, node packages for the end-to-end tests and the quick start. Sourced by tests/run,
 # tests/e2e/run and examples/quickstart.
@@ -8,7 +8,7 @@
 # To build the program, and to build and run what checks it.
 packages_to_build="autoconf automake make gcc pkg-config libc6-dev libevent-dev node-llhttp
 	libcurl4-openssl-dev libsecp256k1-dev libsqlite3-dev libjansson-dev libssl-dev libjwt-dev
-	uthash-dev"
+	uthash-dev zlib1g-dev"
 packages_to_test="$packages_to_build clang libcmocka-dev hledger sqlite3 curl ca-certificates git
 	xz-utils mandoc"
 packages_to_try="$packages_to_build curl ca-certificates"
@@ -17,7 +17,9 @@ packages_to_try="$packages_to_build curl ca-certificates"
 packages_missing() { # PACKAGE...
 	local package
 	command -v dpkg-query >/dev/null || return 0 # not Debian: configure says what is missing
-	command -v node >/dev/null && command -v npm >/dev/null || set -- "$@" nodejs npm
+	if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+		set -- "$@" nodejs npm
+	fi
 	for package in "$@"; do
 		dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed ||
 			printf ' %s' "$package"
