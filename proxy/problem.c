@@ -66,6 +66,25 @@ static json_t *quantity(const struct problem_body *body, int64_t value)
 	return json_string(amount_format(text, amount_of(value)));
 }
 
+/* Details may quote a stranger, and may have been cut in the middle of a character: what is
+ * not UTF-8 then loses everything that is not ASCII. */
+static json_t *words(const char *text)
+{
+	json_t *json = json_string(text);
+	char *copy;
+
+	if (json)
+		return json;
+	copy = must_strdup(text);
+	for (char *at = copy; *at; at++) {
+		if ((unsigned char)*at >= 0x80)
+			*at = '?';
+	}
+	json = json_string(copy);
+	free(copy);
+	return json;
+}
+
 char *problem_format(const struct problem_body *body)
 {
 	char time[CLOCK_TEXT_SIZE], call[24], type[64];
@@ -74,9 +93,9 @@ char *problem_format(const struct problem_body *body)
 
 	snprintf(type, sizeof type, "urn:tallyward:problem:%s", problem_code(body->problem));
 	snprintf(call, sizeof call, "%lld", (long long)body->call);
-	root = json_pack("{s:s, s:s, s:i, s:s, s:s, s:s?, s:o, s:o, s:s?, s:s?}", "type", type,
+	root = json_pack("{s:s, s:s, s:i, s:o, s:s, s:s?, s:o, s:o, s:s?, s:s?}", "type", type,
 	    "title", problem_title(body->problem), "status", problem_status(body->problem),
-	    "detail", body->detail ? body->detail : problem_title(body->problem), "code",
+	    "detail", words(body->detail ? body->detail : problem_title(body->problem)), "code",
 	    problem_code(body->problem), "rule", body->rule, "requested",
 	    quantity(body, body->requested), "remaining", quantity(body, body->remaining),
 	    "resets_at", body->resets_us ? clock_format(time, body->resets_us) : NULL, "call",

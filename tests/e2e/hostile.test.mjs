@@ -37,7 +37,7 @@ function newAgent(payment) {
 }
 
 /** Whatever was tried: nothing left the house and nothing was booked. */
-async function nothingSigned(path, by = agent) {
+async function nothingSigned(path, by) {
 	assert.equal(bed.rogue.record.paid(path.split('?')[0]).length, 0, 'no payment left');
 	assert.deepEqual(await tw.payments(by.name), []);
 	const { used } = await tw.limit(by, 'session', 'total');
@@ -84,23 +84,25 @@ for (const version of [2, 1])
 		for (const name of version === 1 ? OFFERS_V1 : Object.keys(OFFERS))
 			it(`${name} is refused, with the reason`, async () => {
 				const path = version === 1 ? `/v1/${name}` : `/${name}`;
-				const answer = await tw.call(agent, 'rogue', path);
+				const buyer = await newAgent();
+				const answer = await tw.call(buyer, 'rogue', path);
 				assert.equal(answer.status, 403, answer.text);
 				assert.match(answer.problem.code, /^(no_payable_option|over_call_limit|insufficient_funds)$/);
 				assert.match(answer.text, REASONS[name]);
-				await nothingSigned(path);
+				await nothingSigned(path, buyer);
 			});
 	});
 
 describe('a challenge that cannot be read:', () => {
 	for (const name of Object.keys(MALFORMED))
 		it(`${name} buys nothing`, async () => {
-			const answer = await tw.call(agent, 'rogue', `/${name}`).catch((error) => error);
+			const buyer = await newAgent();
+			const answer = await tw.call(buyer, 'rogue', `/${name}`).catch((error) => error);
 			// Refused, passed on as the plain 402 it is, or not understood at all;
 			// which of them depends on where the reading stopped.
 			assert.ok([402, 403, 502].includes(answer.status), `${answer.status} ${answer.text ?? answer}`);
 			assert.equal(answer.payment, undefined);
-			await nothingSigned(`/${name}`);
+			await nothingSigned(`/${name}`, buyer);
 		});
 
 	it('and the daemon is as well as before', async () => {
@@ -113,11 +115,12 @@ describe('a 402 that is no x402', () => {
 	for (const name of ['not-x402', 'not-x402-json'])
 		it(`reaches the agent as it is: ${name}`, async () => {
 			const direct = await send(`${bed.rogue.url}/${name}`);
-			const answer = await tw.call(agent, 'rogue', `/${name}`);
+			const buyer = await newAgent();
+			const answer = await tw.call(buyer, 'rogue', `/${name}`);
 			assert.equal(answer.status, 402);
 			assert.equal(answer.text, direct.text);
 			assert.equal(answer.headers['content-type'], direct.headers['content-type']);
-			await nothingSigned(`/${name}`);
+			await nothingSigned(`/${name}`, buyer);
 		});
 });
 

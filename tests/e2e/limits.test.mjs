@@ -181,7 +181,8 @@ describe('a rate limit', () => {
 		assert.equal(refused.status, 429);
 		assert.equal(refused.problem.code, 'rate_limited');
 		const wait = Number(refused.headers['retry-after']);
-		assert.ok(wait > 0 && wait <= 60, `retry after ${wait} s`);
+		// Rounded up, so that who waits so long is not refused again.
+		assert.ok(wait > 0 && wait <= 61, `retry after ${wait} s`);
 	});
 
 	it('is not outrun by a burst', async () => {

@@ -19,7 +19,7 @@ const RESPONSE_MS = 1500;
 before(async () => {
 	bed = await startBed({ v1: true, rogue: true });
 	// The daemon is not told of the chain: what a seller does in silence must
-	// stay unknown to it here. reconcile.test.mjs has the other half.
+	// stay unknown to it.
 	tw = await Tallyward.create({ settings: { response_ms_max: RESPONSE_MS } });
 	tw.chain = bed.chain;
 	await tw.addTool('rogue', bed.rogue.url);
@@ -68,6 +68,7 @@ const AFTER_PAYMENT = {
 	'settles-then-reset': { status: 502, codes: ['payment_unknown'] },
 	'half-a-body': { status: 'torn' },
 	'asks-again': { status: 502, codes: ['payment_rejected'] },
+	'asks-in-many-words': { status: 502, codes: ['payment_rejected'] },
 	'asks-more': { status: 502, codes: ['payment_rejected'] },
 	'asks-for-other-payee': { status: 502, codes: ['payment_rejected'] },
 	'rejects': { status: 502, codes: ['payment_rejected'] },

@@ -1615,6 +1615,7 @@ static void free_tells_what_was_under_way(void **state)
 static void accepts_again_after_descriptors_ran_out(void **state)
 {
 	struct server server;
+	struct peer early;
 	struct peer peer;
 	struct rlimit before;
 	struct rlimit low;
@@ -1622,17 +1623,19 @@ static void accepts_again_after_descriptors_ran_out(void **state)
 	(void)state;
 	server_open(&server);
 	server.on_head = reply_ok;
-	peer = peer_connect(server.port, 0);
-	SAY("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+	early = peer_connect(server.port, 0);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
-	low = (struct rlimit){(rlim_t)peer.fd + 1, before.rlim_max};
+	low = (struct rlimit){(rlim_t)early.fd + 1, before.rlim_max};
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
 	assert_int_equal(dup(STDERR_FILENO), -1);
 	log_set_level(LOG_ERROR); /* it says so in the log, but once only */
 	loop_for(server.base, 20);
 	assert_int_equal(listener_connections(server.listener), 0);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	peer = peer_connect(server.port, 0);
+	SAY("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
 	UNTIL(peer_has(&peer, "\r\n\r\nok"));
+	peer_close(&early);
 	peer_close(&peer);
 	server_close(&server);
 }

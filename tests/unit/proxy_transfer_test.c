@@ -1282,6 +1282,7 @@ static void a_request_that_acts_is_sent_once(void **state)
 		client_open(&client);
 		start(&client, "GET", NULL, 0);
 		ACCEPT();
+		UNTIL(peer_has(&peer, "\r\n\r\n"));
 		SAY(OK "Content-Length: 2\r\n\r\nhi");
 		UNTIL(client.done_count == 1);
 		peer_forget(&peer);

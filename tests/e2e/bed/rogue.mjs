@@ -183,6 +183,9 @@ export const TAKERS = {
 		goods(call);
 	},
 	'asks-again': (call) => ask(call),
+	// Long enough to be cut somewhere, and no byte of it is a character by itself.
+	'asks-in-many-words': (call) => send402(call, challenge(call, [requirement(call)],
+		{ error: `x${'\u20ac'.repeat(500)}` })),
 	'asks-more': (call) => ask(call, { amount: String(BigInt(call.price) * 2n) }),
 	'asks-for-other-payee': (call) => ask(call, { payTo: STRANGER }),
 	'rejects': (call) => send402(call, challenge(call, [requirement(call)]),

@@ -308,11 +308,14 @@ export class Tallyward {
 		return sums;
 	}
 
-	/** Open payments whose signature was cashed although no receipt said so. */
+	/**
+	 * Payments without proof or decision whose signature was cashed although no
+	 * receipt said so. "expired" may mean that only the time is over.
+	 */
 	async #cashedUnseen(agent) {
 		let cashed = 0n;
 		for (const payment of await this.payments(agent.name)) {
-			if (!['signed', 'open'].includes(payment.state) || payment.network !== NETWORK)
+			if (!['signed', 'open', 'expired'].includes(payment.state) || payment.network !== NETWORK)
 				continue;
 			if (await this.chain.authorizationState(agent.address, payment.nonce))
 				cashed += micros(payment.amount);

@@ -7,6 +7,19 @@ const POLL_MS = 10;
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** A probe that hangs is one that has not come true. */
+async function within(ms, probe) {
+	let timer;
+	const late = new Promise((_resolve, reject) => {
+		timer = setTimeout(() => reject(new Error('the last look never ended')), Math.max(ms, POLL_MS));
+	});
+	try {
+		return await Promise.race([probe, late]);
+	} finally {
+		clearTimeout(timer);
+	}
+}
+
 /**
  * Call `probe` until it returns something truthy, and return that.
  *
@@ -18,7 +31,7 @@ export async function until(what, probe, { deadlineMs = 20_000 } = {}) {
 	let last;
 	for (;;) {
 		try {
-			const found = await probe();
+			const found = await within(deadline - Date.now(), probe());
 			if (found)
 				return found;
 			last = undefined;

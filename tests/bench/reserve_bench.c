@@ -1,0 +1,163 @@
+/* tests/bench/reserve_bench - what one decision costs, without the proxy around it.
+ *
+ * Every thread asks for a provisional hold and releases it, over and over, on one agent: the
+ * worst case, because all of them want the same lock and the same totals. Prints one line of
+ * JSON for each number of limits and threads.
+ *
+ * Usage: reserve_bench [CALLS]   how many calls each thread makes (1,000,000) */
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/buf.h"
+#include "common/clock.h"
+#include "proxy/reserve.h"
+
+#define CALLS_DEFAULT 1000000
+#define CALLS_MAX     1000000000
+#define THREADS_MAX   2u
+#define PRICE         1 /* micro-dollar */
+/* A real moment, so that no window lies before 1970. */
+#define BEGIN_US INT64_C(1790000000000000)
+
+/* Ten limits that speak about every call, one in each window and then some. */
+static const char *const common_limits[] = {
+    "{\"scope\":\"agent\",\"window\":\"call\",\"spend\":\"1.00\"}",
+    "{\"scope\":\"session\",\"window\":\"total\",\"spend\":\"90000\"}",
+    "{\"scope\":\"agent\",\"window\":\"minute\",\"spend\":\"90000\"}",
+    "{\"scope\":\"agent\",\"window\":\"hour\",\"spend\":\"90000\"}",
+    "{\"scope\":\"agent\",\"window\":\"day\",\"spend\":\"90000\"}",
+    "{\"scope\":\"agent\",\"window\":\"month\",\"spend\":\"90000\"}",
+    "{\"scope\":\"tool:search\",\"window\":\"day\",\"spend\":\"90000\"}",
+    "{\"scope\":\"wallet\",\"window\":\"month\",\"spend\":\"90000\"}",
+    "{\"scope\":\"agent\",\"window\":\"minute\",\"calls\":1000000000}",
+    "{\"scope\":\"agent\",\"window\":\"day\",\"calls\":1000000000}",
+};
+#define COMMON_COUNT (sizeof(common_limits) / sizeof(common_limits[0]))
+
+/* The rest are other tools' own. */
+static struct policy *make_policy(size_t limit_count)
+{
+	struct json_error error;
+	struct policy *policy;
+	struct buf text;
+
+	buf_init(&text, POLICY_SIZE_MAX);
+	buf_add_format(&text, "{\"tools\":{\"allowlist\":[\"*\"]},\"limits\":[%s", common_limits[0]);
+	for (size_t i = 1; i < limit_count; i++) {
+		if (i < COMMON_COUNT)
+			buf_add_format(&text, ",%s", common_limits[i]);
+		else
+			buf_add_format(&text,
+			    ",{\"scope\":\"tool:t%zu\",\"window\":\"day\",\"spend\":\"1\"}", i);
+	}
+	buf_add_format(&text, "]}");
+	must(buf_ok(&text));
+	policy = policy_parse(&error, buf_str(&text), text.size);
+	must(policy != NULL);
+	buf_fini(&text);
+	return policy;
+}
+
+struct runner {
+	pthread_t thread;
+	pthread_barrier_t *start;
+	struct purses *purses;
+	struct agent *agent;
+	const struct policy *policy;
+	int64_t call_count;
+	int64_t begin_us, end_us;
+};
+
+static void ask_and_release(struct runner *runner, int64_t at_us)
+{
+	struct reservation reservation = {
+	    .purses = runner->purses,
+	    .agent = runner->agent,
+	    .policy = runner->policy,
+	    .session = "5e551011",
+	    .tool = "search",
+	    .at_us = at_us,
+	    .spend = PRICE,
+	    .waiting_max = 0,
+	};
+
+	must(reserve_ask(&reservation, RESERVE_PROVISIONAL) == RESERVE_OK);
+	reserve_release(&reservation);
+}
+
+static void *run(void *arg)
+{
+	struct runner *runner = arg;
+
+	pthread_barrier_wait(runner->start);
+	runner->begin_us = clock_mono_us();
+	/* Some thousand calls a second, as windows that slide would see them. */
+	for (int64_t i = 0; i < runner->call_count; i++)
+		ask_and_release(runner, BEGIN_US + i * 200);
+	runner->end_us = clock_mono_us();
+	return NULL;
+}
+
+/* From the first start to the last end, over all calls of all threads. */
+static int64_t ns_per_call(const struct runner *runners, unsigned threads)
+{
+	int64_t begin_us = runners[0].begin_us, end_us = runners[0].end_us, call_count = 0;
+
+	for (unsigned i = 0; i < threads; i++) {
+		if (runners[i].begin_us < begin_us)
+			begin_us = runners[i].begin_us;
+		if (runners[i].end_us > end_us)
+			end_us = runners[i].end_us;
+		call_count += runners[i].call_count;
+	}
+	return (end_us - begin_us) * 1000 / call_count;
+}
+
+static void measure(size_t limit_count, unsigned threads, int64_t call_count)
+{
+	struct policy *policy = make_policy(limit_count);
+	struct purses *purses = purses_new();
+	struct agent agent = {.id = 1};
+	struct runner runners[THREADS_MAX];
+	pthread_barrier_t start;
+
+	agent.purse = purses_at(purses, agent.id);
+	purses_lock(purses);
+	purse_deposit(agent.purse, 1, INT64_C(1000000) * 90000);
+	purses_unlock(purses);
+	must(pthread_barrier_init(&start, NULL, threads) == 0);
+	for (unsigned i = 0; i < threads; i++) {
+		runners[i] = (struct runner){.start = &start,
+		    .purses = purses,
+		    .agent = &agent,
+		    .policy = policy,
+		    .call_count = call_count};
+		must(pthread_create(&runners[i].thread, NULL, run, &runners[i]) == 0);
+	}
+	for (unsigned i = 0; i < threads; i++)
+		must(pthread_join(runners[i].thread, NULL) == 0);
+	printf("{\"limits\":%zu,\"applying\":%zu,\"threads\":%u,\"ns\":%" PRId64 "}\n", limit_count,
+	    policy_limits(NULL, 0, policy, "search", NULL, false), threads,
+	    ns_per_call(runners, threads));
+	must(pthread_barrier_destroy(&start) == 0);
+	purses_free(&purses);
+	policy_free(&policy);
+}
+
+int main(int argc, char **argv)
+{
+	static const size_t limit_counts[] = {COMMON_COUNT, 10000};
+	int64_t call_count = argc > 1 ? strtoll(argv[1], NULL, 10) : CALLS_DEFAULT;
+
+	if (argc > 2 || call_count < 1 || call_count > CALLS_MAX) {
+		fprintf(stderr, "usage: reserve_bench [CALLS]\n");
+		return 2;
+	}
+	for (size_t i = 0; i < sizeof(limit_counts) / sizeof(limit_counts[0]); i++) {
+		for (unsigned threads = 1; threads <= THREADS_MAX; threads++)
+			measure(limit_counts[i], threads, call_count);
+	}
+	return 0;
+}
