@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/log.h"
 #include "proxy/answer.h"
 
 json_t *answer_ok(json_t *result)
@@ -150,6 +151,16 @@ json_t *command_write(struct command *command, struct batch **batch, const char 
 	    COMMAND_FAILED, "the ledger cannot be written, nothing was changed: %s", reason);
 }
 
+/* Readers see what was committed; whoever has had an answer and asks for the books at once
+ * must find it there. A store that cannot write has nothing newer to show. */
+static void catch_up(struct house *house, int64_t now_us)
+{
+	struct batch *batch = batch_new(now_us);
+
+	if (store_append_wait(house->store, &batch) != STORE_OK)
+		log_event(LOG_WARN, "books_may_lag", NULL);
+}
+
 json_t *command_run(struct house *house, const json_t *request, int64_t now_us)
 {
 	static const struct {
@@ -170,6 +181,7 @@ json_t *command_run(struct house *house, const json_t *request, int64_t now_us)
 	json_t *none = json_object(), *args = json_member(request, "args"), *reply = NULL;
 	struct command command = {.house = house, .args = args ? args : none, .now_us = now_us};
 
+	catch_up(house, now_us);
 	for (size_t i = 0; name && !reply && i < sizeof groups / sizeof groups[0]; i++) {
 		if (strncmp(name, groups[i].prefix, strlen(groups[i].prefix)) == 0)
 			reply = groups[i].run(&command, name);

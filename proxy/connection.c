@@ -102,9 +102,9 @@ static enum connection_phase exchange_lost(struct connection *connection)
 	exchange_finish(connection, false);
 	if (!started && (why == CUT_BODY_BAD || why == CUT_BODY_SLOW)) {
 		connection->cut = CUT_NONE;
-		return why == CUT_BODY_BAD ?
-		    refuse(connection, 400, "The request body is malformed.") :
-		    refuse(connection, 408, "The request body did not arrive in time.");
+		return why == CUT_BODY_BAD
+			   ? refuse(connection, 400, "The request body is malformed.")
+			   : refuse(connection, 408, "The request body did not arrive in time.");
 	}
 	if (started && until_close)
 		reset_on_close(connection);
@@ -466,8 +466,7 @@ void connection_new(struct listener *listener, int fd, bool refused)
 {
 	const uint32_t write_ms = listener->limits.write_idle_ms_max;
 	const struct timeval write_wait = {write_ms / 1000, (write_ms % 1000) * 1000};
-	struct bufferevent *bev =
-	    bufferevent_socket_new(listener->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	struct bufferevent *bev = bufferevent_socket_new(listener->base, fd, BEV_OPT_CLOSE_ON_FREE);
 	struct connection *connection;
 
 	if (bev == NULL) {

@@ -112,8 +112,8 @@ struct exchange {
 	bool bodyless;
 	bool until_close; /* framed by the end of the connection */
 	bool ended;
-	bool blocked; /* the handler waits for `writable` */
-	bool over;    /* `finished` is being called */
+	bool blocked;     /* the handler waits for `writable` */
+	bool over;        /* `finished` is being called */
 	int64_t out_left; /* bytes promised by Content-Length and not yet given; -1: no promise */
 };
 
@@ -193,8 +193,8 @@ void exchange_free(struct exchange **exchange);
 /** "Not Found"; "" for a status without a name. */
 const char *exchange_status_str(int status);
 /** A whole problem+json response of the listener's own, outside of any exchange. */
-void exchange_problem(struct connection *connection, int status, const char *code,
-    const char *detail);
+void exchange_problem(
+    struct connection *connection, int status, const char *code, const char *detail);
 /** "Sun, 06 Nov 1994 08:49:37 GMT", made once a second. */
 const char *listener_date(struct listener *listener);
 

@@ -142,8 +142,8 @@ void exchange_resume_body(struct exchange *exchange)
 static bool is_framing(const char *name)
 {
 	return strcasecmp(name, "Content-Length") == 0 ||
-	    strcasecmp(name, "Transfer-Encoding") == 0 || strcasecmp(name, "Connection") == 0 ||
-	    strcasecmp(name, "Keep-Alive") == 0;
+	       strcasecmp(name, "Transfer-Encoding") == 0 || strcasecmp(name, "Connection") == 0 ||
+	       strcasecmp(name, "Keep-Alive") == 0;
 }
 
 static bool out_str(struct evbuffer *output, const char *text)
@@ -166,9 +166,8 @@ static bool out_fields(struct exchange *exchange, const struct headers *headers)
 		    !out_str(output, field->value) || !out_str(output, "\r\n"))
 			return false;
 	}
-	return dated ||
-	    evbuffer_add_printf(output, "Date: %s\r\n",
-		listener_date(exchange->connection->listener)) > 0;
+	return dated || evbuffer_add_printf(output, "Date: %s\r\n",
+			    listener_date(exchange->connection->listener)) > 0;
 }
 
 static bool out_framing(struct exchange *exchange, int64_t body_size)
@@ -224,8 +223,8 @@ static void start(struct exchange *exchange, int status, const struct headers *h
 	connection_poke(connection);
 }
 
-void exchange_start(struct exchange *exchange, int status, const struct headers *headers,
-    int64_t body_size)
+void exchange_start(
+    struct exchange *exchange, int status, const struct headers *headers, int64_t body_size)
 {
 	start(exchange, status, headers, body_size, false);
 }
@@ -261,8 +260,8 @@ bool exchange_write(struct exchange *exchange, const void *bytes, size_t size)
 		exchange_abort(exchange);
 		return false;
 	}
-	exchange->blocked = evbuffer_get_length(output_of(exchange)) >=
-	    connection->listener->limits.out_size_high;
+	exchange->blocked =
+	    evbuffer_get_length(output_of(exchange)) >= connection->listener->limits.out_size_high;
 	return !exchange->blocked;
 }
 
@@ -299,15 +298,16 @@ void exchange_abort(struct exchange *exchange)
 	connection_poke(exchange->connection);
 }
 
-void exchange_problem(struct connection *connection, int status, const char *code,
-    const char *detail)
+void exchange_problem(
+    struct connection *connection, int status, const char *code, const char *detail)
 {
 	struct evbuffer *output = bufferevent_get_output(connection->bev);
 	const char *title = exchange_status_str(status);
 	char body[512];
 	int size = snprintf(body, sizeof(body),
 	    "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"code\":\"%s\","
-	    "\"detail\":\"%s\"}\n", title, status, code, detail);
+	    "\"detail\":\"%s\"}\n",
+	    title, status, code, detail);
 
 	must(size > 0 && (size_t)size < sizeof(body));
 	if (evbuffer_add_printf(output,

@@ -66,8 +66,8 @@ static bool is_blank(char c)
 bool headers_fit(const struct headers *headers, size_t name_size, size_t value_size)
 {
 	return headers->count < HEADERS_COUNT_MAX && name_size <= HEADERS_SIZE_MAX &&
-	    value_size <= HEADERS_SIZE_MAX &&
-	    headers->size + name_size + value_size <= HEADERS_SIZE_MAX;
+	       value_size <= HEADERS_SIZE_MAX &&
+	       headers->size + name_size + value_size <= HEADERS_SIZE_MAX;
 }
 
 bool headers_add(struct headers *headers, const char *name, size_t name_size, const char *value,
@@ -87,8 +87,8 @@ bool headers_add(struct headers *headers, const char *name, size_t name_size, co
 		return false;
 	if (headers->count == headers->capacity) {
 		headers->capacity = headers->capacity == 0 ? 8 : headers->capacity * 2;
-		headers->items = must_realloc(
-		    headers->items, headers->capacity * sizeof(headers->items[0]));
+		headers->items =
+		    must_realloc(headers->items, headers->capacity * sizeof(headers->items[0]));
 	}
 	text = must_alloc(name_size + value_size + 2);
 	memcpy(text, name, name_size);
@@ -119,8 +119,8 @@ size_t headers_count(const struct headers *headers, const char *name)
 	return headers_all(NULL, 0, headers, name);
 }
 
-size_t headers_all(const char **out, size_t out_max, const struct headers *headers,
-    const char *name)
+size_t headers_all(
+    const char **out, size_t out_max, const struct headers *headers, const char *name)
 {
 	size_t count = 0;
 

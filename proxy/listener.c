@@ -22,8 +22,8 @@
 
 /* --- accepting --------------------------------------------------------------- */
 
-static void on_accept(struct evconnlistener *acceptor, evutil_socket_t fd,
-    struct sockaddr *address, int address_size, void *arg)
+static void on_accept(struct evconnlistener *acceptor, evutil_socket_t fd, struct sockaddr *address,
+    int address_size, void *arg)
 {
 	struct listener *listener = arg;
 	size_t served = listener->connection_count - listener->refused_count;
@@ -72,8 +72,8 @@ struct listener *listener_new(struct event_base *base, int fd, const struct list
 	listener->events = events;
 	listener->arg = arg;
 	listener->again = event_new(base, -1, 0, on_accept_again, listener);
-	listener->acceptor = evconnlistener_new(base, on_accept, listener,
-	    LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+	listener->acceptor = evconnlistener_new(
+	    base, on_accept, listener, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
 	must(listener->again != NULL && listener->acceptor != NULL);
 	evconnlistener_set_error_cb(listener->acceptor, on_accept_error);
 	return listener;
@@ -88,7 +88,8 @@ void listener_drain(struct listener *listener)
 		return;
 	evconnlistener_free(listener->acceptor);
 	listener->acceptor = NULL;
-	DL_FOREACH_SAFE (listener->connections, connection, next) {
+	DL_FOREACH_SAFE(listener->connections, connection, next)
+	{
 		if (connection->wait == WAIT_IDLE && !connection->running)
 			connection_close(connection);
 	}
@@ -116,8 +117,8 @@ void listener_free(struct listener **listener)
 const char *listener_date(struct listener *listener)
 {
 	static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-	static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug",
-	    "Sep", "Oct", "Nov", "Dec"};
+	static const char months[12][4] = {
+	    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 	time_t now_s = time(NULL);
 	struct tm utc;
 
@@ -125,9 +126,9 @@ const char *listener_date(struct listener *listener)
 		return listener->date;
 	must(gmtime_r(&now_s, &utc) != NULL);
 	listener->date_s = now_s;
-	(void)snprintf(listener->date, sizeof(listener->date), "%s, %02d %s %04d %02d:%02d:%02d GMT",
-	    days[utc.tm_wday], utc.tm_mday, months[utc.tm_mon], (utc.tm_year + 1900) % 10000,
-	    utc.tm_hour, utc.tm_min, utc.tm_sec);
+	(void)snprintf(listener->date, sizeof(listener->date),
+	    "%s, %02d %s %04d %02d:%02d:%02d GMT", days[utc.tm_wday], utc.tm_mday,
+	    months[utc.tm_mon], (utc.tm_year + 1900) % 10000, utc.tm_hour, utc.tm_min, utc.tm_sec);
 	return listener->date;
 }
 
@@ -179,7 +180,7 @@ static bool address_parse(struct sockaddr_storage *out, socklen_t *out_size, con
 		v4->sin_family = AF_INET;
 		*out_size = sizeof(*v4);
 		return inet_pton(AF_INET, host, &v4->sin_addr) == 1 &&
-		    port_parse(&v4->sin_port, colon + 1);
+		       port_parse(&v4->sin_port, colon + 1);
 	}
 	if (host[size - 1] != ']')
 		return false;
@@ -187,7 +188,7 @@ static bool address_parse(struct sockaddr_storage *out, socklen_t *out_size, con
 	v6->sin6_family = AF_INET6;
 	*out_size = sizeof(*v6);
 	return inet_pton(AF_INET6, host + 1, &v6->sin6_addr) == 1 &&
-	    port_parse(&v6->sin6_port, colon + 1);
+	       port_parse(&v6->sin6_port, colon + 1);
 }
 
 int listener_socket_tcp(char reason[256], const char *address, bool shared)
@@ -204,8 +205,7 @@ int listener_socket_tcp(char reason[256], const char *address, bool shared)
 		return fail(reason, address, strerror(errno));
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
 	    (shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0) ||
-	    bind(fd, (struct sockaddr *)&bound, bound_size) != 0 ||
-	    listen(fd, LISTEN_BACKLOG) != 0)
+	    bind(fd, (struct sockaddr *)&bound, bound_size) != 0 || listen(fd, LISTEN_BACKLOG) != 0)
 		return fail_close(reason, address, fd);
 	return fd;
 }
@@ -225,7 +225,7 @@ static bool stale_remove(char reason[256], const char *path, const struct sockad
 	if (fd < 0)
 		return fail(reason, path, strerror(errno)) == 0;
 	answered = connect(fd, (const struct sockaddr *)bound, sizeof(*bound)) == 0 ||
-	    errno != ECONNREFUSED;
+		   errno != ECONNREFUSED;
 	close(fd);
 	if (answered)
 		return fail(reason, path, "another process listens there") == 0;

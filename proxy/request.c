@@ -198,8 +198,8 @@ static int check_framing(struct connection *connection)
 	const char *coding = headers_get(&exchange->headers, "Transfer-Encoding");
 
 	if (length != NULL && coding != NULL)
-		return refuse(connection, 400,
-		    "Content-Length and Transfer-Encoding exclude each other.");
+		return refuse(
+		    connection, 400, "Content-Length and Transfer-Encoding exclude each other.");
 	if (headers_count(&exchange->headers, "Content-Length") > 1)
 		return refuse(connection, 400, "There is more than one Content-Length.");
 	if (length != NULL && !length_parse(&exchange->body_size, length))
@@ -238,8 +238,8 @@ static int check_line(struct connection *connection)
 	if (parser->method == HTTP_CONNECT)
 		return refuse(connection, 501, "CONNECT is not offered.");
 	if (exchange->target == NULL || exchange->target[0] != '/')
-		return refuse(connection, 400,
-		    "The request target must be a path, as to an origin server.");
+		return refuse(
+		    connection, 400, "The request target must be a path, as to an origin server.");
 	return 0;
 }
 
@@ -306,8 +306,8 @@ static int on_chunk_complete(llhttp_t *parser)
 
 	if (connection->dropping || exchange == NULL)
 		return 0;
-	return exchange->body_paused || exchange->ended || connection->cut != CUT_NONE ?
-	    HPE_PAUSED : 0;
+	return exchange->body_paused || exchange->ended || connection->cut != CUT_NONE ? HPE_PAUSED
+										       : 0;
 }
 
 static int on_message_complete(llhttp_t *parser)
@@ -351,8 +351,8 @@ static int version_of(const char *head, size_t size)
 }
 
 /* What llhttp did not take, as a status. */
-static void refuse_parse(struct connection *connection, llhttp_errno_t error, const char *head,
-    size_t size)
+static void refuse_parse(
+    struct connection *connection, llhttp_errno_t error, const char *head, size_t size)
 {
 	size_t method_size = strcspn(head, " \t\r");
 	int version = version_of(head, size);
@@ -373,9 +373,9 @@ static bool line_exact(const struct exchange *exchange, const char *head, size_t
 	const char *line_end = memchr(head, '\r', size);
 
 	return version_of(head, size) >= 0 &&
-	    (size_t)(line_end - head) == method_size + target_size + strlen("  HTTP/1.1") &&
-	    memcmp(head, exchange->method, method_size) == 0 && head[method_size] == ' ' &&
-	    memcmp(head + method_size + 1, exchange->target, target_size) == 0;
+	       (size_t)(line_end - head) == method_size + target_size + strlen("  HTTP/1.1") &&
+	       memcmp(head, exchange->method, method_size) == 0 && head[method_size] == ' ' &&
+	       memcmp(head + method_size + 1, exchange->target, target_size) == 0;
 }
 
 static enum request_read head_parse(struct connection *connection)
@@ -428,7 +428,7 @@ static bool is_half_empty_line(struct evbuffer *input)
 	char start;
 
 	return evbuffer_get_length(input) == 1 && evbuffer_copyout(input, &start, 1) == 1 &&
-	    start == '\r';
+	       start == '\r';
 }
 
 enum request_read request_head(struct connection *connection)

@@ -19,7 +19,7 @@ struct spool {
 	size_t memory_max;
 	int64_t size_max;
 	int64_t size;
-	int fd; /* -1 while in memory */
+	int fd;     /* -1 while in memory */
 	int failed; /* errno of the first failure; every later write fails with it */
 	bool finished;
 	struct sha256 *running;
@@ -137,7 +137,7 @@ enum spool_result spool_write(struct spool *spool, const void *bytes, size_t siz
 	if (spool->fd < 0 && size <= spool->memory_max - (size_t)spool->size) {
 		memory_write(spool, bytes, size);
 	} else if ((spool->fd < 0 && !move_to_file(spool)) ||
-	    !file_write(spool->fd, bytes, size, spool->size)) {
+		   !file_write(spool->fd, bytes, size, spool->size)) {
 		spool->failed = errno;
 		return SPOOL_IO;
 	}
@@ -184,8 +184,8 @@ int64_t spool_read(struct spool *spool, int64_t offset, void *out, size_t size)
 		return (int64_t)size;
 	}
 	while (done < size) {
-		ssize_t got = pread(
-		    spool->fd, (uint8_t *)out + done, size - done, offset + (int64_t)done);
+		ssize_t got =
+		    pread(spool->fd, (uint8_t *)out + done, size - done, offset + (int64_t)done);
 
 		if (got < 0 && errno == EINTR)
 			continue;

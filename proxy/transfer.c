@@ -1,25 +1,11 @@
-/* proxy/transfer.c - outgoing HTTP over libcurl's multi-socket interface.
- *
- * Where you are standing: libcurl may not be called from inside its own callbacks, and
- * its callbacks run inside our calls of it. So every wish of a handler (start, resume,
- * cancel) is noted on the transfer, the transfer is queued, and upstream_work() carries
- * the wishes out from the loop, where nothing of curl's is on the stack:
- *
- *   handler ──▶ wish + queue ──▶ upstream_work ─┐
- *   sockets, timer of curl ─────────────────────┼─▶ curl ──▶ on_header, on_body, on_read
- *                                               │              (head, body of the handler)
- *                                               └─▶ finished transfers ──▶ done
+/* proxy/transfer.c - one outgoing request and its answer; see proxy/upstream.h first.
  *
  * A request leaves at most once: curl would repeat one on a fresh connection when a kept
  * one turns out dead, which is right for GET and wrong for anything that acts. */
-#include "proxy/transfer.h"
+#include "proxy/upstream.h"
 
 #include <arpa/inet.h>
-#include <curl/curl.h>
-#include <errno.h>
 #include <event2/event.h>
-#include <event2/event_struct.h>
-#include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,66 +16,6 @@
 /* A kept connection older than this is not used again: most servers close theirs after
  * 5 to 75 s, and a request that crosses the closing is lost. */
 #define IDLE_CONNECTION_S_MAX 30L
-
-struct upstream {
-	struct event_base *base;
-	struct upstream_limits limits;
-	char *ca_file;
-	CURLM *multi;
-	struct event timer; /* curl's */
-	struct event work;
-	struct transfer *queue; /* those with a wish */
-	struct upstream_socket *sockets;
-	size_t transfer_count;
-};
-
-struct upstream_socket {
-	struct event event;
-	struct upstream_socket *prev, *next;
-};
-
-enum transfer_phase {
-	TRANSFER_NEW,     /* not yet given to curl */
-	TRANSFER_CONNECT, /* resolving, connecting, TLS */
-	TRANSFER_SEND,    /* the request is going out */
-	TRANSFER_WAIT,    /* it is out; no head yet */
-	TRANSFER_BODY,    /* the head has come */
-	TRANSFER_OVER,    /* `done` is being, or was, called */
-};
-
-struct transfer {
-	struct upstream *upstream;
-	struct transfer *prev, *next; /* in the queue */
-	const struct transfer_events *events;
-	void *arg;
-	CURL *easy;
-	struct curl_slist *fields;
-	struct event timer;
-	enum transfer_phase phase;
-	bool queued;
-	bool cancelled;
-	bool pause_wished;
-	bool resume_wished;
-	bool body_wished;
-	bool receive_paused;
-	bool send_paused;
-	bool safe; /* may be sent again */
-	bool secure;
-	bool loopback;
-	unsigned sent_count;
-	/* The request body. */
-	struct spool *body;
-	int64_t body_size;
-	int64_t body_offset;
-	/* The response. */
-	struct headers headers;
-	size_t head_size; /* all header bytes, 1xx and trailers too */
-	bool in_head;     /* a status line was seen and its head has not ended */
-	int64_t content_length;
-	/* What went wrong where curl would only say that we stopped it. */
-	const char *fault;
-	char error[CURL_ERROR_SIZE];
-};
 
 const char *transfer_result_str(enum transfer_result result)
 {
@@ -106,24 +32,6 @@ const char *transfer_result_str(enum transfer_result result)
 	return "unknown";
 }
 
-static void timer_set(struct event *timer, uint32_t ms)
-{
-	const struct timeval after = {ms / 1000, (ms % 1000) * 1000};
-
-	event_add(timer, &after);
-}
-
-static void transfer_queue(struct transfer *transfer)
-{
-	struct upstream *upstream = transfer->upstream;
-
-	if (transfer->queued)
-		return;
-	transfer->queued = true;
-	DL_APPEND(upstream->queue, transfer);
-	event_active(&upstream->work, EV_TIMEOUT, 1);
-}
-
 /* --- time -------------------------------------------------------------------- */
 
 /* The wait that fits where the transfer is; none while a pause of ours holds it. */
@@ -133,17 +41,17 @@ static void timer_arm(struct transfer *transfer)
 
 	switch (transfer->phase) {
 	case TRANSFER_CONNECT:
-		timer_set(&transfer->timer, limits->connect_ms_max);
+		upstream_timer_set(&transfer->timer, limits->connect_ms_max);
 		return;
 	case TRANSFER_WAIT:
-		timer_set(&transfer->timer, limits->response_ms_max);
+		upstream_timer_set(&transfer->timer, limits->response_ms_max);
 		return;
 	case TRANSFER_SEND:
 	case TRANSFER_BODY:
 		if (transfer->receive_paused || transfer->pause_wished || transfer->send_paused)
 			event_del(&transfer->timer);
 		else
-			timer_set(&transfer->timer, limits->idle_ms_max);
+			upstream_timer_set(&transfer->timer, limits->idle_ms_max);
 		return;
 	case TRANSFER_NEW:
 	case TRANSFER_OVER:
@@ -172,7 +80,7 @@ static const char *timeout_reason(const struct transfer *transfer)
 
 /* --- the end ------------------------------------------------------------------- */
 
-static void transfer_free(struct transfer *transfer)
+void transfer_free(struct transfer *transfer)
 {
 	struct upstream *upstream = transfer->upstream;
 
@@ -190,8 +98,7 @@ static void transfer_free(struct transfer *transfer)
 }
 
 /* Never from inside curl. */
-static void transfer_finish(struct transfer *transfer, enum transfer_result result,
-    const char *reason)
+void transfer_finish(struct transfer *transfer, enum transfer_result result, const char *reason)
 {
 	if (!transfer->cancelled) {
 		transfer->phase = TRANSFER_OVER;
@@ -201,15 +108,15 @@ static void transfer_finish(struct transfer *transfer, enum transfer_result resu
 	transfer_free(transfer);
 }
 
-static void transfer_fail(struct transfer *transfer, CURLcode code)
+void transfer_fail(struct transfer *transfer, CURLcode code)
 {
-	const char *reason = transfer->error[0] != '\0' ? transfer->error :
-							  curl_easy_strerror(code);
+	const char *reason =
+	    transfer->error[0] != '\0' ? transfer->error : curl_easy_strerror(code);
 
 	if (transfer->fault != NULL)
 		reason = transfer->fault;
-	transfer_finish(transfer,
-	    transfer->sent_count == 0 ? TRANSFER_UNREACHABLE : TRANSFER_BROKEN, reason);
+	transfer_finish(
+	    transfer, transfer->sent_count == 0 ? TRANSFER_UNREACHABLE : TRANSFER_BROKEN, reason);
 }
 
 static void on_transfer_timer(evutil_socket_t fd, short what, void *arg)
@@ -221,98 +128,6 @@ static void on_transfer_timer(evutil_socket_t fd, short what, void *arg)
 	transfer_finish(transfer,
 	    transfer->sent_count == 0 ? TRANSFER_UNREACHABLE : TRANSFER_TIMEOUT,
 	    timeout_reason(transfer));
-}
-
-/* curl has said of some transfers that they are over. */
-static void collect(struct upstream *upstream)
-{
-	CURLMsg *message;
-	int left;
-
-	while ((message = curl_multi_info_read(upstream->multi, &left)) != NULL) {
-		struct transfer *transfer = NULL;
-		CURLcode code = message->data.result;
-
-		if (message->msg != CURLMSG_DONE)
-			continue;
-		(void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer);
-		if (code == CURLE_OK && transfer->phase == TRANSFER_BODY)
-			transfer_finish(transfer, TRANSFER_OK, "");
-		else
-			transfer_fail(transfer, code == CURLE_OK ? CURLE_GOT_NOTHING : code);
-	}
-}
-
-/* --- curl and the loop ----------------------------------------------------------- */
-
-static void on_socket_event(evutil_socket_t fd, short what, void *arg)
-{
-	struct upstream *upstream = arg;
-	int action = (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0);
-	int running;
-
-	(void)curl_multi_socket_action(upstream->multi, fd, action, &running);
-	collect(upstream);
-}
-
-static void on_curl_timer(evutil_socket_t fd, short what, void *arg)
-{
-	struct upstream *upstream = arg;
-	int running;
-
-	(void)fd;
-	(void)what;
-	(void)curl_multi_socket_action(upstream->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-	collect(upstream);
-}
-
-static void socket_forget(struct upstream *upstream, struct upstream_socket *watched)
-{
-	event_del(&watched->event);
-	DL_DELETE(upstream->sockets, watched);
-	free(watched);
-}
-
-static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
-{
-	struct upstream *upstream = arg;
-	struct upstream_socket *watched = socket_arg;
-	short events = EV_PERSIST;
-
-	(void)easy;
-	if (what == CURL_POLL_REMOVE) {
-		if (watched != NULL) {
-			(void)curl_multi_assign(upstream->multi, fd, NULL);
-			socket_forget(upstream, watched);
-		}
-		return 0;
-	}
-	if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
-		events |= EV_READ;
-	if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT)
-		events |= EV_WRITE;
-	if (watched == NULL) {
-		watched = must_calloc(1, sizeof(*watched));
-		DL_APPEND(upstream->sockets, watched);
-		(void)curl_multi_assign(upstream->multi, fd, watched);
-	} else {
-		event_del(&watched->event);
-	}
-	event_assign(&watched->event, upstream->base, fd, events, on_socket_event, upstream);
-	event_add(&watched->event, NULL);
-	return 0;
-}
-
-static int on_timer_wish(CURLM *multi, long timeout_ms, void *arg)
-{
-	struct upstream *upstream = arg;
-
-	(void)multi;
-	if (timeout_ms < 0)
-		event_del(&upstream->timer);
-	else
-		timer_set(&upstream->timer, (uint32_t)timeout_ms);
-	return 0;
 }
 
 /* --- what curl calls back ---------------------------------------------------------- */
@@ -345,8 +160,8 @@ static int on_ready(void *arg, char *peer_address, char *own_address, int peer_p
 	}
 	transfer->sent_count++;
 	transfer->loopback = is_loopback(peer_address);
-	transfer->phase = transfer->body != NULL && transfer->body_size != 0 ? TRANSFER_SEND :
-									       TRANSFER_WAIT;
+	transfer->phase =
+	    transfer->body != NULL && transfer->body_size != 0 ? TRANSFER_SEND : TRANSFER_WAIT;
 	timer_arm(transfer);
 	return CURL_PREREQFUNC_OK;
 }
@@ -437,8 +252,8 @@ static bool transfer_coding_ok(const struct headers *headers)
 	const char *coding = headers_get(headers, "Transfer-Encoding");
 
 	/* curl would undo gzip here, unasked and without a bound. */
-	return coding == NULL ||
-	    (headers_count(headers, "Transfer-Encoding") == 1 && strcasecmp(coding, "chunked") == 0);
+	return coding == NULL || (headers_count(headers, "Transfer-Encoding") == 1 &&
+				     strcasecmp(coding, "chunked") == 0);
 }
 
 static size_t broken(struct transfer *transfer, const char *why)
@@ -467,7 +282,7 @@ static size_t head_end(struct transfer *transfer, size_t size)
 	 * hold until it is unpaused. */
 	if (status >= 400 && transfer->send_paused) {
 		transfer->body_wished = true;
-		transfer_queue(transfer);
+		upstream_queue(transfer);
 	}
 	transfer->events->head(transfer, (int)status, &transfer->headers, transfer->arg);
 	return transfer->cancelled ? 0 : size;
@@ -502,8 +317,8 @@ static size_t on_header(char *line, size_t unit, size_t count, void *arg)
 		return broken(transfer, "a header field of the answer is malformed");
 	if (!headers_add(&transfer->headers, line, (size_t)(colon - line), colon + 1,
 		size - (size_t)(colon - line) - 1))
-		return broken(transfer,
-		    "a header field of the answer is malformed, or there are too many");
+		return broken(
+		    transfer, "a header field of the answer is malformed, or there are too many");
 	return given;
 }
 
@@ -520,8 +335,8 @@ static size_t on_body(char *bytes, size_t unit, size_t count, void *arg)
 	if (size == 0)
 		return 0;
 	transfer->resume_wished = false;
-	taken = !transfer->pause_wished &&
-	    transfer->events->body(transfer, bytes, size, transfer->arg);
+	taken =
+	    !transfer->pause_wished && transfer->events->body(transfer, bytes, size, transfer->arg);
 	if (transfer->cancelled)
 		return CURL_WRITEFUNC_ERROR;
 	transfer->receive_paused = !taken;
@@ -548,7 +363,7 @@ static void transfer_unpause(struct transfer *transfer)
 		transfer->send_paused = false;
 	timer_arm(transfer);
 	mask = (transfer->receive_paused ? CURLPAUSE_RECV : 0) |
-	    (transfer->send_paused ? CURLPAUSE_SEND : 0);
+	       (transfer->send_paused ? CURLPAUSE_SEND : 0);
 	/* This hands out the piece that was kept back. What goes wrong then is told here
 	 * and nowhere else. */
 	code = curl_easy_pause(transfer->easy, mask);
@@ -556,7 +371,7 @@ static void transfer_unpause(struct transfer *transfer)
 		transfer_fail(transfer, code);
 }
 
-static void transfer_work(struct transfer *transfer)
+void transfer_work(struct transfer *transfer)
 {
 	CURLMcode code;
 
@@ -570,31 +385,11 @@ static void transfer_work(struct transfer *transfer)
 	}
 	transfer->phase = TRANSFER_CONNECT;
 	timer_arm(transfer);
-	code = transfer->easy == NULL ? CURLM_OUT_OF_MEMORY :
-					curl_multi_add_handle(transfer->upstream->multi, transfer->easy);
+	code = transfer->easy == NULL
+		   ? CURLM_OUT_OF_MEMORY
+		   : curl_multi_add_handle(transfer->upstream->multi, transfer->easy);
 	if (code != CURLM_OK)
 		transfer_finish(transfer, TRANSFER_UNREACHABLE, curl_multi_strerror(code));
-}
-
-static void upstream_work(evutil_socket_t fd, short what, void *arg)
-{
-	struct upstream *upstream = arg;
-	struct transfer *last = upstream->queue == NULL ? NULL : upstream->queue->prev;
-	bool more = last != NULL;
-
-	(void)fd;
-	(void)what;
-	/* Those that join meanwhile have their turn after the loop looked at its sockets. */
-	while (more) {
-		struct transfer *transfer = upstream->queue;
-
-		more = transfer != last;
-		DL_DELETE(upstream->queue, transfer);
-		transfer->queued = false;
-		transfer_work(transfer);
-	}
-	if (upstream->queue != NULL)
-		event_active(&upstream->work, EV_TIMEOUT, 1);
 }
 
 /* --- the request --------------------------------------------------------------------- */
@@ -603,14 +398,14 @@ static void upstream_work(evutil_socket_t fd, short what, void *arg)
 static bool is_framing(const char *name)
 {
 	return strcasecmp(name, "Host") == 0 || strcasecmp(name, "Content-Length") == 0 ||
-	    strcasecmp(name, "Transfer-Encoding") == 0 || strcasecmp(name, "Expect") == 0;
+	       strcasecmp(name, "Transfer-Encoding") == 0 || strcasecmp(name, "Expect") == 0;
 }
 
 static bool field_add(struct transfer *transfer, const char *name, const char *value)
 {
 	/* curl's spelling: "Name;" is an empty value, "Name:" takes curl's own away. */
-	char *line = value[0] == '\0' ? must_format("%s;", name) :
-					must_format("%s: %s", name, value);
+	char *line =
+	    value[0] == '\0' ? must_format("%s;", name) : must_format("%s: %s", name, value);
 	struct curl_slist *longer = curl_slist_append(transfer->fields, line);
 
 	free(line);
@@ -673,9 +468,9 @@ static bool method_set(struct transfer *transfer, const char *method)
 			return SET(CURLOPT_HTTPGET, 1L) && SET(CURLOPT_CUSTOMREQUEST, method);
 	}
 	return SET(CURLOPT_UPLOAD, 1L) && SET(CURLOPT_CUSTOMREQUEST, method) &&
-	    SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t)transfer->body_size) &&
-	    SET(CURLOPT_READFUNCTION, on_read) && SET(CURLOPT_READDATA, transfer) &&
-	    SET(CURLOPT_SEEKFUNCTION, on_seek) && SET(CURLOPT_SEEKDATA, transfer);
+	       SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t)transfer->body_size) &&
+	       SET(CURLOPT_READFUNCTION, on_read) && SET(CURLOPT_READDATA, transfer) &&
+	       SET(CURLOPT_SEEKFUNCTION, on_seek) && SET(CURLOPT_SEEKDATA, transfer);
 }
 
 static bool options_set(struct transfer *transfer, const char *url)
@@ -684,21 +479,21 @@ static bool options_set(struct transfer *transfer, const char *url)
 	CURL *easy = transfer->easy;
 
 	return SET(CURLOPT_PRIVATE, transfer) && SET(CURLOPT_ERRORBUFFER, transfer->error) &&
-	    SET(CURLOPT_URL, url) && SET(CURLOPT_PATH_AS_IS, 1L) &&
-	    SET(CURLOPT_PROTOCOLS_STR, "http,https") && SET(CURLOPT_FOLLOWLOCATION, 0L) &&
-	    SET(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L) && SET(CURLOPT_NETRC, CURL_NETRC_IGNORED) &&
-	    SET(CURLOPT_PROXY, "") && SET(CURLOPT_NOSIGNAL, 1L) &&
-	    SET(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS) &&
-	    SET(CURLOPT_HTTP_CONTENT_DECODING, 0L) && SET(CURLOPT_HTTP09_ALLOWED, 0L) &&
-	    SET(CURLOPT_SSL_VERIFYPEER, 1L) && SET(CURLOPT_SSL_VERIFYHOST, 2L) &&
-	    (upstream->ca_file == NULL || SET(CURLOPT_CAINFO, upstream->ca_file)) &&
-	    SET(CURLOPT_TCP_NODELAY, 1L) && SET(CURLOPT_TCP_KEEPALIVE, 1L) &&
-	    SET(CURLOPT_MAXAGE_CONN, IDLE_CONNECTION_S_MAX) &&
-	    /* Ours is the one that counts; curl's own, 300 s, must not be the shorter. */
-	    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)upstream->limits.connect_ms_max + 60000L) &&
-	    SET(CURLOPT_PREREQFUNCTION, on_ready) && SET(CURLOPT_PREREQDATA, transfer) &&
-	    SET(CURLOPT_HEADERFUNCTION, on_header) && SET(CURLOPT_HEADERDATA, transfer) &&
-	    SET(CURLOPT_WRITEFUNCTION, on_body) && SET(CURLOPT_WRITEDATA, transfer);
+	       SET(CURLOPT_URL, url) && SET(CURLOPT_PATH_AS_IS, 1L) &&
+	       SET(CURLOPT_PROTOCOLS_STR, "http,https") && SET(CURLOPT_FOLLOWLOCATION, 0L) &&
+	       SET(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L) &&
+	       SET(CURLOPT_NETRC, CURL_NETRC_IGNORED) && SET(CURLOPT_PROXY, "") &&
+	       SET(CURLOPT_NOSIGNAL, 1L) && SET(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS) &&
+	       SET(CURLOPT_HTTP_CONTENT_DECODING, 0L) && SET(CURLOPT_HTTP09_ALLOWED, 0L) &&
+	       SET(CURLOPT_SSL_VERIFYPEER, 1L) && SET(CURLOPT_SSL_VERIFYHOST, 2L) &&
+	       (upstream->ca_file == NULL || SET(CURLOPT_CAINFO, upstream->ca_file)) &&
+	       SET(CURLOPT_TCP_NODELAY, 1L) && SET(CURLOPT_TCP_KEEPALIVE, 1L) &&
+	       SET(CURLOPT_MAXAGE_CONN, IDLE_CONNECTION_S_MAX) &&
+	       /* Ours is the one that counts; curl's own, 300 s, must not be the shorter. */
+	       SET(CURLOPT_CONNECTTIMEOUT_MS, (long)upstream->limits.connect_ms_max + 60000L) &&
+	       SET(CURLOPT_PREREQFUNCTION, on_ready) && SET(CURLOPT_PREREQDATA, transfer) &&
+	       SET(CURLOPT_HEADERFUNCTION, on_header) && SET(CURLOPT_HEADERDATA, transfer) &&
+	       SET(CURLOPT_WRITEFUNCTION, on_body) && SET(CURLOPT_WRITEDATA, transfer);
 }
 
 struct transfer *transfer_start(struct upstream *upstream, const struct transfer_request *request,
@@ -723,7 +518,7 @@ struct transfer *transfer_start(struct upstream *upstream, const struct transfer
 		curl_easy_cleanup(transfer->easy);
 		transfer->easy = NULL; /* out of memory: told by `done` */
 	}
-	transfer_queue(transfer);
+	upstream_queue(transfer);
 	return transfer;
 }
 
@@ -731,7 +526,7 @@ void transfer_body_ready(struct transfer *transfer)
 {
 	transfer->body_wished = true;
 	if (transfer->send_paused)
-		transfer_queue(transfer);
+		upstream_queue(transfer);
 }
 
 void transfer_pause(struct transfer *transfer)
@@ -747,7 +542,7 @@ void transfer_resume(struct transfer *transfer)
 	transfer->resume_wished = true;
 	if (transfer->phase == TRANSFER_BODY)
 		timer_arm(transfer);
-	transfer_queue(transfer);
+	upstream_queue(transfer);
 }
 
 void transfer_cancel(struct transfer **transfer)
@@ -759,7 +554,7 @@ void transfer_cancel(struct transfer **transfer)
 		return; /* `done` is being called; it goes after that */
 	cancelled->cancelled = true;
 	event_del(&cancelled->timer);
-	transfer_queue(cancelled);
+	upstream_queue(cancelled);
 }
 
 const struct headers *transfer_headers(const struct transfer *transfer)
@@ -785,56 +580,4 @@ bool transfer_peer_secure(const struct transfer *transfer)
 bool transfer_request_sent(const struct transfer *transfer)
 {
 	return transfer->sent_count > 0;
-}
-
-/* --- the multi handle ------------------------------------------------------------------ */
-
-struct upstream *upstream_new(struct event_base *base, const struct upstream_limits *limits)
-{
-	struct upstream *upstream = must_calloc(1, sizeof(*upstream));
-	CURLM *multi;
-
-	must(limits->connect_ms_max > 0 && limits->response_ms_max > 0 && limits->idle_ms_max > 0);
-	must(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
-	upstream->base = base;
-	upstream->limits = *limits;
-	upstream->ca_file = limits->ca_file == NULL ? NULL : must_strdup(limits->ca_file);
-	event_assign(&upstream->timer, base, -1, 0, on_curl_timer, upstream);
-	event_assign(&upstream->work, base, -1, 0, upstream_work, upstream);
-	multi = curl_multi_init();
-	must(multi != NULL);
-	upstream->multi = multi;
-	must(curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket) == CURLM_OK);
-	must(curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, upstream) == CURLM_OK);
-	must(curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer_wish) == CURLM_OK);
-	must(curl_multi_setopt(multi, CURLMOPT_TIMERDATA, upstream) == CURLM_OK);
-	must(curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)limits->connections_max) ==
-	    CURLM_OK);
-	/* One transfer a connection at a time, in HTTP/2 too: curl holds back all streams
-	 * of a connection when one is paused, and an agent that reads slowly must not
-	 * stop the others. */
-	must(curl_multi_setopt(multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING) == CURLM_OK);
-	return upstream;
-}
-
-void upstream_free(struct upstream **upstream)
-{
-	struct upstream *old = *upstream;
-
-	if (old == NULL)
-		return;
-	while (old->queue != NULL) { /* the cancelled */
-		must(old->queue->cancelled);
-		transfer_free(old->queue);
-	}
-	must(old->transfer_count == 0);
-	curl_multi_cleanup(old->multi);
-	while (old->sockets != NULL)
-		socket_forget(old, old->sockets);
-	event_del(&old->timer);
-	event_del(&old->work);
-	curl_global_cleanup();
-	free(old->ca_file);
-	free(old);
-	*upstream = NULL;
 }

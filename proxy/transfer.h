@@ -54,7 +54,8 @@ struct transfer_request {
 
 struct transfer_events {
 	/* The final head (1xx are skipped). headers are valid until `done`. */
-	void (*head)(struct transfer *transfer, int status, const struct headers *headers, void *arg);
+	void (*head)(
+	    struct transfer *transfer, int status, const struct headers *headers, void *arg);
 	/* A piece of the body. Return false to be given it again after transfer_resume(),
 	 * or take it and call transfer_pause(): back-pressure. */
 	bool (*body)(struct transfer *transfer, const void *bytes, size_t size, void *arg);

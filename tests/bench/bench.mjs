@@ -248,7 +248,7 @@ async function measure(bed) {
 
 /** Where the ledger was: an fdatasync means nothing in memory. */
 async function fileSystem(dir) {
-	const { stdout } = await run('stat', ['-f', '-c', '%T', dir]);
+	const { stdout } = await run('findmnt', ['-n', '-o', 'FSTYPE', '-T', dir]);
 	return stdout.trim();
 }
 

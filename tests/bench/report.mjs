@@ -84,8 +84,8 @@ export function report({ results, syncs, reserve, payments, rounds, seconds, loa
 	versions, fileSystem }) {
 	return `# Benchmarks
 
-\`${command}\`, ${new Date().toISOString().slice(0, 10)}: ${rounds} rounds of ${seconds} seconds each, the
-peers in turn; medians, and the lowest and highest round. Ratios are taken within a round.
+\`${command}\`, ${new Date().toISOString().slice(0, 10)}: ${rounds} round${rounds === 1 ? '' : 's'} of ${seconds} seconds
+each, the peers in turn; medians, and the lowest and highest round. Ratios are taken within a round.
 
 - ${os.cpus().length} cores, ${os.cpus()[0].model.trim()}, ${whole(os.totalmem() / 2 ** 30)} GiB; ${os.type()} ${os.release()};
   ledger on ${fileSystem}; load average at the start ${loadBefore.map((l) => l.toFixed(2)).join(', ')}
@@ -98,7 +98,8 @@ peers in turn; medians, and the lowest and highest round. Ratios are taken withi
 A call is two requests to the seller: the 402, then the paid one. tallyward, with its
 defaults: identifies the agent, decides against ten limits, signs, waits until the signed
 payment is on disk, pays, and books receipt, journal and audit. @x402/fetch has the key in
-its own process, and signs and pays; it keeps no books and no limits.
+its own process, and signs and pays; it keeps no books and no limits. tallyward has a worker
+thread for each core; node runs JavaScript on one.
 
 ${compare(results, 'paid', '@x402/fetch')}
 ## Free calls

@@ -23,10 +23,11 @@ before(async () => {
 	agent = await tw.addAgent('buyer', { policy: GENEROUS, owner: '=cmd@example.com', usdc: '5.00' });
 	await tw.addAgent('idle', { policy: GENEROUS, usdc: '1.50' });
 	await tw.start();
-	for (const [tool, path] of [['seller', '/paid/0.01'], ['seller', '/paid/0.001'],
-		['seller', '/choice'], ['rogue', '/error'], ['rogue', '/silent'], ['invoice', '/free']])
+	for (const [tool, path] of [['invoice', '/free'], ['seller', '/paid/0.01'],
+		['seller', '/paid/0.001'], ['seller', '/choice'], ['rogue', '/error'], ['rogue', '/silent']])
 		await tw.call(agent, tool, path);
 	await tw.must('wallet', 'withdraw', 'buyer', '0.50', '--network', 'eip155:84532');
+	await tw.quiet();
 	const [open] = await tw.payments('buyer', 'open');
 	await tw.giveBack(open.payment);
 });

@@ -64,6 +64,7 @@ describe('a metered tool', () => {
 		const answer = await tw.call(agent, 'invoice', '/ask');
 		assert.equal(answer.status, 200, answer.text);
 		assert.equal(micros(answer.cost), 250_000n);
+		await until('the charge to be booked', async () => (await events(agent)).length === 2);
 		assert.deepEqual(await events(agent), ['hold', 'charge']);
 		const [hold, charge] = await tw.statement(agent.name);
 		assert.equal(hold.from, 'payable/invoice');

@@ -44,11 +44,12 @@ async function buy(agent, path, options) {
 	}
 }
 
-const onlyPayment = async (agent) => {
+/** An agent's one payment, once its call is over: the answer may come first. */
+const onlyPayment = (agent) => until('the outcome to be written down', async () => {
 	const payments = await tw.payments(agent.name);
 	assert.equal(payments.length, 1, JSON.stringify(payments));
-	return payments[0];
-};
+	return payments[0].state !== 'signed' && payments[0];
+});
 
 const signaturesOf = (agent) => bed.rogue.record.signatures().filter(
 	({ from }) => from.toLowerCase() === agent.address.toLowerCase());
@@ -104,10 +105,7 @@ for (const version of [2, 1])
 				} else if (answer.status !== 'torn') {
 					assert.equal(answer.payment, state);
 				}
-				const payment = await until('the outcome to be written down', async () => {
-					const found = await onlyPayment(agent);
-					return found.state !== 'signed' && found;
-				});
+				const payment = await onlyPayment(agent);
 				assert.equal(payment.state, state);
 				assert.equal(payment.amount, '0.01');
 				assert.equal(signaturesOf(agent).length, 1, 'one purchase, one signature');

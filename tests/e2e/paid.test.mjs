@@ -28,10 +28,13 @@ async function seenBy(seller, action) {
 	return [seller.record.requests.slice(start), result];
 }
 
-/** Statement rows of one call. */
-async function rowsOf(answer) {
+/** Statement rows of one call, once it is over: the answer may come first. */
+function rowsOf(answer) {
 	const call = answer.headers['tallyward-call'];
-	return (await tw.statement('buyer')).filter((row) => row.call === call);
+	return until('the purchase to be settled in the books', async () => {
+		const rows = (await tw.statement('buyer')).filter((row) => row.call === call);
+		return rows.length >= 2 && rows;
+	});
 }
 
 before(async () => {

@@ -9,7 +9,7 @@
 
 #include "common/log.h"
 #include "proxy/connection.h"
-#include "tests/unit/peer.h"
+#include "tests/unit/proxy_peer.h"
 
 /* A server whose handler does what the test says and logs every callback. */
 struct server {
@@ -32,14 +32,6 @@ struct server {
 	void (*on_finished)(struct server *server, struct exchange *exchange);
 };
 
-static void note(struct server *server, const char *what)
-{
-	if (strlen(server->log) + strlen(what) + 2 < sizeof(server->log)) {
-		strcat(server->log, server->log[0] != '\0' ? " " : "");
-		strcat(server->log, what);
-	}
-}
-
 static void enter(struct server *server, struct exchange *exchange)
 {
 	assert_false(server->in_callback); /* callbacks never nest */
@@ -54,7 +46,7 @@ static void on_head(struct exchange *exchange, void *arg)
 	assert_null(server->exchange); /* the last one is finished */
 	server->exchange = exchange;
 	enter(server, exchange);
-	note(server, "head");
+	log_add(server->log, sizeof(server->log), "head");
 	assert_null(exchange_user(exchange));
 	exchange_set_user(exchange, server);
 	server->body_size = 0;
@@ -71,7 +63,7 @@ static void on_body(struct exchange *exchange, const void *bytes, size_t size, v
 	assert_ptr_equal(exchange_user(exchange), server);
 	assert_true(size > 0);
 	if (server->body_size == 0)
-		note(server, "body");
+		log_add(server->log, sizeof(server->log), "body");
 	if (server->body_size + size >= server->body_capacity) {
 		server->body_capacity = (server->body_size + size + 1) * 2;
 		server->body = must_realloc(server->body, server->body_capacity);
@@ -89,7 +81,7 @@ static void on_body_end(struct exchange *exchange, void *arg)
 	struct server *server = arg;
 
 	enter(server, exchange);
-	note(server, "end");
+	log_add(server->log, sizeof(server->log), "end");
 	if (server->on_body_end != NULL)
 		server->on_body_end(server, exchange);
 	server->in_callback = false;
@@ -110,7 +102,7 @@ static void on_finished(struct exchange *exchange, bool completed, void *arg)
 	struct server *server = arg;
 
 	enter(server, exchange);
-	note(server, completed ? "done" : "lost");
+	log_add(server->log, sizeof(server->log), completed ? "done" : "lost");
 	server->finished_count++;
 	if (server->on_finished != NULL)
 		server->on_finished(server, exchange);
@@ -118,7 +110,8 @@ static void on_finished(struct exchange *exchange, bool completed, void *arg)
 	server->in_callback = false;
 }
 
-static const struct exchange_events events = {on_head, on_body, on_body_end, on_writable, on_finished};
+static const struct exchange_events events = {
+    on_head, on_body, on_body_end, on_writable, on_finished};
 
 static const struct listener_limits patient = {
     .connections_max = 100,
@@ -206,43 +199,53 @@ static void good_requests(void **state)
 	    {"root", "GET / HTTP/1.1\r\nhost:h:80\r\n\r\n", "GET / ", "head end done"},
 	    {"ipv6", "GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", "GET / ", "head end done"},
 	    {"empty host", "GET / HTTP/1.1\r\nHost:\r\n\r\n", "GET / ", "head end done"},
-	    {"empty field", "GET / HTTP/1.1\r\nHost: h\r\nX:\r\nY: \t \r\n\r\n", "GET / ", "head end done"},
+	    {"empty field", "GET / HTTP/1.1\r\nHost: h\r\nX:\r\nY: \t \r\n\r\n", "GET / ",
+		"head end done"},
 	    {"empty lines", "\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", "GET / ", "head end done"},
 	    {"odd target", "GET //x/..;/%2e%2F?a=\"{|}\"&[] HTTP/1.1\r\nHost: h\r\n\r\n",
 		"GET //x/..;/%2e%2F?a=\"{|}\"&[] ", "head end done"},
 	    {"delete", "DELETE /x HTTP/1.1\r\nHost: h\r\n\r\n", "DELETE /x ", "head end done"},
-	    {"m-search", "M-SEARCH /x HTTP/1.1\r\nHost: h\r\n\r\n", "M-SEARCH /x ", "head end done"},
-	    {"post", "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello", "POST /p hello",
-		"head body end done"},
-	    {"zeros", "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 0005\r\n\r\nhello", "POST /p hello",
-		"head body end done"},
+	    {"m-search", "M-SEARCH /x HTTP/1.1\r\nHost: h\r\n\r\n", "M-SEARCH /x ",
+		"head end done"},
+	    {"post", "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello",
+		"POST /p hello", "head body end done"},
+	    {"zeros", "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 0005\r\n\r\nhello",
+		"POST /p hello", "head body end done"},
 	    {"no length", "POST /p HTTP/1.1\r\nHost: h\r\n\r\n", "POST /p ", "head end done"},
 	    {"length 0", "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", "POST /p ",
 		"head end done"},
-	    {"get with body", "GET /p HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi", "GET /p hi",
-		"head body end done"},
-	    {"chunked", "POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
-			"3\r\nabc\r\n0A\r\n0123456789\r\n0\r\n\r\n",
+	    {"get with body", "GET /p HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi",
+		"GET /p hi", "head body end done"},
+	    {"chunked",
+		"POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+		"3\r\nabc\r\n0A\r\n0123456789\r\n0\r\n\r\n",
 		"POST /c abc0123456789", "head body end done"},
-	    {"chunked, case", "POST /c HTTP/1.1\r\nHost: h\r\ntransfer-encoding: CHUNKED\r\n\r\n"
-			      "1\r\na\r\n0\r\n\r\n",
+	    {"chunked, case",
+		"POST /c HTTP/1.1\r\nHost: h\r\ntransfer-encoding: CHUNKED\r\n\r\n"
+		"1\r\na\r\n0\r\n\r\n",
 		"POST /c a", "head body end done"},
-	    {"chunked, empty", "POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+	    {"chunked, empty",
+		"POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 		"POST /c ", "head end done"},
-	    {"extensions", "POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
-			   "1;a=\"b c\"\r\na\r\n0;x\r\n\r\n",
+	    {"extensions",
+		"POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+		"1;a=\"b c\"\r\na\r\n0;x\r\n\r\n",
 		"POST /c a", "head body end done"},
-	    {"trailers", "POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
-			 "1\r\na\r\n0\r\nX: y\r\nZ: a b\r\n\r\n",
+	    {"trailers",
+		"POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+		"1\r\na\r\n0\r\nX: y\r\nZ: a b\r\n\r\n",
 		"POST /c a", "head body end done"},
-	    {"a trailer says nothing", "POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
-				       "1\r\na\r\n0\r\nContent-Length: 5\r\nConnection: close\r\n\r\n",
+	    {"a trailer says nothing",
+		"POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+		"1\r\na\r\n0\r\nContent-Length: 5\r\nConnection: close\r\n\r\n",
 		"POST /c a", "head body end done"},
-	    {"an upgrade is ignored", "GET /u HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\n"
-				      "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
+	    {"an upgrade is ignored",
+		"GET /u HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+		"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
 		"GET /u ", "head end done"},
-	    {"with a body too", "POST /u HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
-				"Content-Length: 2\r\n\r\nhi",
+	    {"with a body too",
+		"POST /u HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
+		"Content-Length: 2\r\n\r\nhi",
 		"POST /u hi", "head body end done"},
 	};
 
@@ -268,9 +271,9 @@ static void good_requests(void **state)
 			}
 			UNTIL(server.finished_count == 1);
 			UNTIL(peer_has(&peer, expected));
-			row_check(rows[i].name,
-			    peer.in_size - strlen(rows[i].answer) ==
-				(size_t)(strstr(peer.in, "\r\n\r\n") + 4 - peer.in));
+			row_check(
+			    rows[i].name, peer.in_size - strlen(rows[i].answer) ==
+					      (size_t)(strstr(peer.in, "\r\n\r\n") + 4 - peer.in));
 			row_check(rows[i].name, strncmp(peer.in, "HTTP/1.1 200 OK\r\n", 17) == 0);
 			row_check(rows[i].name, strcmp(server.log, rows[i].log) == 0);
 			row_check(rows[i].name, strstr(peer.in, "\r\nDate: ") != NULL);
@@ -286,7 +289,7 @@ static void good_requests(void **state)
 	}
 }
 
-#define POST "POST / HTTP/1.1\r\nHost: h\r\n"
+#define POST    "POST / HTTP/1.1\r\nHost: h\r\n"
 #define CHUNKED POST "Transfer-Encoding: chunked\r\n\r\n"
 
 /* Everything here must be answered so, and never reach the handler's `head`; or, for the
@@ -363,10 +366,12 @@ static void bad_requests(void **state)
 	    {"host list", "GET / HTTP/1.1\r\nHost: a\tb\r\n\r\n", 400, ""},
 	    {"expectation", POST "Content-Length: 1\r\nExpect: tea\r\n\r\n", 417, ""},
 	    {"two expectations",
-		POST "Content-Length: 1\r\nExpect: 100-continue\r\nExpect: 100-continue\r\n\r\n", 417, ""},
+		POST "Content-Length: 1\r\nExpect: 100-continue\r\nExpect: 100-continue\r\n\r\n",
+		417, ""},
 	    /* framing */
 	    {"two lengths", POST "Content-Length: 1\r\nContent-Length: 1\r\n\r\na", 400, ""},
-	    {"two lengths that differ", POST "Content-Length: 1\r\nContent-Length: 2\r\n\r\naa", 400, ""},
+	    {"two lengths that differ", POST "Content-Length: 1\r\nContent-Length: 2\r\n\r\naa",
+		400, ""},
 	    {"a list of lengths", POST "Content-Length: 1, 1\r\n\r\na", 400, ""},
 	    {"signed length", POST "Content-Length: +1\r\n\r\na", 400, ""},
 	    {"negative length", POST "Content-Length: -1\r\n\r\na", 400, ""},
@@ -376,14 +381,14 @@ static void bad_requests(void **state)
 	    {"word length", POST "Content-Length: one\r\n\r\n", 400, ""},
 	    {"length 2^63", POST "Content-Length: 9223372036854775808\r\n\r\n", 400, ""},
 	    {"length 2^64", POST "Content-Length: 18446744073709551616\r\n\r\n", 400, ""},
-	    {"length and chunked", POST "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-		400, ""},
-	    {"chunked and length", POST "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n",
-		400, ""},
+	    {"length and chunked",
+		POST "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, ""},
+	    {"chunked and length",
+		POST "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n", 400, ""},
 	    {"chunked and length 0",
 		POST "Transfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n0\r\n\r\n", 400, ""},
-	    {"chunked twice", POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 400,
-		""},
+	    {"chunked twice",
+		POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 400, ""},
 	    {"chunked, chunked", POST "Transfer-Encoding: chunked, chunked\r\n\r\n", 400, ""},
 	    {"gzip", POST "Transfer-Encoding: gzip\r\n\r\n", 501, ""},
 	    {"gzip, chunked", POST "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501, ""},
@@ -394,10 +399,12 @@ static void bad_requests(void **state)
 	    {"chunkedx", POST "Transfer-Encoding: chunkedx\r\n\r\n", 501, ""},
 	    {"\"chunked\"", POST "Transfer-Encoding: \"chunked\"\r\n\r\n", 501, ""},
 	    {"chunked;q", POST "Transfer-Encoding: chunked;q=1\r\n\r\n0\r\n\r\n", 501, ""},
-	    {"VT chunked", POST "Transfer-Encoding: \x0b"
-			   "chunked\r\n\r\n",
+	    {"VT chunked",
+		POST "Transfer-Encoding: \x0b"
+		     "chunked\r\n\r\n",
 		400, ""},
-	    {"chunked in 1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, ""},
+	    {"chunked in 1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		400, ""},
 	    /* chunks */
 	    {"chunk of junk", CHUNKED "x\r\n", 400, "head lost"},
 	    {"chunk without size", CHUNKED "\r\n\r\n", 400, "head lost"},
@@ -429,7 +436,8 @@ static void bad_requests(void **state)
 			struct server server;
 			struct peer peer;
 			char *start = must_format("HTTP/1.1 %d ", rows[i].status);
-			char *member = must_format("\"status\":%d,\"code\":\"bad_request\"", rows[i].status);
+			char *member =
+			    must_format("\"status\":%d,\"code\":\"bad_request\"", rows[i].status);
 
 			server_open(&server);
 			peer = peer_connect(server.port, 0);
@@ -477,18 +485,6 @@ static void a_zero_byte_is_refused(void **state)
 
 /* --- limits of a head --------------------------------------------------------- */
 
-static char *repeat(const char *head, const char *piece, size_t count, const char *tail)
-{
-	size_t size = strlen(head) + strlen(piece) * count + strlen(tail);
-	char *text = must_alloc(size + 1);
-	char *at = stpcpy(text, head);
-
-	for (size_t i = 0; i < count; i++)
-		at = stpcpy(at, piece);
-	strcpy(at, tail);
-	return text;
-}
-
 static void heads_are_bounded(void **state)
 {
 	static const struct {
@@ -497,27 +493,28 @@ static void heads_are_bounded(void **state)
 		const char *tail;
 		const char *answer;
 	} rows[] = {
-	    {"target at the limit", "GET /", "a", TARGET_SIZE_MAX - 1, " HTTP/1.1\r\nHost: h\r\n\r\n",
-		"HTTP/1.1 200 "},
+	    {"target at the limit", "GET /", "a", TARGET_SIZE_MAX - 1,
+		" HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 200 "},
 	    {"target over it", "GET /", "a", TARGET_SIZE_MAX, " HTTP/1.1\r\nHost: h\r\n\r\n",
 		"HTTP/1.1 414 "},
 	    {"target without end", "GET /", "a", TARGET_SIZE_MAX + 100, "", "HTTP/1.1 414 "},
 	    {"method without end", "", "A", TARGET_SIZE_MAX + 100, "", "HTTP/1.1 414 "},
-	    {"fields at the limit", "GET / HTTP/1.1\r\nHost: h\r\n", "A: b\r\n", HEADERS_COUNT_MAX - 1,
-		"\r\n", "HTTP/1.1 200 "},
-	    {"fields over it", "GET / HTTP/1.1\r\nHost: h\r\n", "A: b\r\n", HEADERS_COUNT_MAX, "\r\n",
-		"HTTP/1.1 431 "},
+	    {"fields at the limit", "GET / HTTP/1.1\r\nHost: h\r\n", "A: b\r\n",
+		HEADERS_COUNT_MAX - 1, "\r\n", "HTTP/1.1 200 "},
+	    {"fields over it", "GET / HTTP/1.1\r\nHost: h\r\n", "A: b\r\n", HEADERS_COUNT_MAX,
+		"\r\n", "HTTP/1.1 431 "},
 	    {"size at the limit", "GET / HTTP/1.1\r\nHost: h\r\nX: ", "b", HEADERS_SIZE_MAX - 6,
 		"\r\n\r\n", "HTTP/1.1 200 "},
-	    {"size over it", "GET / HTTP/1.1\r\nHost: h\r\nX: ", "b", HEADERS_SIZE_MAX - 5, "\r\n\r\n",
-		"HTTP/1.1 431 "},
+	    {"size over it", "GET / HTTP/1.1\r\nHost: h\r\nX: ", "b", HEADERS_SIZE_MAX - 5,
+		"\r\n\r\n", "HTTP/1.1 431 "},
 	    {"a value without end", "GET / HTTP/1.1\r\nHost: h\r\nX: ", "b", HEAD_SIZE_MAX, "",
 		"HTTP/1.1 431 "},
 	    {"a name without end", "GET / HTTP/1.1\r\nHost: h\r\n", "b", HEAD_SIZE_MAX * 2, "",
 		"HTTP/1.1 431 "},
 	    {"fields without end", "GET / HTTP/1.1\r\nHost: h\r\n", "A: b\r\n", HEAD_SIZE_MAX, "",
 		"HTTP/1.1 431 "},
-	    {"spaces without end", "GET / HTTP/1.1\r\nHost:", " ", HEAD_SIZE_MAX, "", "HTTP/1.1 431 "},
+	    {"spaces without end", "GET / HTTP/1.1\r\nHost:", " ", HEAD_SIZE_MAX, "",
+		"HTTP/1.1 431 "},
 	    {"extensions at the limit", CHUNKED "1;a=", "x", EXTENSION_SIZE_MAX - 1,
 		"\r\na\r\n0\r\n\r\n", "HTTP/1.1 200 "},
 	    {"extensions over it", CHUNKED "1;a=", "x", EXTENSION_SIZE_MAX, "\r\na\r\n0\r\n\r\n",
@@ -533,7 +530,8 @@ static void heads_are_bounded(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		peer_row = rows[i].name;
-		char *request = repeat(rows[i].head, rows[i].piece, rows[i].count, rows[i].tail);
+		char *request =
+		    text_repeat(rows[i].head, rows[i].piece, rows[i].count, rows[i].tail);
 		struct server server;
 		struct peer peer;
 
@@ -616,7 +614,8 @@ static void framing_is_ours(void **state)
 	    {"length 0", "GET / HTTP/1.1\r\nHost: h\r\n\r\n", 404, 0, NULL,
 		"HTTP/1.1 404 Not Found\r\n" KEPT "Content-Length: 0\r\n\r\n", false},
 	    {"chunked", "GET / HTTP/1.1\r\nHost: h\r\n\r\n", 200, -1, "ok",
-		"HTTP/1.1 200 OK\r\n" KEPT "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", false},
+		"HTTP/1.1 200 OK\r\n" KEPT "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+		false},
 	    {"chunked, empty", "GET / HTTP/1.1\r\nHost: h\r\n\r\n", 200, -1, NULL,
 		"HTTP/1.1 200 OK\r\n" KEPT "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", false},
 	    {"until close", "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", 200, -1, "ok",
@@ -700,7 +699,8 @@ static void pipelined_requests_wait_their_turn(void **state)
 		reply_echo(&server, server.exchange);
 		UNTIL(server.finished_count == i);
 	}
-	UNTIL(peer_has(&peer, "POST /1 ab") && peer_has(&peer, "POST /2 c") && peer_has(&peer, "GET /3 "));
+	UNTIL(peer_has(&peer, "POST /1 ab") && peer_has(&peer, "POST /2 c") &&
+	      peer_has(&peer, "GET /3 "));
 	peer_close(&peer);
 	server_close(&server);
 }
@@ -835,7 +835,8 @@ static void a_refusal_survives_the_rest_of_the_body(void **state)
 		assert_int_equal(peer.error, 0);
 		UNTIL(peer_over(&peer));
 		assert_int_equal(peer.error, 0);
-		assert_int_equal(strncmp(peer.in, i == 3 ? "HTTP/1.1 400 " : "HTTP/1.1 200 ", 13), 0);
+		assert_int_equal(
+		    strncmp(peer.in, i == 3 ? "HTTP/1.1 400 " : "HTTP/1.1 200 ", 13), 0);
 		assert_int_equal(peer_has(&peer, "Connection: close\r\n"), i != 1);
 		peer_close(&peer);
 		UNTIL(listener_connections(server.listener) == 0);
@@ -897,7 +898,8 @@ static void pause_body(struct server *server, struct exchange *exchange)
 
 static void a_paused_body_is_not_read(void **state)
 {
-	static const char *const heads[] = {POST "Content-Length: 16777216\r\n\r\n", CHUNKED "1000000\r\n"};
+	static const char *const heads[] = {
+	    POST "Content-Length: 16777216\r\n\r\n", CHUNKED "1000000\r\n"};
 	size_t size = 16777216;
 	char *bytes = must_alloc(size);
 
@@ -974,8 +976,8 @@ static void stream(struct server *server, struct exchange *exchange)
 	bool more = true;
 
 	while (more && server->left > 0) {
-		size_t size = sizeof(stream_piece) < server->left ? sizeof(stream_piece) :
-								     (size_t)server->left;
+		size_t size = sizeof(stream_piece) < server->left ? sizeof(stream_piece)
+								  : (size_t)server->left;
 		size_t waiting;
 
 		more = exchange_write(exchange, stream_piece, size);
@@ -1003,7 +1005,8 @@ static void a_slow_reader_does_not_grow_memory(void **state)
 		size_t overhead_min, overhead_max;
 	} rows[] = {
 	    {"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", 50000000, 50, 200},
-	    {"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", -1, 5000 * 8, 5000 * 8 + 200},
+	    {"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", -1, 5000 * 8,
+		5000 * 8 + 200},
 	    {"GET / HTTP/1.0\r\n\r\n", -1, 50, 200},
 	};
 
@@ -1029,7 +1032,8 @@ static void a_slow_reader_does_not_grow_memory(void **state)
 		assert_int_equal(peer.error, 0);
 		assert_true(total >= 50000000 + rows[i].overhead_min);
 		assert_true(total <= 50000000 + rows[i].overhead_max);
-		assert_true(server.out_size_seen < patient.out_size_high + sizeof(stream_piece) + 300);
+		assert_true(
+		    server.out_size_seen < patient.out_size_high + sizeof(stream_piece) + 300);
 		assert_string_equal(server.log, "head done");
 		peer_close(&peer);
 		server_close(&server);
@@ -1048,8 +1052,10 @@ static void time_outs(void **state)
 	    {"slow head", "GET / HT", "HTTP/1.1 408 Request Timeout\r\n", ""},
 	    {"slow body", POST "Content-Length: 5\r\n\r\nhe", "HTTP/1.1 408 Request Timeout\r\n",
 		"head body lost"},
-	    {"no body", POST "Content-Length: 5\r\n\r\n", "HTTP/1.1 408 Request Timeout\r\n", "head lost"},
-	    {"slow chunk", CHUNKED "1\r\na\r\n", "HTTP/1.1 408 Request Timeout\r\n", "head body lost"},
+	    {"no body", POST "Content-Length: 5\r\n\r\n", "HTTP/1.1 408 Request Timeout\r\n",
+		"head lost"},
+	    {"slow chunk", CHUNKED "1\r\na\r\n", "HTTP/1.1 408 Request Timeout\r\n",
+		"head body lost"},
 	    {"slow trailer", CHUNKED "1\r\na\r\n0\r\nX: ", "HTTP/1.1 408 Request Timeout\r\n",
 		"head body lost"},
 	};
@@ -1120,7 +1126,8 @@ static void no_time_out_while_the_handler_works(void **state)
 	struct peer peer;
 
 	(void)state;
-	hasty.head_ms_max = hasty.idle_ms_max = hasty.body_idle_ms_max = hasty.write_idle_ms_max = 20;
+	hasty.head_ms_max = hasty.idle_ms_max = hasty.body_idle_ms_max = hasty.write_idle_ms_max =
+	    20;
 	server_open_with(&server, &hasty);
 	peer = peer_connect(server.port, 0);
 	SAY(POST "Content-Length: 5\r\n\r\nhe");
@@ -1197,21 +1204,22 @@ static void hang_ups(void **state)
 	    {"in the head", "GET / HTTP/1.1\r\n", NULL, NULL, "", ""},
 	    {"before the body is wanted", POST "Content-Length: 5\r\n\r\nhe", nothing, NULL, "head",
 		"head lost"},
-	    {"whole body unread", POST "Content-Length: 2\r\n\r\nhe", nothing, NULL, "head", "head lost"},
+	    {"whole body unread", POST "Content-Length: 2\r\n\r\nhe", nothing, NULL, "head",
+		"head lost"},
 	    {"in the body", POST "Content-Length: 5\r\n\r\nhe", read_all, NULL, "head body",
 		"head body lost"},
 	    {"in a chunk", CHUNKED "5\r\nhe", read_all, NULL, "head body", "head body lost"},
-	    {"in a paused body", POST "Content-Length: 5\r\n\r\nhe", read_all, pause_body, "head body",
-		"head body lost"},
-	    {"while the handler works", "GET / HTTP/1.1\r\nHost: h\r\n\r\n", read_all, NULL, "head end",
-		"head end lost"},
-	    {"with another request waiting",
-		"GET / HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", read_all, NULL,
+	    {"in a paused body", POST "Content-Length: 5\r\n\r\nhe", read_all, pause_body,
+		"head body", "head body lost"},
+	    {"while the handler works", "GET / HTTP/1.1\r\nHost: h\r\n\r\n", read_all, NULL,
 		"head end", "head end lost"},
-	    {"while the answer streams", "GET / HTTP/1.1\r\nHost: h\r\n\r\n", start_only, NULL, "head",
-		"head lost"},
-	    {"while the answer streams until close", "GET / HTTP/1.0\r\n\r\n", start_only, NULL, "head",
-		"head lost"},
+	    {"with another request waiting",
+		"GET / HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", read_all,
+		NULL, "head end", "head end lost"},
+	    {"while the answer streams", "GET / HTTP/1.1\r\nHost: h\r\n\r\n", start_only, NULL,
+		"head", "head lost"},
+	    {"while the answer streams until close", "GET / HTTP/1.0\r\n\r\n", start_only, NULL,
+		"head", "head lost"},
 	};
 
 	(void)state;
@@ -1345,7 +1353,8 @@ static void hang_up_while_draining(void **state)
 	server_close(&server);
 }
 
-/* --- aborts ------------------------------------------------------------------------------------ */
+/* --- aborts ------------------------------------------------------------------------------------
+ */
 
 static void abort_it(struct server *server, struct exchange *exchange)
 {
@@ -1511,7 +1520,8 @@ static void our_own_mistakes(void **state)
 	server_close(&server);
 }
 
-/* --- the listener ------------------------------------------------------------------------------- */
+/* --- the listener -------------------------------------------------------------------------------
+ */
 
 static void connections_are_bounded(void **state)
 {
@@ -1654,7 +1664,8 @@ static void the_date_is_right(void **state)
 	SAY("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
 	UNTIL(peer_has(&peer, "GET / "));
 	memset(&utc, 0, sizeof(utc));
-	assert_non_null(strptime(strstr(peer.in, "Date: ") + 6, "%a, %d %b %Y %H:%M:%S GMT\r\n", &utc));
+	assert_non_null(
+	    strptime(strstr(peer.in, "Date: ") + 6, "%a, %d %b %Y %H:%M:%S GMT\r\n", &utc));
 	now_s = timegm(&utc);
 	assert_true(llabs((long long)now_s - (long long)time(NULL)) <= 20);
 	(void)strftime(text, sizeof(text), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &utc);
@@ -1663,14 +1674,15 @@ static void the_date_is_right(void **state)
 	server_close(&server);
 }
 
-/* --- sockets ------------------------------------------------------------------------------------ */
+/* --- sockets ------------------------------------------------------------------------------------
+ */
 
 static void tcp_addresses(void **state)
 {
 	static const char *const bad[] = {"", ":", "127.0.0.1", "127.0.0.1:", ":80", "localhost:80",
-	    "127.0.0.1:x", "127.0.0.1:80x", "127.0.0.1:65536", "127.0.0.1:999999", "127.0.0.1:-1", "::1:80",
-	    "[::1]", "[::1]:", "[::1", "[::1]80", "256.0.0.1:80", "127.0.0.1:80:80", "203.0.113.1:0", "[zz]:0",
-	    " 127.0.0.1:80"};
+	    "127.0.0.1:x", "127.0.0.1:80x", "127.0.0.1:65536", "127.0.0.1:999999", "127.0.0.1:-1",
+	    "::1:80", "[::1]", "[::1]:", "[::1", "[::1]80", "256.0.0.1:80", "127.0.0.1:80:80",
+	    "203.0.113.1:0", "[zz]:0", " 127.0.0.1:80"};
 	static const char *const good[] = {"127.0.0.1:0", "[::1]:0", "0.0.0.0:0"};
 	char reason[256];
 	char name[64];
@@ -1712,7 +1724,7 @@ static void unix_sockets(void **state)
 {
 	char *path = must_format("%s/s", (const char *)*state);
 	char *missing = must_format("%s/none/s", (const char *)*state);
-	char *longest = repeat(path, "x", 200, "");
+	char *longest = text_repeat(path, "x", 200, "");
 	struct server server = {.base = event_base_new()};
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	struct peer peer;
@@ -1744,7 +1756,7 @@ static void unix_sockets(void **state)
 	assert_true(fd >= 0);
 	server.listener = listener_new(server.base, fd, &patient, &events, &server);
 	server.on_head = reply_ok;
-	strcpy(address.sun_path, path);
+	memcpy(address.sun_path, path, strlen(path) + 1);
 	peer = peer_of(socket(AF_UNIX, SOCK_STREAM, 0));
 	assert_int_equal(connect(peer.fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	SAY("GET / HTTP/1.1\r\nHost: h\r\n\r\n");

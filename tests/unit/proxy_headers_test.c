@@ -57,9 +57,9 @@ static void all_and_count(void **state)
 
 static void add_refuses_bad_names(void **state)
 {
-	static const char *const rows[] = {"", " ", "A B", "A ", " A", "A:", "A\t", "A\r", "A\n", "Ä",
-	    "A(", "A)", "A,", "A/", "A;", "A<", "A=", "A>", "A?", "A@", "A[", "A\\", "A]", "A{", "A}",
-	    "A\"", "A\x7f", "A\x01"};
+	static const char *const rows[] = {"", " ", "A B", "A ", " A", "A:", "A\t", "A\r", "A\n",
+	    "Ä", "A(", "A)", "A,", "A/", "A;", "A<", "A=", "A>", "A?", "A@", "A[", "A\\", "A]",
+	    "A{", "A}", "A\"", "A\x7f", "A\x01"};
 	struct headers headers;
 
 	(void)state;
@@ -74,8 +74,8 @@ static void add_refuses_bad_names(void **state)
 
 static void add_refuses_bad_values(void **state)
 {
-	static const char *const rows[] = {"a\r", "\n", "a\nb", "a\r\nSet-Cookie: x", "\x01", "a\x1f", "\x7f",
-	    "\x08", "\x0b", "\x1b[31m"};
+	static const char *const rows[] = {"a\r", "\n", "a\nb", "a\r\nSet-Cookie: x", "\x01",
+	    "a\x1f", "\x7f", "\x08", "\x0b", "\x1b[31m"};
 	struct headers headers;
 
 	(void)state;

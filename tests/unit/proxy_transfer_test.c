@@ -7,7 +7,7 @@
 #include <openssl/x509v3.h>
 #include <pthread.h>
 
-#include "tests/unit/peer.h"
+#include "tests/unit/proxy_peer.h"
 
 struct client {
 	struct event_base *base;
@@ -31,14 +31,6 @@ struct client {
 	void (*on_done)(struct client *client);
 };
 
-static void note(struct client *client, const char *what)
-{
-	if (strlen(client->log) + strlen(what) + 2 < sizeof(client->log)) {
-		strcat(client->log, client->log[0] != '\0' ? " " : "");
-		strcat(client->log, what);
-	}
-}
-
 static void on_head(struct transfer *transfer, int status, const struct headers *headers, void *arg)
 {
 	struct client *client = arg;
@@ -48,7 +40,7 @@ static void on_head(struct transfer *transfer, int status, const struct headers 
 	assert_ptr_equal(transfer, client->transfer);
 	assert_ptr_equal(headers, transfer_headers(transfer));
 	assert_true(transfer_request_sent(transfer));
-	note(client, "head");
+	log_add(client->log, sizeof(client->log), "head");
 	client->status = status;
 	client->content_length = transfer_content_length(transfer);
 	if (client->on_head != NULL)
@@ -66,7 +58,7 @@ static bool on_body(struct transfer *transfer, const void *bytes, size_t size, v
 	assert_ptr_equal(transfer, client->transfer);
 	assert_true(size > 0);
 	if (client->body_size == 0)
-		note(client, "body");
+		log_add(client->log, sizeof(client->log), "body");
 	if (client->on_body != NULL)
 		taken = client->on_body(client, size);
 	if (taken) {
@@ -82,14 +74,15 @@ static bool on_body(struct transfer *transfer, const void *bytes, size_t size, v
 	return taken;
 }
 
-static void on_done(struct transfer *transfer, enum transfer_result result, const char *reason, void *arg)
+static void on_done(
+    struct transfer *transfer, enum transfer_result result, const char *reason, void *arg)
 {
 	struct client *client = arg;
 
 	assert_false(client->in_callback);
 	client->in_callback = true;
 	assert_ptr_equal(transfer, client->transfer);
-	note(client, transfer_result_str(result));
+	log_add(client->log, sizeof(client->log), transfer_result_str(result));
 	client->done_count++;
 	client->result = result;
 	client->sent = transfer_request_sent(transfer);
@@ -189,8 +182,8 @@ static void requests_as_they_go_out(void **state)
 		"Accept: a/b\r\naccept: c\r\nX-Empty:\r\n\r\n"},
 	    {"user agent", "GET", "/", {"User-Agent", "mine", "Authorization", "Bearer x"}, NULL, 0,
 		"User-Agent: mine\r\nAuthorization: Bearer x\r\n\r\n"},
-	    {"not ours to give", "GET", "/", {"Host", "evil", "Content-Length", "9", "Expect", "100-continue"},
-		NULL, 0, "\r\n"},
+	    {"not ours to give", "GET", "/",
+		{"Host", "evil", "Content-Length", "9", "Expect", "100-continue"}, NULL, 0, "\r\n"},
 	    {"nor this", "GET", "/", {"transfer-encoding", "chunked"}, NULL, 0, "\r\n"},
 	    {"post", "POST", "/", {"Content-Type", "text/plain"}, "hello", 5,
 		"Content-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello"},
@@ -204,7 +197,8 @@ static void requests_as_they_go_out(void **state)
 	    {"post, chunked, empty", "POST", "/", {NULL}, "", -1,
 		"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
 	    {"get with body", "GET", "/", {NULL}, "hello", 5, "Content-Length: 5\r\n\r\nhello"},
-	    {"delete with body", "DELETE", "/", {NULL}, "hello", 5, "Content-Length: 5\r\n\r\nhello"},
+	    {"delete with body", "DELETE", "/", {NULL}, "hello", 5,
+		"Content-Length: 5\r\n\r\nhello"},
 	    {"patch", "PATCH", "/", {NULL}, "hello", 5, "Content-Length: 5\r\n\r\nhello"},
 	    {"head", "HEAD", "/", {NULL}, NULL, 0, "\r\n"},
 	    {"head with body", "HEAD", "/", {NULL}, "hello", 5, "\r\n"},
@@ -286,36 +280,47 @@ static void good_answers(void **state)
 		int64_t length;
 		const char *body;
 	} rows[] = {
-	    {"length", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", false, 200, 5, "hello"},
+	    {"length", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", false, 200, 5,
+		"hello"},
 	    {"length 0", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false, 200, 0, ""},
 	    {"same length twice", "GET",
-		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nhi", false, 200, 2, "hi"},
+		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nhi", false, 200,
+		2, "hi"},
 	    {"chunked", "GET",
-		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n", false,
-		200, -1, "hello"},
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+		"chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n",
+		false, 200, -1, "hello"},
 	    {"chunked wins", "GET",
 		"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"
 		"5\r\nhello\r\n0\r\n\r\n",
 		false, 200, -1, "hello"},
 	    {"trailers", "GET",
-		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX: y\r\n\r\n", false,
-		200, -1, "hello"},
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX: "
+		"y\r\n\r\n",
+		false, 200, -1, "hello"},
 	    {"until close", "GET", "HTTP/1.1 200 OK\r\n\r\nhello", true, 200, -1, "hello"},
 	    {"1.0", "GET", "HTTP/1.0 200 OK\r\n\r\nhello", true, 200, -1, "hello"},
-	    {"1.0 with length", "GET", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi", false, 200, 2, "hi"},
+	    {"1.0 with length", "GET", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi", false, 200,
+		2, "hi"},
 	    {"204", "GET", "HTTP/1.1 204 No Content\r\n\r\n", false, 204, -1, ""},
-	    {"304", "GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", false, 304, 5, ""},
+	    {"304", "GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", false, 304, 5,
+		""},
 	    {"head", "HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", false, 200, 5, ""},
-	    {"no reason", "GET", "HTTP/1.1 402\r\nContent-Length: 2\r\n\r\nhi", false, 402, 2, "hi"},
+	    {"no reason", "GET", "HTTP/1.1 402\r\nContent-Length: 2\r\n\r\nhi", false, 402, 2,
+		"hi"},
 	    {"bare LF", "GET", "HTTP/1.1 200 OK\nContent-Length: 2\n\nhi", false, 200, 2, "hi"},
-	    {"100", "GET", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", false,
-		200, 2, "hi"},
+	    {"100", "GET",
+		"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+		false, 200, 2, "hi"},
 	    {"102 and 103", "GET",
-		"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nContent-Length: 99\r\nX: 1\r\n\r\n"
+		"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nContent-Length: "
+		"99\r\nX: 1\r\n\r\n"
 		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
 		false, 200, 2, "hi"},
-	    {"post", "POST", "HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nhi", false, 201, 2, "hi"},
-	    {"odd status", "GET", "HTTP/1.1 599 Odd\r\nContent-Length: 2\r\n\r\nhi", false, 599, 2, "hi"},
+	    {"post", "POST", "HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nhi", false, 201, 2,
+		"hi"},
+	    {"odd status", "GET", "HTTP/1.1 599 Odd\r\nContent-Length: 2\r\n\r\nhi", false, 599, 2,
+		"hi"},
 	};
 
 	(void)state;
@@ -347,7 +352,8 @@ static void good_answers(void **state)
 			row_check(rows[i].name,
 			    client.body_size == 0 || strcmp(client.body, rows[i].body) == 0);
 			row_check(rows[i].name,
-			    strcmp(client.log, client.body_size == 0 ? "head ok" : "head body ok") == 0);
+			    strcmp(client.log,
+				client.body_size == 0 ? "head ok" : "head body ok") == 0);
 			peer_close(&peer);
 			client_close(&client);
 		}
@@ -359,14 +365,16 @@ static void fields_of_the_answer(void **state)
 	struct client client;
 	struct peer peer = peer_of(-1);
 	const struct headers *headers;
-	char many[4000] = "HTTP/1.1 200 OK\r\n";
+	char *many = text_repeat(
+	    "HTTP/1.1 200 OK\r\n", "A: b\r\n", HEADERS_COUNT_MAX - 1, "Content-Length: 0\r\n\r\n");
 
 	(void)state;
 	client_open(&client);
 	start(&client, "GET", NULL, 0);
 	ACCEPT();
 	SAY("HTTP/1.1 103 Early\r\nA: not this\r\n\r\n"
-	    "HTTP/1.1 200 OK\r\nA:1\r\na: \t 2 \t\r\nEmpty:\r\nUtf: \xc3\xa4\r\nTransfer-Encoding: chunked\r\n\r\n"
+	    "HTTP/1.1 200 OK\r\nA:1\r\na: \t 2 \t\r\nEmpty:\r\nUtf: \xc3\xa4\r\nTransfer-Encoding: "
+	    "chunked\r\n\r\n"
 	    "1\r\nx\r\n");
 	UNTIL(client.body_size == 1);
 	headers = transfer_headers(client.transfer);
@@ -386,26 +394,12 @@ static void fields_of_the_answer(void **state)
 	assert_int_equal(client.result, TRANSFER_OK);
 
 	start(&client, "GET", NULL, 0);
-	for (unsigned i = 0; i < HEADERS_COUNT_MAX - 1; i++)
-		strcat(many, "A: b\r\n");
-	strcat(many, "Content-Length: 0\r\n\r\n");
 	SAY(many);
+	free(many);
 	UNTIL(client.done_count == 2);
 	assert_int_equal(client.result, TRANSFER_OK);
 	peer_close(&peer);
 	client_close(&client);
-}
-
-static char *repeat(const char *head, const char *piece, size_t count, const char *tail)
-{
-	size_t size = strlen(head) + strlen(piece) * count + strlen(tail);
-	char *text = must_alloc(size + 1);
-	char *at = stpcpy(text, head);
-
-	for (size_t i = 0; i < count; i++)
-		at = stpcpy(at, piece);
-	strcpy(at, tail);
-	return text;
 }
 
 #define OK "HTTP/1.1 200 OK\r\n"
@@ -427,10 +421,12 @@ static void bad_answers(void **state)
 	    {"no body", OK "Content-Length: 5\r\n\r\n", "", 0, "", "head broken"},
 	    {"cut between chunks", OK "Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n", "", 0, "",
 		"head body broken"},
-	    {"cut in a chunk", OK "Transfer-Encoding: chunked\r\n\r\n5\r\nhe", "", 0, "", "head body broken"},
-	    {"cut before the trailer", OK "Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n0\r\n", "", 0, "",
+	    {"cut in a chunk", OK "Transfer-Encoding: chunked\r\n\r\n5\r\nhe", "", 0, "",
 		"head body broken"},
-	    {"bad chunk", OK "Transfer-Encoding: chunked\r\n\r\nzz\r\nhe", "", 0, "", "head broken"},
+	    {"cut before the trailer", OK "Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n0\r\n", "",
+		0, "", "head body broken"},
+	    {"bad chunk", OK "Transfer-Encoding: chunked\r\n\r\nzz\r\nhe", "", 0, "",
+		"head broken"},
 	    {"bad chunk end", OK "Transfer-Encoding: chunked\r\n\r\n2\r\nhexx0\r\n\r\n", "", 0, "",
 		"head body broken"},
 	    {"HTTP/0.9", "hello\n", "", 0, "", "broken"},
@@ -448,30 +444,34 @@ static void bad_answers(void **state)
 	    {"control byte", OK "X: \x01\r\nContent-Length: 0\r\n\r\n", "", 0, "", "broken"},
 	    {"CR in a value", OK "X: a\rb\r\nContent-Length: 0\r\n\r\n", "", 0, "", "broken"},
 	    {"escape", OK "X: \x1b[2J\r\nContent-Length: 0\r\n\r\n", "", 0, "", "broken"},
-	    {"two lengths", OK "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", "", 0, "", "broken"},
+	    {"two lengths", OK "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", "", 0, "",
+		"broken"},
 	    {"negative length", OK "Content-Length: -1\r\n\r\nab", "", 0, "", "broken"},
 	    {"signed length", OK "Content-Length: +1\r\n\r\nab", "", 0, "", "broken"},
 	    {"junk length", OK "Content-Length: 1x\r\n\r\nab", "", 0, "", "broken"},
 	    {"list of lengths", OK "Content-Length: 2, 2\r\n\r\nab", "", 0, "", "broken"},
 	    {"empty length", OK "Content-Length:\r\n\r\nab", "", 0, "", "broken"},
-	    {"huge length", OK "Content-Length: 99999999999999999999\r\n\r\nab", "", 0, "", "broken"},
+	    {"huge length", OK "Content-Length: 99999999999999999999\r\n\r\nab", "", 0, "",
+		"broken"},
 	    {"gzip coding", OK "Transfer-Encoding: gzip\r\n\r\nab", "", 0, "", "broken"},
 	    {"gzip, chunked", OK "Transfer-Encoding: gzip, chunked\r\n\r\nab", "", 0, "", "broken"},
-	    {"two codings", OK "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", "", 0, "",
+	    {"two codings", OK "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+		"", 0, "", "broken"},
+	    {"many fields", OK, "A: b\r\n", HEADERS_COUNT_MAX + 1, "Content-Length: 0\r\n\r\n",
 		"broken"},
-	    {"many fields", OK, "A: b\r\n", HEADERS_COUNT_MAX + 1, "Content-Length: 0\r\n\r\n", "broken"},
 	    {"fields without end", OK, "A: b\r\n", 20000, "", "broken"},
 	    {"a long head", OK "A: ", "b", 70000, "\r\nContent-Length: 0\r\n\r\n", "broken"},
 	    {"a line without end", OK "A: ", "b", 300000, "", "broken"},
 	    {"a status line without end", "HTTP/1.1 200 ", "b", 300000, "", "broken"},
 	    {"1xx without end", "", "HTTP/1.1 100 Continue\r\nA: b\r\n\r\n", 5000, "", "broken"},
-	    {"trailers without end", OK "Transfer-Encoding: chunked\r\n\r\n0\r\n", "A: b\r\n", 20000, "",
-		"head broken"},
+	    {"trailers without end", OK "Transfer-Encoding: chunked\r\n\r\n0\r\n", "A: b\r\n",
+		20000, "", "head broken"},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		char *answer = repeat(rows[i].head, rows[i].piece, rows[i].count, rows[i].tail);
+		char *answer =
+		    text_repeat(rows[i].head, rows[i].piece, rows[i].count, rows[i].tail);
 
 		for (int slowly = 0; slowly < 2; slowly++) {
 			struct client client;
@@ -482,7 +482,8 @@ static void bad_answers(void **state)
 			start(&client, "GET", NULL, 0);
 			ACCEPT();
 			UNTIL(peer_has(&peer, "\r\n\r\n"));
-			for (const char *c = answer; slowly && rows[i].count == 0 && *c != '\0'; c++) {
+			for (const char *c = answer; slowly && rows[i].count == 0 && *c != '\0';
+			     c++) {
 				(void)peer_push(&peer, c, 1);
 				loop_turn(client.base);
 				loop_turn(client.base);
@@ -531,7 +532,8 @@ static void a_zero_byte_in_the_head_is_broken(void **state)
 static void resets_are_broken(void **state)
 {
 	static const char *const said[] = {"", OK, OK "Content-Length: 5\r\n\r\nhe", OK "\r\nhe"};
-	static const char *const logs[] = {"broken", "broken", "head body broken", "head body broken"};
+	static const char *const logs[] = {
+	    "broken", "broken", "head body broken", "head body broken"};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(said); i++) {
@@ -557,9 +559,9 @@ static void resets_are_broken(void **state)
 static void unreachable(void **state)
 {
 	static const char *const rows[] = {"", "/", "nonsense", "http://", "ftp://127.0.0.1/",
-	    "file:///etc/passwd", "gopher://127.0.0.1/", "http://user:secret@127.0.0.1/", "http://127.0.0.1:1/",
-	    "http://[::1]:1/", "http://127.0.0.1:99999/", "http://127.0.0.1/a b", "http://a b/",
-	    "http://name.invalid/", "https://127.0.0.1:1/"};
+	    "file:///etc/passwd", "gopher://127.0.0.1/", "http://user:secret@127.0.0.1/",
+	    "http://127.0.0.1:1/", "http://[::1]:1/", "http://127.0.0.1:99999/",
+	    "http://127.0.0.1/a b", "http://a b/", "http://name.invalid/", "https://127.0.0.1:1/"};
 	struct client client;
 
 	(void)state;
@@ -1012,8 +1014,8 @@ static bool each_is_paused_and_resumed(struct client *client, size_t size)
 
 static void a_slow_reader_holds_the_server_back(void **state)
 {
-	static bool (*const ways[])(struct client *, size_t) = {every_third_is_refused, each_is_paused,
-	    each_is_paused_and_resumed};
+	static bool (*const ways[])(struct client *, size_t) = {
+	    every_third_is_refused, each_is_paused, each_is_paused_and_resumed};
 
 	(void)state;
 	for (size_t way = 0; way < COUNT(ways); way++) {
@@ -1123,7 +1125,8 @@ static void cancels_in_each_phase(void **state)
 	    {"in head", OK "Content-Length: 2\r\n\r\nhi", cancel, NULL, "head"},
 	    {"in head, no body", "HTTP/1.1 204 No\r\n\r\n", cancel, NULL, "head"},
 	    {"in body", OK "Content-Length: 2\r\n\r\nhi", NULL, cancel_in_body, "head body"},
-	    {"in a part of it", OK "Content-Length: 5\r\n\r\nhel", NULL, cancel_in_body, "head body"},
+	    {"in a part of it", OK "Content-Length: 5\r\n\r\nhel", NULL, cancel_in_body,
+		"head body"},
 	    {"between", OK "Content-Length: 5\r\n\r\nhe", NULL, NULL, "head body"},
 	    {"while paused", OK "Content-Length: 5\r\n\r\nhe", NULL, refuse_piece, "head body"},
 	};
@@ -1227,7 +1230,8 @@ static void a_new_one_starts_in_each_callback(void **state)
 	}
 }
 
-/* --- kept connections --------------------------------------------------------------------------- */
+/* --- kept connections ---------------------------------------------------------------------------
+ */
 
 static void connections_are_kept(void **state)
 {
@@ -1312,7 +1316,8 @@ static void a_request_that_acts_is_sent_once(void **state)
 	}
 }
 
-/* --- https ------------------------------------------------------------------------------------------ */
+/* --- https
+ * ------------------------------------------------------------------------------------------ */
 
 struct tls_server {
 	pthread_t thread;
@@ -1333,8 +1338,8 @@ static X509 *certificate_make(EVP_PKEY *key)
 	must(X509_gmtime_adj(X509_getm_notAfter(certificate), 3600) != NULL);
 	must(X509_set_pubkey(certificate, key) == 1);
 	name = X509_get_subject_name(certificate);
-	must(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"test", -1, -1,
-		 0) == 1);
+	must(X509_NAME_add_entry_by_txt(
+		 name, "CN", MBSTRING_ASC, (const unsigned char *)"test", -1, -1, 0) == 1);
 	must(X509_set_issuer_name(certificate, name) == 1);
 	extension = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "IP:127.0.0.1");
 	must(extension != NULL && X509_add_ext(certificate, extension, -1) == 1);
@@ -1355,8 +1360,8 @@ static void *tls_serve(void *arg)
 	must(fd >= 0 && ssl != NULL && SSL_set_fd(ssl, fd) == 1);
 	if (SSL_accept(ssl) == 1) {
 		while (strstr(server->request, "\r\n\r\n") == NULL) {
-			int got = SSL_read(ssl, server->request + size,
-			    (int)(sizeof(server->request) - 1 - size));
+			int got = SSL_read(
+			    ssl, server->request + size, (int)(sizeof(server->request) - 1 - size));
 
 			if (got <= 0)
 				break;
@@ -1403,7 +1408,8 @@ static void https(void **state)
 		client_close(&client);
 		must(pthread_join(server.thread, NULL) == 0);
 		/* Nothing of a request reaches a server that is not who it says. */
-		assert_int_equal(strncmp(server.request, "GET /secret HTTP/1.1\r\n", 22) == 0, trusted);
+		assert_int_equal(
+		    strncmp(server.request, "GET /secret HTTP/1.1\r\n", 22) == 0, trusted);
 		close(server.listen_fd);
 		SSL_CTX_free(server.context);
 		free(url);
@@ -1413,7 +1419,8 @@ static void https(void **state)
 	free(ca_file);
 }
 
-/* --- the rest ------------------------------------------------------------------------------------------- */
+/* --- the rest
+ * ------------------------------------------------------------------------------------------- */
 
 static void names_of_results(void **state)
 {

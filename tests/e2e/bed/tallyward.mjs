@@ -294,6 +294,18 @@ export class Tallyward {
 		return json;
 	}
 
+	/** No call is in flight: an answer may reach the agent before its last row is written. */
+	quiet() {
+		return until('all calls to be over', async () => {
+			if ((await this.payments(null, 'signed')).length > 0)
+				return false;
+			for (const { name } of this.agents.values())
+				if (micros((await this.wallet(name)).reserved) !== 0n)
+					return false;
+			return true;
+		});
+	}
+
 	/** Money moves by postings alone: from - amount, to + amount. */
 	#sums(statement) {
 		const sums = new Map();
@@ -342,6 +354,7 @@ export class Tallyward {
 	 * by agent, how far an owner's decision moved the books from the chain.
 	 */
 	async assertBooks({ drift = {} } = {}) {
+		await this.quiet();
 		await this.verify();
 		for (const agent of this.agents.values()) {
 			const statement = await this.statement(agent.name);

@@ -1,8 +1,8 @@
-/* tests/unit/peer.h - the other end of a connection, in the same process: a raw socket
+/* tests/unit/proxy_peer.h - the other end of a connection, in the same process: a raw socket
  * that is read and written between turns of the loop under test. Nothing sleeps for a
  * fixed time: peer_until() turns the loop until a condition holds. */
-#ifndef TESTS_UNIT_PEER_H
-#define TESTS_UNIT_PEER_H
+#ifndef TESTS_UNIT_PROXY_PEER_H
+#define TESTS_UNIT_PROXY_PEER_H
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -44,7 +44,7 @@ static inline void loop_turn(struct event_base *base)
 			if (condition)                                                             \
 				break;                                                             \
 			if (clock_mono_us() > until_us_)                                           \
-				fail_msg("row \"%s\": never came true: %s", peer_row, #condition);  \
+				fail_msg("row \"%s\": never came true: %s", peer_row, #condition); \
 			poll(NULL, 0, 1);                                                          \
 		}                                                                                  \
 	} while (0)
@@ -58,6 +58,28 @@ static inline void loop_for(struct event_base *base, int64_t ms)
 		loop_turn(base);
 		poll(NULL, 0, 1);
 	}
+}
+
+/* One more word for the log of callbacks. */
+static inline void log_add(char *log, size_t log_size, const char *word)
+{
+	size_t size = strlen(log);
+
+	(void)snprintf(log + size, log_size - size, "%s%s", size > 0 ? " " : "", word);
+}
+
+/* head, count times piece, tail; the caller frees it. */
+static inline char *text_repeat(const char *head, const char *piece, size_t count, const char *tail)
+{
+	size_t piece_size = strlen(piece);
+	char *text = must_alloc(strlen(head) + piece_size * count + strlen(tail) + 1);
+	char *at = text;
+
+	at = (char *)memcpy(at, head, strlen(head)) + strlen(head);
+	for (size_t i = 0; i < count; i++)
+		at = (char *)memcpy(at, piece, piece_size) + piece_size;
+	memcpy(at, tail, strlen(tail) + 1);
+	return text;
 }
 
 static inline struct peer peer_of(int fd)
@@ -81,21 +103,23 @@ static inline int port_of(int fd)
 /* receive_size 0: the kernel's choice. */
 static inline struct peer peer_connect(int port, int receive_size)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+	struct sockaddr_in address = {.sin_family = AF_INET,
+	    .sin_port = htons((uint16_t)port),
 	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	must(fd >= 0);
 	if (receive_size > 0)
-		must(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_size, sizeof(receive_size)) == 0);
+		must(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_size, sizeof(receive_size)) ==
+		     0);
 	must(connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
 	return peer_of(fd);
 }
 
 static inline int peer_listen(void)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET,
-	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in address = {
+	    .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	must(fd >= 0);
@@ -158,8 +182,8 @@ static inline void peer_send(
 {
 	size_t done = 0;
 
-	peer_until(base,
-	    (done += peer_push(peer, bytes + done, size - done)) == size || peer->error != 0);
+	peer_until(
+	    base, (done += peer_push(peer, bytes + done, size - done)) == size || peer->error != 0);
 }
 
 static inline void peer_say(struct event_base *base, struct peer *peer, const char *text)
