@@ -4,19 +4,21 @@
  *   identify ─▶ decide ─▶ (collect ─▶ recall) ─▶ reserve ─▶ (record) ─▶ forward ─▶ answer
  *                                                                          │ 402
  *                                                                          ▼
- *                           refuse ◀── quote ─▶ fit ─▶ sign ─▶ pay ─▶ outcome ─▶ answer
+ *                           refuse ◀── quote ─▶ fit ─▶ sign ─▶ pay ─▶ payment_ends ─▶ answer
  *
  * What must hold, and where it is seen to:
  *   - nothing goes upstream before step_reserve has set money aside;
  *   - no payment header goes upstream before on_signed has seen its row durable (step_pay is
  *     reached from there and from recall, which resends bytes that are durable already);
  *   - one call signs at most once: step_sign is reached from step_fit alone, step_fit from
- *     step_quote alone, and a 402 after paying goes to step_outcome, never to step_quote;
- *   - after signing only outcome_settled and outcome_open end the reservation.
+ *     step_quote alone, and a 402 after paying is an outcome (refuse_second_402), never a
+ *     challenge;
+ *   - what was signed is ended by payment_ends alone, as settled or open, and by step_sign and
+ *     on_signed when nothing can have left.
  *
  * The agent may hang up at any moment: `exchange` is then NULL. Unpaid, the call ends at once;
  * with money at stake it goes on until the outcome is written. A call is freed when it has no
- * exchange, no transfer and no note under way (call_reap). */
+ * exchange, no transfer and no note under way (call_leave). */
 #include "proxy/call.h"
 
 #include <event2/event.h>
@@ -259,7 +261,7 @@ static void add_our_headers(struct call *call, struct headers *headers)
 	snprintf(id, sizeof id, "%lld", (long long)call->id);
 	headers_put(headers, "Tallyward-Call", id);
 	headers_put(headers, "Tallyward-Cost", amount_format(text, amount_of(call->price)));
-	if (call->policy && call->reservation.hold.state != HOLD_NONE)
+	if (call->reservation.policy && call->reservation.hold.state != HOLD_NONE)
 		headers_put(headers, "Tallyward-Remaining",
 		    amount_format(text, amount_of(reserve_remaining(&call->reservation))));
 	if (call->money == MONEY_SETTLED)
@@ -285,7 +287,9 @@ static void answer_problem(struct call *call)
 	call->status = problem_status(call->problem);
 	headers_put(&headers, "Content-Type", "application/problem+json");
 	headers_put(&headers, "Cache-Control", "no-store");
-	headers_put(&headers, "X-Policy-Allowed", call->forwarded_us ? "true" : "false");
+	/* A 5xx is the seller's or the disk's fault; anything else is a refusal of ours. */
+	headers_put(&headers, "X-Policy-Allowed",
+	    call->forwarded_us && call->status >= 500 ? "true" : "false");
 	if (call->problem == PROBLEM_UNAUTHENTICATED)
 		headers_put(&headers, "WWW-Authenticate", "Bearer realm=\"tallyward\"");
 	if (call->status == 429 || call->status == 503 ||
@@ -668,7 +672,7 @@ static enum step step_reserve(struct call *call)
 
 	r->purses = call->house->purses;
 	r->agent = call->who.agent;
-	r->policy = call->policy->policy;
+	r->registry = call->house->registry;
 	r->session = call->who.claims.session;
 	r->tool = call->tool->name;
 	r->at_us = call->id;
@@ -966,6 +970,24 @@ static const char *const *items(const struct policy_list *list)
 	return (const char *const *)list->items;
 }
 
+/* The owner's word may have changed while the seller was making up its mind: what is signed
+ * is what the owner allows now. STEP_WAIT: still allowed. */
+static enum step ask_owner_again(struct call *call)
+{
+	struct registry *registry = call->house->registry;
+
+	if (atomic_load(&call->who.agent->suspended))
+		return refuse(call, PROBLEM_AGENT_SUSPENDED, "the owner has suspended this agent");
+	if (registry_revoked(registry, call->who.claims.session))
+		return refuse(call, PROBLEM_UNAUTHENTICATED, "the token was revoked");
+	policy_unref(&call->policy);
+	call->policy = registry_policy(registry, call->who.agent);
+	if (!policy_rule(call->policy->policy, call->tool->name, &call->rule))
+		return refuse(call, PROBLEM_TOOL_DENIED,
+		    "the owner's policy does not allow the tool %s any more", call->tool->name);
+	return STEP_WAIT;
+}
+
 static void choose(struct call *call)
 {
 	const struct policy_payment *allowed = &call->policy->policy->payment;
@@ -1045,6 +1067,7 @@ static enum step step_quote(struct call *call)
 	enum challenge_result result;
 	const struct buf *text;
 	char reason[256] = "";
+	enum step refused;
 
 	if (count > HEADER_VALUES_MAX)
 		count = HEADER_VALUES_MAX;
@@ -1076,6 +1099,9 @@ static enum step step_quote(struct call *call)
 		    "payments are never sent over plain http to another machine: register the tool "
 		    "with https");
 	}
+	refused = ask_owner_again(call);
+	if (refused != STEP_WAIT)
+		return refused;
 	choose(call);
 	if (!call->choice.found)
 		return refuse_options(call);
@@ -1201,9 +1227,17 @@ static enum step step_sign(struct call *call)
 	int64_t now_us = clock_now_us();
 	enum keystore_result result;
 	struct batch *batch;
+	enum step refused;
 
 	if (!house_ready(call->house, reason, now_us))
 		return unsign(call, reason);
+	/* It may have waited for its turn since the quote. */
+	refused = ask_owner_again(call);
+	if (refused != STEP_WAIT) {
+		reserve_unsign(&call->reservation);
+		call->money = MONEY_OVER;
+		return refused;
+	}
 	bytes_random(nonce, sizeof nonce);
 	bytes_random(random, sizeof random);
 	memcpy(identifier, "pay_", 4);
@@ -1708,6 +1742,7 @@ static void call_free(struct call *call)
 	payment_free(&call->payment);
 	spool_free(&call->body);
 	tool_unref(&call->tool);
+	reserve_fini(&call->reservation);
 	policy_unref(&call->policy);
 	sha256_free(&call->response_running);
 	json_decref(call->options);

@@ -8,38 +8,70 @@
  * Reply    {"ok": true, "result": ..., "warnings": ["…"]}            (warnings optional)
  *          {"ok": false, "exit": 1..5, "error": "one line that says what to do"}
  *
- * command           args                                          result
- * agent.add         name, owner, [policy: text], [ttl_s]          {agent, owner, address, session,
- * token, expires_at} agent.list                                                      [{agent,
- * owner, address, state, created_at}] agent.show        agent {agent, owner, address, state,
- * created_at, sessions, policy} agent.suspend     agent {agent, state} agent.resume      agent
- * {agent, state} token.issue       agent, [ttl_s]                                {agent, session,
- * token, expires_at} token.list        [agent]                                       [{session,
- * agent, issued_at, expires_at, state}]   active|expired|revoked token.revoke      session
- * {session, agent, state} tool.add          name, url, [price], [billing]                 {tool,
- * url, billing, price}     price null when none tool.list [{tool, url, billing, price}] tool.show
- * tool                                          {tool, url, billing, price} tool.remove       tool
- * {tool} network.list                                                    [{network, name, testnet,
- * assets: [symbol…], rpc: [url…]}] network.set       network, rpc {network, rpc: [url…]} policy.set
- * agent, policy: text                           {agent, rules, limits}          (counts)
- * policy.show       agent                                         the policy in its full form
- * (object) policy.explain    agent, tool, [price]                          {agent, tool, price,
- * allowed, code, rule, verdict, limits: [{rule, scope, window, measure, max, used, remaining,
- * resets_at, fits}], reason} wallet.show       agent {agent, address, assets: [{network, asset,
- * symbol, available, reserved, open, spent}]} wallet.deposit    agent, amount, [network], [note]
- * {agent, event, amount, network, asset, available} wallet.withdraw   agent, amount, [network],
- * [note]              the same wallet.import     agent, key | keystore + password, [replace]
- * {agent, address} wallet.export     agent, password                               {agent, address,
- * keystore: object} payment.list      [agent], [open: bool]                         [{payment,
- * call, agent, tool, state, amount, payee, network, nonce, valid_before, transaction}] payment.show
- * payment                                       the same with asset, payer, session, method, url,
- * reason, challenge, header_name, states payment.resolve   payment, decision: "settled"|"unused",
- * {payment, state, amount, ...} [transaction], [note], [force] ledger.statement  [agent], [since],
- * [until]                     [{id, time, event, call, tool, from, to, amount, network, asset,
- * transaction}] ledger.verify                                                   {ok, transactions,
- * postings, audits, head, audit_head, problems: […]} ledger.export     [agent], format:
- * hledger|csv|json             {text} ledger.audit      [agent], [call] [{call, time, agent, owner,
- * session, tool, method, path, allowed, code, rule, price, …}] doctor [{check, ok, detail}]
+ * Each command with its arguments ([] optional), and its result below it:
+ *
+ * agent.add         name, owner, [policy: text], [ttl_s]
+ *     {agent, owner, address, session, token, expires_at}
+ * agent.list
+ *     [{agent, owner, address, state, created_at}]
+ * agent.show        agent
+ *     the same with sessions (how many live) and policy (full form)
+ * agent.suspend     agent
+ * agent.resume      agent
+ *     {agent, state}
+ * token.issue       agent, [ttl_s]
+ *     {agent, session, token, expires_at}
+ * token.list        [agent]
+ *     [{session, agent, issued_at, expires_at, state}]    active | expired | revoked
+ * token.revoke      session
+ *     {session, agent, state}
+ * tool.add          name, url, [price], [billing]
+ * tool.show         tool
+ *     {tool, url, billing, price}                         price null when none
+ * tool.list
+ *     [the same]
+ * tool.remove       tool
+ *     {tool}
+ * network.list
+ *     [{network, name, testnet, assets: [symbol…], rpc: [url…]}]
+ * network.set       network, rpc: URLs with blanks between
+ *     {network, rpc: [url…]}
+ * policy.set        agent, policy: text
+ *     {agent, rules, limits}                              how many
+ * policy.show       agent
+ *     the policy in its full form
+ * policy.explain    agent, tool, [price]
+ *     {agent, tool, price, allowed, code, rule, remaining, resets_at, limits, reason}
+ *     limits: [{rule, scope, window, measure, max, used, remaining, resets_at, fits}]
+ * wallet.show       agent
+ *     {agent, address, assets: [{network, asset, symbol, available, reserved, open, spent}]}
+ * wallet.deposit    agent, amount, [network], [note]
+ * wallet.withdraw   agent, amount, [network], [note]
+ *     {agent, event, amount, network, asset, symbol, available}
+ * wallet.import     agent, key | keystore + password, [replace]
+ *     {agent, address}
+ * wallet.export     agent, password
+ *     {agent, address, keystore: object}
+ * payment.list      [agent], [open: bool]
+ *     [{payment, call, agent, tool, state, amount, payee, network, nonce, valid_before,
+ *       transaction}]
+ * payment.show      payment
+ *     the same with asset, symbol, value, payer, session, method, url, request_digest,
+ *     header_name, reason, challenge, states
+ * payment.resolve   payment, decision: "settled" | "unused", [transaction], [note], [force]
+ *     the same with decision
+ * ledger.statement  [agent], [since], [until]
+ *     [{id, time, event, call, tool, from, to, amount, network, asset, symbol, transaction,
+ *       note}]
+ * ledger.verify
+ *     {ok, transactions, postings, audits, head, audit_head, problems: […]}
+ * ledger.export     [agent], format: hledger | csv | json
+ *     {text}
+ * ledger.audit      [agent], [call]
+ *     [{call, time, kind, agent, owner, session, tool, method, path, allowed, code, rule,
+ *       price, …}]
+ * doctor
+ *     [{check, ok, detail}]
  *
  * Amounts are decimal dollars in strings, ids strings, times RFC 3339 UTC. */
 #ifndef PROXY_COMMAND_H

@@ -147,7 +147,10 @@ static json_t *explain(struct command *command, struct agent *agent, const struc
 	result = json_pack("{s:s, s:s, s:o, s:b, s:s?, s:s, s:o, s:o, s:o, s:s}", "agent",
 	    agent->name, "tool", tool->name, "price", priced ? view_amount(spend) : json_null(),
 	    "allowed", allowed, "code", code, "rule",
-	    decision.limit && !allowed ? decision.limit->name : rule, "remaining",
+	    allowed || !named                  ? rule
+	    : decision.verdict != DECIDE_ALLOW ? decision.limit->name
+					       : "wallet",
+	    "remaining",
 	    decision.limit && decision.limit->measure == LIMIT_SPEND
 		? view_amount(decision.remaining)
 	    : decision.limit ? json_integer(decision.remaining)

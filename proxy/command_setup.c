@@ -129,6 +129,7 @@ static json_t *agent_add(struct command *command)
 	const char *owner = name ? command_text(command, &error, "owner") : NULL;
 	const char *text = command_text_or(command, "policy", house->default_policy);
 	char address_text[ADDRESS_TEXT_SIZE];
+	struct agent made_agent = {0}; /* only its names, for the audit */
 	struct token_claims claims;
 	enum keystore_result made;
 	struct address address;
@@ -170,7 +171,10 @@ static json_t *agent_add(struct command *command)
 	batch_agent(batch, &row);
 	batch_policy(batch, store_next_id(house->store, command->now_us), row.id, text);
 	session_begin(command, batch, &claims, row.id, name, owner, ttl_s);
-	error = command_write(command, &batch, "agent add", NULL, NULL, name);
+	made_agent.id = row.id;
+	made_agent.name = claims.agent;
+	made_agent.owner = claims.owner;
+	error = command_write(command, &batch, "agent add", &made_agent, NULL, NULL);
 	if (error) {
 		policy_free(&policy);
 		return error;

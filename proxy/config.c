@@ -48,7 +48,7 @@ static const struct key keys[] = {
 	"Base Sepolia, a test network, so that real money is only ever named on purpose."),
     STRING(ca_file, "", "Certificates trusted for sellers; empty: the system's."),
     STRING(temporary_dir, "", "Where large request bodies wait; empty: the data folder."),
-    {"assets", KEY_ARRAY, offsetof(struct config, assets), 0, 256, 0, "[]", "",
+    {"assets", KEY_ARRAY, offsetof(struct config, assets), 0, 128, 0, "[]", "",
 	"Further tokens that may be paid with, each {network, contract, symbol, name, version}: "
 	"six decimals, EIP-3009, name and version as in the token's EIP-712 domain."},
     INTEGER(workers, 0, 256, 0, "threads", "Worker threads; 0: one per core."),

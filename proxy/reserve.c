@@ -112,7 +112,7 @@ static struct decision ask_limits(
 	struct decision decision;
 	struct view view;
 
-	view_init(&view, r->agent->purse, r->policy, r->session, r->tool, r->payee,
+	view_init(&view, r->agent->purse, r->policy->policy, r->session, r->tool, r->payee,
 	    r->stage == RESERVE_METERED, r->at_us, own);
 	view_keep_stage(&view, r->stage);
 	decision = decide(&request, view.limits, view.totals, view.count);
@@ -205,8 +205,18 @@ static enum reserve_result try_metered(struct reservation *r)
 	return result;
 }
 
+/* The owner may have changed the policy since the call began, or while it waited. */
+static void take_policy(struct reservation *r)
+{
+	struct policy_ref *now = registry_policy(r->registry, r->agent);
+
+	policy_unref(&r->policy);
+	r->policy = now;
+}
+
 static enum reserve_result try_stage(struct reservation *r)
 {
+	take_policy(r);
 	switch (r->stage) {
 	case RESERVE_PROVISIONAL:
 		return try_provisional(r);
@@ -310,6 +320,11 @@ enum reserve_result reserve_ask(struct reservation *r, enum reserve_stage stage)
 	return result;
 }
 
+void reserve_fini(struct reservation *r)
+{
+	policy_unref(&r->policy);
+}
+
 bool reserve_stop_waiting(struct reservation *r)
 {
 	bool was_waiting;
@@ -379,7 +394,7 @@ int64_t reserve_remaining(struct reservation *r)
 
 	purses_lock(r->purses);
 	remaining = r->stage == RESERVE_METERED ? INT64_MAX : purse_free(r->agent->purse);
-	view_init(&view, r->agent->purse, r->policy, r->session, r->tool, r->payee,
+	view_init(&view, r->agent->purse, r->policy->policy, r->session, r->tool, r->payee,
 	    r->stage == RESERVE_METERED, r->at_us, 0);
 	for (size_t i = 0; i < view.count; i++) {
 		const struct limit *limit = view.limits[i];

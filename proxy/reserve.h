@@ -36,7 +36,7 @@ struct reservation {
 	/* asked */
 	struct purses *purses;
 	struct agent *agent;
-	const struct policy *policy;
+	struct registry *registry;   /* asked for the policy in force, each time it is decided */
 	const char *session, *tool;
 	const char *payee; /* lower-case address; RESERVE_EXACT only */
 	int64_t at_us;     /* the call's id: decides the windows charged */
@@ -51,6 +51,7 @@ struct reservation {
 	struct decision decision;
 	int64_t held; /* micro-dollars in the provisional hold */
 	/* inside */
+	struct policy_ref *policy; /* decided by last; decision.limit lives in it */
 	enum reserve_stage stage;
 	struct hold hold;
 	bool waiting;
@@ -62,6 +63,9 @@ struct reservation {
  * provisional (on a refusal the hold is as it was; while it waits it holds nothing). */
 enum reserve_result reserve_ask(
     struct reservation *reservation, enum reserve_stage stage) MUST_CHECK;
+
+/** Gives back the policy; the reservation has ended, or never began. */
+void reserve_fini(struct reservation *reservation);
 
 /** Stop waiting. True: it was still waiting, `resolved` will not be posted, and nothing new
  * is held. False: `resolved` has been posted already and will run. */

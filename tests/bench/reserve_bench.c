@@ -65,8 +65,8 @@ struct runner {
 	pthread_t thread;
 	pthread_barrier_t *start;
 	struct purses *purses;
+	struct registry *registry;
 	struct agent *agent;
-	const struct policy *policy;
 	int64_t call_count;
 	int64_t begin_us, end_us;
 };
@@ -76,7 +76,7 @@ static void ask_and_release(struct runner *runner, int64_t at_us)
 	struct reservation reservation = {
 	    .purses = runner->purses,
 	    .agent = runner->agent,
-	    .policy = runner->policy,
+	    .registry = runner->registry,
 	    .session = "5e551011",
 	    .tool = "search",
 	    .at_us = at_us,
@@ -86,6 +86,7 @@ static void ask_and_release(struct runner *runner, int64_t at_us)
 
 	must(reserve_ask(&reservation, RESERVE_PROVISIONAL) == RESERVE_OK);
 	reserve_release(&reservation);
+	reserve_fini(&reservation);
 }
 
 static void *run(void *arg)
@@ -120,31 +121,36 @@ static void measure(size_t limit_count, unsigned threads, int64_t call_count)
 {
 	struct policy *policy = make_policy(limit_count);
 	struct purses *purses = purses_new();
-	struct agent agent = {.id = 1};
+	struct registry *registry = registry_new();
+	struct agent_row row = {.id = 1,
+	    .name = "buyer",
+	    .owner = "owner@example.com",
+	    .address = "0x209693Bc6afc0C5328bA36FaF03C514EF312287C"};
+	struct agent *agent = registry_add_agent(registry, &row, purses_at(purses, row.id));
+	size_t applying = policy_limits(NULL, 0, policy, "search", NULL, false);
 	struct runner runners[THREADS_MAX];
 	pthread_barrier_t start;
 
-	agent.purse = purses_at(purses, agent.id);
+	registry_set_policy(registry, agent, policy, "");
 	purses_lock(purses);
-	purse_deposit(agent.purse, 1, INT64_C(1000000) * 90000);
+	purse_deposit(agent->purse, 1, INT64_C(1000000) * 90000);
 	purses_unlock(purses);
 	must(pthread_barrier_init(&start, NULL, threads) == 0);
 	for (unsigned i = 0; i < threads; i++) {
 		runners[i] = (struct runner){.start = &start,
 		    .purses = purses,
-		    .agent = &agent,
-		    .policy = policy,
+		    .registry = registry,
+		    .agent = agent,
 		    .call_count = call_count};
 		must(pthread_create(&runners[i].thread, NULL, run, &runners[i]) == 0);
 	}
 	for (unsigned i = 0; i < threads; i++)
 		must(pthread_join(runners[i].thread, NULL) == 0);
 	printf("{\"limits\":%zu,\"applying\":%zu,\"threads\":%u,\"ns\":%" PRId64 "}\n", limit_count,
-	    policy_limits(NULL, 0, policy, "search", NULL, false), threads,
-	    ns_per_call(runners, threads));
+	    applying, threads, ns_per_call(runners, threads));
 	must(pthread_barrier_destroy(&start) == 0);
+	registry_free(&registry);
 	purses_free(&purses);
-	policy_free(&policy);
 }
 
 int main(int argc, char **argv)

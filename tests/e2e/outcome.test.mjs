@@ -131,6 +131,31 @@ describe('a redirect after payment', () => {
 	});
 });
 
+describe('an owner who changes the rules while a seller thinks', () => {
+	const CHANGES = {
+		'suspends the agent': ['agent_suspended', (agent) => tw.must('agent', 'suspend', agent.name)],
+		'revokes the token': ['unauthenticated', (agent) => tw.must('token', 'revoke', agent.session)],
+		'takes the tool away': ['tool_denied',
+			(agent) => tw.setPolicy(agent.name, { ...GENEROUS, tools: { allowlist: [] } })],
+		'lowers the limit': ['over_day_limit',
+			(agent) => tw.setPolicy(agent.name, policyOf(spend('agent', 'day', '0.005')))],
+	};
+	for (const [what, [code, change]] of Object.entries(CHANGES))
+		it(`and ${what}: nothing is signed`, async () => {
+			bed.rogue.gate.close();
+			const agent = await newAgent();
+			const answer = buy(agent, '/asks-late');
+			await until('the seller to be asked', () => bed.rogue.gate.waiting === 1);
+			await change(agent);
+			bed.rogue.gate.open();
+			const { status, problem } = await answer;
+			assert.ok(status >= 400 && status < 500, String(status));
+			assert.equal(problem.code, code);
+			assert.equal(signaturesOf(agent).length, 0);
+			assert.deepEqual(await tw.payments(agent.name), []);
+		});
+});
+
 describe('a seller that never answers', () => {
 	it('is given up on; the payment stays open', async () => {
 		bed.rogue.gate.close();

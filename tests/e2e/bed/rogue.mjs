@@ -287,6 +287,10 @@ const honestAfterwards = (offer) => async (call) => {
 const OTHERS = {
 	'free': (call) => goods(call),
 	'compressed': honestAfterwards(askCompressed),
+	'asks-late': honestAfterwards(async (call) => {
+		await call.rogue.gate.pass();
+		ask(call);
+	}),
 	// A 402 as it was used before x402 came: not a challenge at all.
 	'not-x402': (call) => raw402(call, { 'content-type': 'text/plain' }, 'pay by bank transfer, please'),
 	'not-x402-json': (call) => raw402(call, { 'content-type': 'application/json' },
