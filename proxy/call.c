@@ -9,7 +9,7 @@
  * What must hold, and where it is seen to:
  *   - nothing goes upstream before step_reserve has set money aside;
  *   - no payment header goes upstream before on_signed has seen its row durable (step_pay is
- *     reached from there and from recall, which resends bytes that are durable already);
+ *     reached from there and from reserve_resend, for bytes that are durable already);
  *   - one call signs at most once: step_sign is reached from step_fit alone, step_fit from
  *     step_quote alone, and a 402 after paying is an outcome (refuse_second_402), never a
  *     challenge;
@@ -157,6 +157,7 @@ struct call {
 static void call_run(struct call *call, enum step next);
 static void call_enter(struct call *call);
 static void on_waited_long(evutil_socket_t fd, short what, void *arg);
+static void end_metered(struct call *call, bool success);
 static void call_leave(struct call *call);
 
 /* --- refusing -------------------------------------------------------------- */
@@ -234,6 +235,20 @@ static enum step refuse_no_funds(struct call *call)
 	    "the agent's wallet does not hold enough: ask the owner for a deposit");
 }
 
+/* It waited in vain: for room in a limit, for money in the wallet, or behind others. */
+static enum step refuse_waiting(struct call *call)
+{
+	const struct decision *decision = &call->reservation.decision;
+
+	if (decision->code != DECIDE_CODE_NONE)
+		return refuse_over_limit(call);
+	if (decision->verdict == DECIDE_ALLOW)
+		return refuse_no_funds(call);
+	call->rule = "waiting_ms_max";
+	return refuse(call, PROBLEM_RATE_LIMITED,
+	    "other calls of this agent wait for their prices: its turn did not come in time");
+}
+
 static enum step refuse_reservation(struct call *call)
 {
 	switch (call->reservation.result) {
@@ -244,9 +259,9 @@ static enum step refuse_reservation(struct call *call)
 		return refuse(call, PROBLEM_RATE_LIMITED,
 		    "too many calls of this agent wait for each other's prices already");
 	case RESERVE_OVER_LIMIT:
+		return refuse_over_limit(call);
 	case RESERVE_WAITING: /* and the time to wait is over */
-		return call->reservation.decision.limit ? refuse_over_limit(call)
-							: refuse_no_funds(call);
+		return refuse_waiting(call);
 	case RESERVE_OK:
 		break;
 	}
@@ -325,13 +340,15 @@ static void let_go(struct call *call)
 static enum step step_refuse(struct call *call)
 {
 	let_go(call);
+	if (call->money == MONEY_METERED)
+		end_metered(call, false);
 	if (call->transfer)
 		transfer_cancel(&call->transfer);
-	if (call->exchange) {
-		if (call->answering)
-			exchange_abort(call->exchange);
-		else
-			answer_problem(call);
+	if (call->exchange && call->answering) {
+		call->cut = true;
+		exchange_abort(call->exchange);
+	} else if (call->exchange) {
+		answer_problem(call);
 	}
 	call->answering = true;
 	call->body_ended = true;
@@ -562,8 +579,11 @@ static enum step step_recall(struct call *call)
 		    "and "
 		    "its payment cannot be sent again: use a new key to buy again",
 		    (long long)recall.first_call, (long long)recall.payment);
-	call->money = MONEY_SIGNED;
-	return STEP_PAY;
+	if (!headers_fit(exchange_headers(call->exchange), strlen(call->header_name),
+		strlen(call->header_value)))
+		return refuse(call, PROBLEM_BAD_REQUEST,
+		    "the request's headers leave no room for the payment's");
+	return STEP_RESERVE;
 }
 
 static enum step step_replay(struct call *call)
@@ -573,6 +593,7 @@ static enum step step_replay(struct call *call)
 	size_t i;
 
 	headers_init(&headers);
+	headers_put(&headers, "Tallyward-Replayed", "true");
 	json_array_foreach (list, i, pair) {
 		const char *name = json_string_value(json_array_get(pair, 0));
 		const char *value = json_string_value(json_array_get(pair, 1));
@@ -581,7 +602,6 @@ static enum step step_replay(struct call *call)
 		    !headers_add(&headers, name, strlen(name), value, strlen(value)))
 			break;
 	}
-	headers_put(&headers, "Tallyward-Replayed", "true");
 	call->status = call->replay_status;
 	call->answering = call->body_ended = true;
 	call->answered_us = clock_now_us();
@@ -664,6 +684,22 @@ static int64_t most_it_may_cost(const struct call *call)
 	return INT64_MAX;
 }
 
+/* Sending a payment again costs nothing more, so it never waits; but it is a call like any
+ * other, and counted as one. */
+static enum step reserve_resend(struct call *call)
+{
+	struct reservation *r = &call->reservation;
+
+	r->spend = 0;
+	if (reserve_ask(r, RESERVE_PROVISIONAL) != RESERVE_OK) {
+		call->price = 0;
+		return refuse_reservation(call);
+	}
+	reserve_release(r);
+	call->money = MONEY_SIGNED;
+	return STEP_PAY;
+}
+
 static enum step step_reserve(struct call *call)
 {
 	struct reservation *r = &call->reservation;
@@ -676,11 +712,13 @@ static enum step step_reserve(struct call *call)
 	r->session = call->who.claims.session;
 	r->tool = call->tool->name;
 	r->at_us = call->id;
-	r->spend = most_it_may_cost(call);
 	r->waiting_max = (size_t)call->house->config.waiting_max;
 	r->mailbox = call->worker->mailbox;
 	r->resolved = on_reserved;
 	r->arg = call;
+	if (call->resending)
+		return reserve_resend(call);
+	r->spend = most_it_may_cost(call);
 	switch (reserve_ask(r, metered ? RESERVE_METERED : RESERVE_PROVISIONAL)) {
 	case RESERVE_OK:
 		call->money = metered ? MONEY_METERED : MONEY_HELD;
@@ -731,8 +769,6 @@ static enum step write_then_wait(struct call *call, struct batch **batch, void (
 	store_append(call->house->store, batch, on_written, call);
 	return STEP_WAIT;
 }
-
-static void end_metered(struct call *call, bool success);
 
 static void on_recorded(void *arg)
 {
@@ -1109,6 +1145,8 @@ static enum step step_quote(struct call *call)
 	    call->choice.price.micros);
 	/* The retry replays the body, so all of it must have come. */
 	if (!call->body_done) {
+		if (call->transfer)
+			transfer_cancel(&call->transfer);
 		call->resume = STEP_FIT;
 		return STEP_WAIT;
 	}
@@ -1209,15 +1247,33 @@ static void on_signed(void *arg)
 	if (call->durable_result == STORE_OK) {
 		call_run(call, STEP_PAY);
 	} else {
-		/* The disk may have kept the row although it said no. The signature has not left
-		 * and will not, but the money stays set aside until a restart reads the truth. */
-		reserve_leave_open(&call->reservation);
+		/* A disk that failed may have kept the row although it said no. The signature
+		 * has not left and will not, but the money stays set aside until a restart reads
+		 * the truth. A row that was refused is not there. */
+		if (call->durable_result == STORE_BROKEN)
+			reserve_leave_open(&call->reservation);
+		else
+			reserve_unsign(&call->reservation);
 		call->money = MONEY_OVER;
 		call->price = 0;
+		call->payment_id = 0; /* an audit row may not name what may not be there */
 		call_run(call, refuse(call, PROBLEM_NOT_ACCEPTING_PAYMENTS,
 				   "the ledger cannot be written: no payment was sent"));
 	}
 	call_leave(call);
+}
+
+/* The first payee an agent pays for a tool is remembered. False: another call was first
+ * while this one waited, and the policy wants no other. */
+static bool pin_payee(struct call *call)
+{
+	struct registry *registry = call->house->registry;
+	char pinned[ADDRESS_TEXT_SIZE];
+
+	registry_pin(registry, call->who.agent, call->tool->name, call->payee_lower);
+	return !call->policy->policy->payment.pin_payee ||
+	    !registry_pinned(pinned, registry, call->who.agent, call->tool->name) ||
+	    strcmp(pinned, call->payee_lower) == 0;
 }
 
 static enum step step_sign(struct call *call)
@@ -1250,12 +1306,23 @@ static enum step step_sign(struct call *call)
 		    keystore_result_str(result), NULL);
 		return unsign(call, "the agent's key cannot be used: the owner's log says why");
 	}
+	if (!pin_payee(call)) {
+		(void)unsign(call, "");
+		call->rule = choice_reason_str(CHOICE_PAYEE_CHANGED);
+		return refuse(call, PROBLEM_NO_PAYABLE_OPTION,
+		    "the tool has just been paid at another address: see the policy's pinPayee");
+	}
+	if (!headers_fit(&call->request_headers, strlen(call->payment->header_name),
+		strlen(call->payment->header_value))) {
+		(void)unsign(call, "");
+		return refuse(call, PROBLEM_BAD_REQUEST,
+		    "the request's headers leave no room for the payment's");
+	}
 	call->price = call->choice.price.micros;
 	call->payment_id = store_next_id(call->house->store, now_us);
 	call->signed_us = now_us;
 	call->header_name = must_strdup(call->payment->header_name);
 	call->header_value = must_strdup(call->payment->header_value);
-	registry_pin(call->house->registry, call->who.agent, call->tool->name, call->payee_lower);
 	batch = batch_new(now_us);
 	write_signed(call, batch);
 	return write_then_wait(call, &batch, on_signed);
@@ -1274,11 +1341,27 @@ static enum step step_pay(struct call *call)
 	return dispatch(call, &pay_events, call->header_name, call->header_value);
 }
 
+/* The owner may have decided about the payment while it was on its way once more: then the
+ * ledger has refused the row, and memory must say what the ledger says. */
+static void on_resent_settled(void *arg)
+{
+	struct call *call = arg;
+
+	call->pending--;
+	call_enter(call);
+	if (call->durable_result == STORE_OK) {
+		purses_lock(call->house->purses);
+		purse_settle(call->who.agent->purse, house_slot(call->house, call->asset),
+		    call->price);
+		purses_unlock(call->house->purses);
+	}
+	call_leave(call);
+}
+
 /* One gate ends a signed payment, and records why. */
 static void payment_ends(
     struct call *call, enum payment_state state, const struct receipt *receipt, const char *reason)
 {
-	struct purse *purse = call->who.agent->purse;
 	bool settled = state == PAYMENT_SETTLED;
 	struct payment_state_row row = {
 	    .id = store_next_id(call->house->store, clock_now_us()),
@@ -1300,12 +1383,12 @@ static void payment_ends(
 		journal.transaction = row.transaction;
 		batch_journal(batch, &journal);
 	}
-	store_append(call->house->store, &batch, NULL, NULL);
+	if (call->resending && settled)
+		(void)write_then_wait(call, &batch, on_resent_settled);
+	else
+		store_append(call->house->store, &batch, NULL, NULL);
 	if (call->resending) {
-		purses_lock(call->house->purses);
-		if (settled)
-			purse_settle(purse, house_slot(call->house, call->asset), call->price);
-		purses_unlock(call->house->purses);
+		; /* its hold ended with the call that signed */
 	} else if (settled) {
 		reserve_settle(&call->reservation);
 	} else {
@@ -1432,13 +1515,14 @@ static enum step step_answer(struct call *call)
 
 	headers_init(&headers);
 	call->status = call->upstream_status;
+	/* Ours first: the seller's may fill what is left, and no more. */
+	headers_put(&headers, "X-Policy-Allowed", "true");
+	add_our_headers(call, &headers);
 	if (!relay_response_headers(&headers, call->answer_headers, call->tool)) {
 		headers_fini(&headers);
 		return refuse(
 		    call, PROBLEM_UPSTREAM_UNREACHABLE, "the seller's headers are too large");
 	}
-	headers_put(&headers, "X-Policy-Allowed", "true");
-	add_our_headers(call, &headers);
 	call->answered_us = clock_now_us();
 	call->answering = true;
 	call->response_running = sha256_new();
@@ -1500,7 +1584,8 @@ void call_on_writable(struct call *call)
 void call_on_body(struct call *call, const void *bytes, size_t size)
 {
 	call_enter(call);
-	if (call->body && !call->answering) {
+	/* An answer may begin before the request is whole: the seller gets the rest all the same. */
+	if (call->body && (!call->answering || call->transfer)) {
 		switch (spool_write(call->body, bytes, size)) {
 		case SPOOL_OK:
 			if (call->transfer)
@@ -1555,6 +1640,9 @@ void call_on_finished(struct call *call, bool completed)
 			call->pending--;
 			evtimer_del(call->waiting_timer);
 		}
+		/* A request that will never be whole will never be answered. */
+		if (call->money == MONEY_METERED && call->transfer && !call->body_done)
+			end_metered(call, false);
 		if (!must_go_on(call)) {
 			if (call->transfer)
 				transfer_cancel(&call->transfer);

@@ -61,7 +61,7 @@ static void reset_on_close(struct connection *connection)
 	    sizeof(abort_now));
 }
 
-/* --- the phases ---------------------------------------------------------- */
+/* --- the phases --- */
 
 static enum connection_phase refuse(struct connection *connection, int status, const char *detail)
 {
@@ -180,7 +180,7 @@ static enum connection_phase step_drain(struct connection *connection)
 	if (connection->cut != CUT_NONE || connection->peer_closed)
 		return CONNECTION_GONE;
 	body_drop(connection);
-	if (connection->closing)
+	if (connection->closing || connection->listener->acceptor == NULL)
 		return CONNECTION_FLUSH;
 	connection->lines.size = 0;
 	return connection->body_complete ? CONNECTION_HEAD : CONNECTION_DRAIN;
@@ -226,7 +226,7 @@ static enum connection_phase step(struct connection *connection)
 	return CONNECTION_GONE;
 }
 
-/* --- what is waited for ---------------------------------------------------- */
+/* --- what is waited for --- */
 
 static bool body_due(const struct connection *connection)
 {
@@ -335,7 +335,7 @@ static void connection_arm(struct connection *connection)
 	}
 }
 
-/* --- events ---------------------------------------------------------------- */
+/* --- events --- */
 
 static void connection_free(struct connection *connection)
 {

@@ -72,7 +72,7 @@ const char *exchange_status_str(int status)
 	return "";
 }
 
-/* --- the request ----------------------------------------------------------- */
+/* --- the request --- */
 
 const char *exchange_method(const struct exchange *exchange)
 {
@@ -136,7 +136,7 @@ void exchange_resume_body(struct exchange *exchange)
 	connection_poke(exchange->connection);
 }
 
-/* --- the response ---------------------------------------------------------- */
+/* --- the response --- */
 
 /* Fields of the framing, which only this file may write. */
 static bool is_framing(const char *name)

@@ -3,7 +3,14 @@
  *
  * bufferevent + llhttp in strict mode (Content-Length with Transfer-Encoding, duplicate
  * lengths, bare LF and obsolete folding are refused). One listener belongs to one event
- * loop; all calls and callbacks happen on that loop's thread.
+ * loop; all calls and callbacks happen on that loop's thread. The process ignores SIGPIPE.
+ *
+ * What is malformed, too large or too slow is answered here, with a problem+json body of
+ * code "bad_request", and never reaches `head`. Requests after the first on a connection
+ * wait unparsed until the one before is finished. An offer to upgrade is ignored, which
+ * HTTP allows. The end of the agent's sending counts as a hang-up until the answer is
+ * complete: a client that only shut its sending side down cannot be told from one that
+ * died, and nobody should pay for the dead.
  *
  * Callbacks note, the loop acts: an exchange is never freed inside one of its own
  * callbacks. It stays valid until `finished` has been called, which is always the last
@@ -24,7 +31,7 @@ struct exchange;
 
 /* What the owner of a listener gives; every wait and size has a limit. */
 struct listener_limits {
-	uint32_t connections_max;  /* further ones are accepted and answered 503, closed */
+	uint32_t connections_max;  /* further ones are answered 503 "too_many_connections" */
 	uint32_t head_ms_max;      /* from the first byte of a head to its end: slowloris */
 	uint32_t idle_ms_max;      /* between requests on a kept connection */
 	uint32_t body_idle_ms_max; /* without a byte of a body that is being waited for */
@@ -39,7 +46,8 @@ struct exchange_events {
 	/* A piece of the decoded body (chunking removed). Borrowed. May call
 	 * exchange_pause_body(). */
 	void (*body)(struct exchange *exchange, const void *bytes, size_t size, void *arg);
-	/* The body is complete (called once, after exchange_read_body, also for no body). */
+	/* The body is complete (called once, after exchange_read_body, also for no body).
+	 * Neither this nor `body` comes after exchange_end() or exchange_reply(). */
 	void (*body_end)(struct exchange *exchange, void *arg);
 	/* Output fell to out_size_low after exchange_write() returned false. */
 	void (*writable)(struct exchange *exchange, void *arg);
@@ -59,7 +67,8 @@ struct listener *listener_new(struct event_base *base, int fd, const struct list
 void listener_drain(struct listener *listener);
 /** Connections still there. */
 size_t listener_connections(const struct listener *listener);
-/** Closes everything, calling `finished` for what was under way. */
+/** Closes everything, calling `finished` for what was under way. Not from a callback of
+ * this listener's. */
 void listener_free(struct listener **listener);
 int listener_socket_tcp(char reason[256], const char *address, bool shared) MUST_CHECK;
 int listener_socket_unix(char reason[256], const char *path) MUST_CHECK;
@@ -93,7 +102,9 @@ void exchange_reply(struct exchange *exchange, int status, const struct headers 
  * HEAD body_size is still said as Content-Length when 0 or more. */
 void exchange_start(struct exchange *exchange, int status, const struct headers *headers,
     int64_t body_size);
-/** Returns true to go on at once, false: wait for `writable`. */
+/** Always takes all bytes. Returns true to go on at once, false: wait for `writable` (or for
+ * `finished`, when the agent is gone). More than body_size promised, or less at
+ * exchange_end(), cuts the connection as exchange_abort() does. */
 bool exchange_write(struct exchange *exchange, const void *bytes, size_t size) MUST_CHECK;
 void exchange_end(struct exchange *exchange);
 /** Cut the connection so that the agent cannot mistake the answer for a whole one. */

@@ -20,7 +20,7 @@
 
 #define LISTEN_BACKLOG 1024
 
-/* --- accepting --------------------------------------------------------------- */
+/* --- accepting --- */
 
 static void on_accept(struct evconnlistener *acceptor, evutil_socket_t fd, struct sockaddr *address,
     int address_size, void *arg)
@@ -132,7 +132,7 @@ const char *listener_date(struct listener *listener)
 	return listener->date;
 }
 
-/* --- sockets ----------------------------------------------------------------- */
+/* --- sockets --- */
 
 static int fail(char reason[256], const char *address, const char *why)
 {

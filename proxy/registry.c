@@ -7,6 +7,8 @@
 
 #include <curl/curl.h>
 
+#include "proxy/relay.h"
+
 #define TOOL_NAME_MAX 64u
 #define TOOL_URL_MAX  2048u
 
@@ -279,8 +281,6 @@ bool tool_url_valid(char reason[256], const char *text)
 			return url_fail(
 			    reason, "the URL holds a space, a backslash or a non-ASCII byte");
 	}
-	if (strstr(text, "/../") || strstr(text, "/./"))
-		return url_fail(reason, "the URL's path holds a dot segment");
 	url = curl_url();
 	must(url != NULL);
 	if (curl_url_set(url, CURLUPART_URL, text, CURLU_PATH_AS_IS) != CURLUE_OK ||
@@ -291,6 +291,8 @@ bool tool_url_valid(char reason[256], const char *text)
 	else if (strchr(text, '?') || strchr(text, '#'))
 		url_fail(
 		    reason, "the URL may not hold a query or a fragment: calls bring their own");
+	else if (!relay_path_valid(strstr(text, "://") + strlen("://")))
+		url_fail(reason, "the URL's path holds a dot segment or a broken escape");
 	else
 		ok = true;
 	curl_url_cleanup(url);

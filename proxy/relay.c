@@ -5,6 +5,9 @@
 #include <string.h>
 #include <strings.h>
 
+/* Nobody escapes an escape's escape in earnest. */
+#define DECODE_ROUNDS_MAX 3
+
 static int hex_value(char digit)
 {
 	if (digit >= '0' && digit <= '9')
@@ -35,6 +38,50 @@ static int next_character(const char **at)
 		return -1;
 	(*at)++;
 	return c;
+}
+
+/* Escapes that are none stay as they are. True when there were any. */
+static bool decode(char *text)
+{
+	char *to = text;
+	bool changed = false;
+
+	for (const char *at = text; *at;) {
+		int high = *at == '%' ? hex_value(at[1]) : -1;
+		int low = high < 0 ? -1 : hex_value(at[2]);
+
+		changed = changed || low >= 0;
+		*to++ = low < 0 ? *at : (char)(high * 16 + low);
+		at += low < 0 ? 1 : 3;
+	}
+	*to = '\0';
+	return changed;
+}
+
+static bool has_dot_segment(const char *path)
+{
+	while (*path) {
+		size_t size = strcspn(path, "/\\");
+		size_t name_size = strcspn(path, "/\\;");
+
+		if ((name_size == 1 || name_size == 2) && strncmp(path, "..", name_size) == 0)
+			return true;
+		path += size + (path[size] != '\0');
+	}
+	return false;
+}
+
+/* A server behind a gateway may decode what the gateway has decoded already. */
+static bool climbs_when_decoded_again(const char *rest)
+{
+	char *path = must_strndup(rest, strcspn(rest, "?"));
+	bool climbs = false;
+	int rounds = 0;
+
+	while (!climbs && decode(path))
+		climbs = has_dot_segment(path) || ++rounds > DECODE_ROUNDS_MAX;
+	free(path);
+	return climbs;
 }
 
 bool relay_path_valid(const char *rest)
@@ -72,7 +119,7 @@ bool relay_path_valid(const char *rest)
 		if (c < 0)
 			return false;
 	}
-	return true;
+	return !climbs_when_decoded_again(rest);
 }
 
 char *relay_url(const struct tool *tool, const char *rest)
@@ -80,13 +127,26 @@ char *relay_url(const struct tool *tool, const char *rest)
 	return must_format("%s%s", tool->url, rest);
 }
 
+/* Gateways that hand fields on as variables take '_' for '-'. */
+static bool same_field(const char *field, const char *name)
+{
+	for (; *field && *name; field++, name++) {
+		char c = *field == '_' ? '-' : *field;
+
+		if (toupper((unsigned char)c) != *name)
+			return false;
+	}
+	return *field == *name;
+}
+
 bool relay_payment_header(const char **name, const struct headers *headers)
 {
 	static const char *const names[] = {"PAYMENT-SIGNATURE", "X-PAYMENT", "SIGN-IN-WITH-X"};
+	size_t count = sizeof names / sizeof names[0];
 
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-		if (headers_get(headers, names[i])) {
-			*name = names[i];
+	for (size_t i = 0; i < headers->count * count; i++) {
+		if (same_field(headers->items[i / count].name, names[i % count])) {
+			*name = names[i % count];
 			return true;
 		}
 	}

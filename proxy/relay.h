@@ -9,9 +9,9 @@
 #include "proxy/registry.h"
 
 /** relay_path_valid - may `rest` (what follows the tool's name: "", "/…" or "?…") be put
- * behind the tool's URL? Refuses dot segments, plain or percent-encoded, backslashes,
- * control and non-ASCII bytes and broken escapes, because a seller's server may resolve
- * them to a place outside the base that the owner registered. */
+ * behind the tool's URL? Refuses dot segments, plain or percent-encoded once or more often,
+ * backslashes, escaped slashes, control and non-ASCII bytes and broken escapes, because a
+ * seller's server may resolve them to a place outside the base that the owner registered. */
 bool relay_path_valid(const char *rest) MUST_CHECK;
 
 /** The upstream URL; the caller frees it. */

@@ -82,7 +82,7 @@ static int refuse(struct connection *connection, int status, const char *detail)
 	return -1;
 }
 
-/* --- what llhttp calls back --------------------------------------------- */
+/* --- what llhttp calls back --- */
 
 static int on_url(llhttp_t *parser, const char *at, size_t size)
 {
@@ -331,7 +331,7 @@ static const llhttp_settings_t settings = {
     .on_message_complete = on_message_complete,
 };
 
-/* --- the head ------------------------------------------------------------ */
+/* --- the head --- */
 
 /* The two digits behind " HTTP/" at the end of the request line, as in 11 for HTTP/1.1;
  * -1 when it ends otherwise. head holds a whole head. */
@@ -462,7 +462,7 @@ enum request_read request_head(struct connection *connection)
 	return REQUEST_MORE;
 }
 
-/* --- the body ------------------------------------------------------------ */
+/* --- the body --- */
 
 static void body_bad(struct connection *connection)
 {

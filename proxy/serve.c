@@ -102,6 +102,9 @@ static bool listen_admin(struct daemon *daemon, char reason[256], const char *ad
 	daemon->socket_path = house_socket_path(daemon->house->dir);
 	local = listener_socket_unix(reason, daemon->socket_path);
 	if (local < 0) {
+		/* What is there is another's: not to be removed. */
+		free(daemon->socket_path);
+		daemon->socket_path = NULL;
 		close(tcp);
 		return false;
 	}

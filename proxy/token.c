@@ -62,20 +62,30 @@ char *token_make(const struct token_claims *claims, const uint8_t secret[TOKEN_S
 	return token;
 }
 
-/* The header decides nothing: it must say what we would have said. */
-static enum token_result header_check(const char *text, size_t size)
+/* One part as JSON, or NULL: read more strictly than libjwt does, which takes the last of
+ * two equal keys and stops at a NUL. */
+static json_t *part_read(const char *text, size_t size, size_t size_max)
 {
 	struct json_error error;
 	uint8_t *bytes = NULL;
 	size_t bytes_size = 0;
+	json_t *part;
+
+	if (!base64url_decode(&bytes, &bytes_size, text, size, size_max))
+		return NULL;
+	part = json_read(&error, (const char *)bytes, bytes_size, size_max);
+	bytes_wipe(bytes, bytes_size);
+	free(bytes);
+	return part;
+}
+
+/* The header decides nothing: it must say what we would have said. */
+static enum token_result header_check(const char *text, size_t size)
+{
 	const char *algorithm;
-	json_t *header;
+	json_t *header = part_read(text, size, 512);
 	enum token_result result = TOKEN_MALFORMED;
 
-	if (!base64url_decode(&bytes, &bytes_size, text, size, 512))
-		return TOKEN_MALFORMED;
-	header = json_read(&error, (const char *)bytes, bytes_size, 512);
-	free(bytes);
 	if (!json_is_object(header))
 		goto out;
 	algorithm = json_str(header, "alg");
@@ -86,6 +96,15 @@ static enum token_result header_check(const char *text, size_t size)
 out:
 	json_decref(header);
 	return result;
+}
+
+static bool payload_check(const char *text, size_t size)
+{
+	json_t *payload = part_read(text, size, TOKEN_SIZE_MAX);
+	bool ok = json_is_object(payload);
+
+	json_decref(payload);
+	return ok;
 }
 
 static bool signature_check(const char *token, size_t signed_size, const char *signature,
@@ -157,6 +176,8 @@ enum token_result token_check(struct token_claims *out, const char *token, size_
 	if (!signature_check(token, (size_t)(signature - token), signature + 1,
 		(size_t)(end - signature - 1), secret))
 		return TOKEN_BAD_SIGNATURE;
+	if (!payload_check(payload + 1, (size_t)(signature - payload - 1)))
+		return TOKEN_MALFORMED;
 	memcpy(copy, token, size);
 	copy[size] = '\0';
 	if (jwt_decode(&jwt, copy, secret, TOKEN_SECRET_SIZE) == 0)

@@ -32,7 +32,7 @@ const char *transfer_result_str(enum transfer_result result)
 	return "unknown";
 }
 
-/* --- time -------------------------------------------------------------------- */
+/* --- time --- */
 
 /* The wait that fits where the transfer is; none while a pause of ours holds it. */
 static void timer_arm(struct transfer *transfer)
@@ -78,7 +78,7 @@ static const char *timeout_reason(const struct transfer *transfer)
 	return "time-out";
 }
 
-/* --- the end ------------------------------------------------------------------- */
+/* --- the end --- */
 
 void transfer_free(struct transfer *transfer)
 {
@@ -130,7 +130,7 @@ static void on_transfer_timer(evutil_socket_t fd, short what, void *arg)
 	    timeout_reason(transfer));
 }
 
-/* --- what curl calls back ---------------------------------------------------------- */
+/* --- what curl calls back --- */
 
 static bool is_loopback(const char *address)
 {
@@ -344,7 +344,7 @@ static size_t on_body(char *bytes, size_t unit, size_t count, void *arg)
 	return taken ? size : CURL_WRITEFUNC_PAUSE;
 }
 
-/* --- wishes ---------------------------------------------------------------------- */
+/* --- wishes --- */
 
 static void transfer_unpause(struct transfer *transfer)
 {
@@ -392,7 +392,7 @@ void transfer_work(struct transfer *transfer)
 		transfer_finish(transfer, TRANSFER_UNREACHABLE, curl_multi_strerror(code));
 }
 
-/* --- the request --------------------------------------------------------------------- */
+/* --- the request --- */
 
 /* What curl makes itself, from the URL and the body. */
 static bool is_framing(const char *name)

@@ -43,7 +43,7 @@ static void collect(struct upstream *upstream)
 	}
 }
 
-/* --- curl and the loop ----------------------------------------------------------- */
+/* --- curl and the loop --- */
 
 static void on_socket_event(evutil_socket_t fd, short what, void *arg)
 {
@@ -116,7 +116,7 @@ static int on_timer_wish(CURLM *multi, long timeout_ms, void *arg)
 	return 0;
 }
 
-/* --- the multi handle ----------------------------------------------------- */
+/* --- the multi handle --- */
 
 static void upstream_work(evutil_socket_t fd, short what, void *arg)
 {

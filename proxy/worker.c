@@ -55,6 +55,9 @@ static void *run(void *arg)
 	struct worker *worker = arg;
 
 	event_base_loop(worker->base, EVLOOP_NO_EXIT_ON_EMPTY);
+	/* Now, and not when the slowest of the other workers is done: a connection that came in
+	 * at the last moment must not hang meanwhile. */
+	listener_free(&worker->listener);
 	atomic_store(&worker->done, true);
 	return NULL;
 }

@@ -230,7 +230,9 @@ const MEASURED = [
 
 async function measure(bed) {
 	const results = [];
+	const disk = [];
 	for (let round = 1; round <= rounds; round++) {
+		disk.push(syncUs(bed.tw.home));
 		for (const connections of CONNECTIONS) {
 			// The peers take turns at going first.
 			for (const [kind, peer, by] of round % 2 ? MEASURED : [...MEASURED].reverse()) {
@@ -243,7 +245,22 @@ async function measure(bed) {
 		await exactBurst(bed);
 		await verify(bed);
 	}
-	return results;
+	return { results, disk };
+}
+
+/** Microseconds of one fdatasync after writing 64 KiB over and over: what the disk can do. */
+function syncUs(dir) {
+	const file = fs.openSync(path.join(dir, 'sync'), 'w');
+	const block = Buffer.alloc(65_536, 1);
+	const found = [];
+	for (let i = 0; i < 100; i++) {
+		fs.writeSync(file, block, 0, block.length, 0);
+		const begin = process.hrtime.bigint();
+		fs.fdatasyncSync(file);
+		found.push(Number(process.hrtime.bigint() - begin) / 1000);
+	}
+	fs.closeSync(file);
+	return found.sort((a, b) => a - b)[found.length >> 1];
 }
 
 /** Where the ledger was: an fdatasync means nothing in memory. */
@@ -256,14 +273,14 @@ let bed;
 try {
 	bed = await setUp();
 	const loadBefore = os.loadavg();
-	const results = await measure(bed);
+	const { results, disk } = await measure(bed);
 	const { payments } = await ledgerCounts(bed.tw);
 	const syncs = await paymentsPerSync(bed);
 	await killUnderLoad(bed);
 	await verify(bed);
 	const version = await bed.tw.cli('--version');
 	const text = report({
-		results, syncs, payments, rounds, seconds, loadBefore,
+		results, disk, syncs, payments, rounds, seconds, loadBefore,
 		reserve: await reserveInProcess(),
 		command: ['tests/bench/run', ...process.argv.slice(2)].join(' '),
 		versions: {

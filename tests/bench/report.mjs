@@ -50,7 +50,7 @@ function compare(results, kind, peer) {
 	return `${table(HEAD, rows)}\n\n${lines.join('\n')}\n`;
 }
 
-function byRound(results) {
+function byRound(results, disk) {
 	const rounds = [...new Set(results.map((found) => found.round))];
 	const columns = [...new Set(results.map((f) => `${f.kind} ${f.peer} ${f.connections}`))].sort();
 	const cell = (column, round) => {
@@ -58,7 +58,8 @@ function byRound(results) {
 		return found ? whole(rate(found)) : '';
 	};
 	return table(['calls/s in round', ...rounds],
-		columns.map((column) => [column, ...rounds.map((round) => cell(column, round))]));
+		[...columns.map((column) => [column, ...rounds.map((round) => cell(column, round))]),
+			['µs of one fdatasync, at its start', ...disk.map(whole)]]);
 }
 
 const syncSection = (rows) => rows.length === 0 ? '' : `
@@ -80,7 +81,7 @@ ${table(['limits in force', 'of which speak about the call', 'threads', 'ns per 
 		rows.map((r) => [whole(r.limits), whole(r.applying), r.threads, whole(r.ns)]))}
 `;
 
-export function report({ results, syncs, reserve, payments, rounds, seconds, loadBefore, command,
+export function report({ results, disk, syncs, reserve, payments, rounds, seconds, loadBefore, command,
 	versions, fileSystem }) {
 	return `# Benchmarks
 
@@ -88,7 +89,7 @@ export function report({ results, syncs, reserve, payments, rounds, seconds, loa
 each, the peers in turn; medians, and the lowest and highest round. Ratios are taken within a round.
 
 - ${os.cpus().length} cores, ${os.cpus()[0].model.trim()}, ${whole(os.totalmem() / 2 ** 30)} GiB; ${os.type()} ${os.release()};
-  ledger on ${fileSystem}; load average at the start ${loadBefore.map((l) => l.toFixed(2)).join(', ')}
+  ledger on ${fileSystem}, an fdatasync there takes ${milli(median(disk))} ms; load average at the start ${loadBefore.map((l) => l.toFixed(2)).join(', ')}
 - ${versions.tallyward}; @x402/fetch ${versions.fetch} on node ${process.version}; ${versions.nginx}
 - Everything shares those cores: the load generator (wrk; @x402/fetch is its own), the
   program measured, and the seller, which is nginx with one worker giving fixed answers.
@@ -99,7 +100,8 @@ A call is two requests to the seller: the 402, then the paid one. tallyward, wit
 defaults: identifies the agent, decides against ten limits, signs, waits until the signed
 payment is on disk, pays, and books receipt, journal and audit. @x402/fetch has the key in
 its own process, and signs and pays; it keeps no books and no limits. tallyward has a worker
-thread for each core; node runs JavaScript on one.
+thread for each core; node runs JavaScript on one. One call alone waits
+for a commit of its own; calls in flight together share one.
 
 ${compare(results, 'paid', '@x402/fetch')}
 ## Free calls
@@ -111,6 +113,6 @@ ${compare(results, 'free', 'nginx')}${syncSection(syncs)}${reserveSection(reserv
 
 The ledger grew from nothing to ${whole(payments)} payments meanwhile.
 
-${byRound(results)}
+${byRound(results, disk)}
 `;
 }

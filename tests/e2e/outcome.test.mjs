@@ -14,7 +14,7 @@ let tw;
 let agents = 0;
 
 /** How long the daemon waits for a seller's answer here. */
-const RESPONSE_MS = 1500;
+const RESPONSE_MS = 3000;
 
 before(async () => {
 	bed = await startBed({ v1: true, rogue: true });
@@ -213,7 +213,7 @@ describe('the official sellers, when things go wrong behind them', () => {
 
 	it('a slow settlement is waited for', async () => {
 		const agent = await newAgent();
-		bed.facilitator.misbehave({ how: 'slow', delayMs: RESPONSE_MS / 3, times: 1 });
+		bed.facilitator.misbehave({ how: 'slow', delayMs: RESPONSE_MS / 10, times: 1 });
 		const answer = await tw.call(agent, 'seller', '/paid/0.01');
 		assert.equal(answer.status, 200, answer.text);
 		assert.equal((await onlyPayment(agent)).state, 'settled');

@@ -147,6 +147,12 @@ static void read_all(struct server *server, struct exchange *exchange)
 	exchange_read_body(exchange);
 }
 
+static void nothing(struct server *server, struct exchange *exchange)
+{
+	(void)server;
+	(void)exchange;
+}
+
 static void reply_ok(struct server *server, struct exchange *exchange)
 {
 	(void)server;
@@ -188,7 +194,7 @@ static size_t in_size(struct server *server)
 #define UNTIL(condition) peer_until(server.base, (condition))
 #define SAY(text)        peer_say(server.base, &peer, (text))
 
-/* --- requests --------------------------------------------------------------- */
+/* --- requests --- */
 
 static void good_requests(void **state)
 {
@@ -467,6 +473,35 @@ static void bad_requests(void **state)
 	}
 }
 
+static void what_the_handler_sees(void **state)
+{
+	static const struct {
+		const char *request;
+		int64_t body_size;
+	} rows[] = {
+	    {"GET / HTTP/1.1\r\nHost: h\r\nX-A: b\r\n\r\n", 0},
+	    {POST "x-a:b \t\r\nContent-Length: 9223372036854775799\r\n\r\n", 9223372036854775799},
+	    {POST "X-A: b\r\nTransfer-Encoding: chunked\r\n\r\n", -1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct server server;
+		struct peer peer;
+
+		server_open(&server);
+		server.on_head = nothing;
+		peer = peer_connect(server.port, 0);
+		SAY(rows[i].request);
+		UNTIL(server.exchange != NULL);
+		assert_true(exchange_body_size(server.exchange) == rows[i].body_size);
+		assert_string_equal(headers_get(exchange_headers(server.exchange), "X-A"), "b");
+		assert_string_equal(headers_get(exchange_headers(server.exchange), "host"), "h");
+		peer_close(&peer);
+		server_close(&server);
+	}
+}
+
 static void a_zero_byte_is_refused(void **state)
 {
 	static const char request[] = "GET / HTTP/1.1\r\nHost: h\r\nX: a\0b\r\n\r\n";
@@ -483,7 +518,7 @@ static void a_zero_byte_is_refused(void **state)
 	server_close(&server);
 }
 
-/* --- limits of a head --------------------------------------------------------- */
+/* --- limits of a head --- */
 
 static void heads_are_bounded(void **state)
 {
@@ -547,7 +582,7 @@ static void heads_are_bounded(void **state)
 	}
 }
 
-/* --- HTTP/1.0, HEAD, statuses -------------------------------------------------- */
+/* --- HTTP/1.0, HEAD, statuses --- */
 
 static void http_1_0(void **state)
 {
@@ -666,13 +701,7 @@ static void framing_is_ours(void **state)
 	}
 }
 
-/* --- keep-alive, pipelining ------------------------------------------------------ */
-
-static void nothing(struct server *server, struct exchange *exchange)
-{
-	(void)server;
-	(void)exchange;
-}
+/* --- keep-alive, pipelining --- */
 
 static void pipelined_requests_wait_their_turn(void **state)
 {
@@ -729,7 +758,7 @@ static void pipelined_input_is_bounded(void **state)
 	server_close(&server);
 }
 
-/* --- 100-continue ------------------------------------------------------------------ */
+/* --- 100-continue --- */
 
 static void continue_when_the_body_is_wanted(void **state)
 {
@@ -780,7 +809,7 @@ static void no_continue_when_refused(void **state)
 	server_close(&server);
 }
 
-/* --- answers before the end of the body ---------------------------------------------- */
+/* --- answers before the end of the body --- */
 
 static void a_small_rest_is_drained(void **state)
 {
@@ -888,7 +917,7 @@ static void answered_in_the_body_callback(void **state)
 	server_close(&server);
 }
 
-/* --- back-pressure ---------------------------------------------------------------------- */
+/* --- back-pressure --- */
 
 static void pause_body(struct server *server, struct exchange *exchange)
 {
@@ -1040,7 +1069,7 @@ static void a_slow_reader_does_not_grow_memory(void **state)
 	}
 }
 
-/* --- time ---------------------------------------------------------------------------------- */
+/* --- time --- */
 
 static void time_outs(void **state)
 {
@@ -1174,7 +1203,7 @@ static void a_reader_that_stops_is_cut(void **state)
 	server_close(&server);
 }
 
-/* --- hang-ups ------------------------------------------------------------------------------- */
+/* --- hang-ups --- */
 
 static void start_only(struct server *server, struct exchange *exchange)
 {
@@ -1353,8 +1382,7 @@ static void hang_up_while_draining(void **state)
 	server_close(&server);
 }
 
-/* --- aborts ------------------------------------------------------------------------------------
- */
+/* --- aborts --- */
 
 static void abort_it(struct server *server, struct exchange *exchange)
 {
@@ -1520,8 +1548,7 @@ static void our_own_mistakes(void **state)
 	server_close(&server);
 }
 
-/* --- the listener -------------------------------------------------------------------------------
- */
+/* --- the listener --- */
 
 static void connections_are_bounded(void **state)
 {
@@ -1594,6 +1621,27 @@ static void drain_lets_the_busy_finish(void **state)
 	peer = peer_of(socket(AF_INET, SOCK_STREAM, 0));
 	peer_close(&peer);
 	peer_close(&idle);
+	server_close(&server);
+}
+
+/* Drained while the rest of a body was still coming: no further request after it. */
+static void drain_ends_a_connection_that_reads_a_rest(void **state)
+{
+	struct server server;
+	struct peer peer;
+
+	(void)state;
+	server_open(&server);
+	server.on_head = reply_ok;
+	peer = peer_connect(server.port, 0);
+	SAY(POST "Content-Length: 5\r\n\r\n");
+	UNTIL(server.finished_count == 1);
+	listener_drain(server.listener);
+	SAY("hello");
+	UNTIL(peer_over(&peer));
+	assert_int_equal(peer.error, 0);
+	UNTIL(listener_connections(server.listener) == 0);
+	peer_close(&peer);
 	server_close(&server);
 }
 
@@ -1674,8 +1722,7 @@ static void the_date_is_right(void **state)
 	server_close(&server);
 }
 
-/* --- sockets ------------------------------------------------------------------------------------
- */
+/* --- sockets --- */
 
 static void tcp_addresses(void **state)
 {
@@ -1774,6 +1821,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(good_requests),
 	    cmocka_unit_test(bad_requests),
+	    cmocka_unit_test(what_the_handler_sees),
 	    cmocka_unit_test(a_zero_byte_is_refused),
 	    cmocka_unit_test(heads_are_bounded),
 	    cmocka_unit_test(http_1_0),
@@ -1803,6 +1851,7 @@ int main(void)
 	    cmocka_unit_test(our_own_mistakes),
 	    cmocka_unit_test(connections_are_bounded),
 	    cmocka_unit_test(drain_lets_the_busy_finish),
+	    cmocka_unit_test(drain_ends_a_connection_that_reads_a_rest),
 	    cmocka_unit_test(free_tells_what_was_under_way),
 	    cmocka_unit_test(accepts_again_after_descriptors_ran_out),
 	    cmocka_unit_test(the_date_is_right),

@@ -164,7 +164,7 @@ static struct spool *spool_of(const char *text)
 	return spool;
 }
 
-/* --- what goes out ----------------------------------------------------------------- */
+/* --- what goes out --- */
 
 static void requests_as_they_go_out(void **state)
 {
@@ -269,7 +269,7 @@ static void redirects_and_cookies_stay_where_they_are(void **state)
 	client_close(&client);
 }
 
-/* --- what comes back ------------------------------------------------------------------- */
+/* --- what comes back --- */
 
 static void good_answers(void **state)
 {
@@ -554,7 +554,7 @@ static void resets_are_broken(void **state)
 	}
 }
 
-/* --- unreachable -------------------------------------------------------------------------- */
+/* --- unreachable --- */
 
 static void unreachable(void **state)
 {
@@ -580,7 +580,7 @@ static void unreachable(void **state)
 	client_close(&client);
 }
 
-/* --- time ------------------------------------------------------------------------------------ */
+/* --- time --- */
 
 static void time_outs(void **state)
 {
@@ -756,7 +756,7 @@ static void a_pause_is_not_timed(void **state)
 	}
 }
 
-/* --- the request body ------------------------------------------------------------------------- */
+/* --- the request body --- */
 
 static void a_growing_spool(void **state)
 {
@@ -969,7 +969,7 @@ static void a_hang_up_during_the_upload(void **state)
 	}
 }
 
-/* --- back-pressure -------------------------------------------------------------------------- */
+/* --- back-pressure --- */
 
 #define STREAM_SIZE 50000000
 
@@ -1081,7 +1081,7 @@ static void a_refused_piece_comes_again(void **state)
 	client_close(&client);
 }
 
-/* --- cancelling ------------------------------------------------------------------------------- */
+/* --- cancelling --- */
 
 static void cancel(struct client *client)
 {
@@ -1230,8 +1230,7 @@ static void a_new_one_starts_in_each_callback(void **state)
 	}
 }
 
-/* --- kept connections ---------------------------------------------------------------------------
- */
+/* --- kept connections --- */
 
 static void connections_are_kept(void **state)
 {
@@ -1316,8 +1315,35 @@ static void a_request_that_acts_is_sent_once(void **state)
 	}
 }
 
-/* --- https
- * ------------------------------------------------------------------------------------------ */
+static void loopback_in_ipv6(void **state)
+{
+	struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	socklen_t size = sizeof(address);
+	struct client client;
+	struct peer peer = peer_of(-1);
+	char *url;
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	(void)state;
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, size) != 0)
+		skip(); /* a machine without IPv6 */
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+	client_open(&client);
+	url = must_format("http://[::1]:%d/", ntohs(address.sin6_port));
+	start_url(&client, "GET", url, NULL, NULL, 0);
+	UNTIL(peer_accept(&peer, fd));
+	UNTIL(peer_has(&peer, "\r\n\r\n"));
+	SAY(OK "Content-Length: 5\r\n\r\nhe");
+	UNTIL(client.body_size == 2);
+	assert_true(transfer_peer_loopback(client.transfer));
+	peer_close(&peer);
+	client_close(&client);
+	close(fd);
+	free(url);
+}
+
+/* --- https --- */
 
 struct tls_server {
 	pthread_t thread;
@@ -1419,8 +1445,7 @@ static void https(void **state)
 	free(ca_file);
 }
 
-/* --- the rest
- * ------------------------------------------------------------------------------------------- */
+/* --- the rest --- */
 
 static void names_of_results(void **state)
 {
@@ -1478,6 +1503,7 @@ int main(void)
 	    cmocka_unit_test(a_new_one_starts_in_each_callback),
 	    cmocka_unit_test(connections_are_kept),
 	    cmocka_unit_test(a_request_that_acts_is_sent_once),
+	    cmocka_unit_test(loopback_in_ipv6),
 	    IN_FOLDER(https),
 	    cmocka_unit_test(names_of_results),
 	    cmocka_unit_test(freeing_under_way_is_our_mistake),
