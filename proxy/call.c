@@ -17,7 +17,8 @@
  *     on_signed when nothing can have left.
  *
  * The agent may hang up at any moment: `exchange` is then NULL. Unpaid, the call ends at once;
- * with money at stake it goes on until the outcome is written. A call is freed when it has no
+ * with money at stake it goes on until the outcome is written, and with an Idempotency-Key
+ * until what was paid for is kept for the key's next call. A call is freed when it has no
  * exchange, no transfer and no note under way (call_leave). */
 #include "proxy/call.h"
 
@@ -919,6 +920,7 @@ static bool is_challenge(const struct call *call)
 	return call->upstream_status == 402 && !call->answering && !call->paying;
 }
 
+static bool keeps_answer(const struct call *call);
 static bool pass_body(struct call *call, const void *bytes, size_t size);
 static void end_answer(struct call *call, bool whole);
 
@@ -1450,7 +1452,7 @@ static void on_pay_head(
 	    &receipt, reason);
 	if (status == 402)
 		call_run(call, refuse_second_402(call, &receipt));
-	else if (call->exchange)
+	else if (call->exchange || keeps_answer(call))
 		call_run(call, STEP_ANSWER);
 	else
 		transfer_cancel(&call->transfer);
@@ -1523,14 +1525,16 @@ static enum step step_answer(struct call *call)
 		return refuse(
 		    call, PROBLEM_UPSTREAM_UNREACHABLE, "the seller's headers are too large");
 	}
-	call->answered_us = clock_now_us();
 	call->answering = true;
 	call->response_running = sha256_new();
 	if (call->key) {
 		buf_init(&call->kept, (size_t)call->house->config.answer_size_max);
 		call->kept_headers = headers_json(&headers);
 	}
-	exchange_start(call->exchange, call->status, &headers, call->answer_size);
+	if (call->exchange) {
+		call->answered_us = clock_now_us();
+		exchange_start(call->exchange, call->status, &headers, call->answer_size);
+	}
 	headers_fini(&headers);
 	/* A 402 that turned out not to be a challenge has been read already. */
 	if (!call->paying && call->challenge_body.size > 0)
@@ -1540,10 +1544,17 @@ static enum step step_answer(struct call *call)
 	return STEP_WAIT;
 }
 
+/* What was paid for is read for the key's next call, though the agent has gone, unless it is
+ * larger than is kept. */
+static bool keeps_answer(const struct call *call)
+{
+	return call->key && call->paying && (!call->answering || buf_ok(&call->kept));
+}
+
 /* False: not now, the agent has not read what it was given; the piece comes again. */
 static bool pass_body(struct call *call, const void *bytes, size_t size)
 {
-	if (!call->exchange || !call->answering || call->problem != PROBLEM_NONE)
+	if (!call->answering || call->problem != PROBLEM_NONE)
 		return true;
 	if (call->slow)
 		return false;
@@ -1551,7 +1562,12 @@ static bool pass_body(struct call *call, const void *bytes, size_t size)
 	call->response_bytes += (int64_t)size;
 	if (call->key)
 		buf_add(&call->kept, bytes, size);
-	call->slow = !exchange_write(call->exchange, bytes, size);
+	if (call->exchange) {
+		call->slow = !exchange_write(call->exchange, bytes, size);
+	} else if (!keeps_answer(call)) {
+		call->cut = true;
+		transfer_cancel(&call->transfer);
+	}
 	return true;
 }
 
@@ -1559,14 +1575,13 @@ static void end_answer(struct call *call, bool whole)
 {
 	call->transfer = NULL;
 	call->body_ended = true;
+	call->cut = call->cut || !whole;
 	if (!call->exchange)
 		return;
-	if (whole) {
+	if (whole)
 		exchange_end(call->exchange);
-	} else {
-		call->cut = true;
+	else
 		exchange_abort(call->exchange);
-	}
 }
 
 void call_on_writable(struct call *call)
@@ -1584,7 +1599,7 @@ void call_on_writable(struct call *call)
 void call_on_body(struct call *call, const void *bytes, size_t size)
 {
 	call_enter(call);
-	/* An answer may begin before the request is whole: the seller gets the rest all the same. */
+	/* An answer may begin before the request is whole: the seller gets the rest as well. */
 	if (call->body && (!call->answering || call->transfer)) {
 		switch (spool_write(call->body, bytes, size)) {
 		case SPOOL_OK:
@@ -1634,7 +1649,9 @@ void call_on_finished(struct call *call, bool completed)
 	call_enter(call);
 	call->exchange = NULL;
 	if (!completed && !call->body_ended) {
-		call->cut = true;
+		bool keeps = call->transfer && keeps_answer(call);
+
+		call->cut = call->cut || !keeps;
 		stop_waiting_for_key(call);
 		if (call->reservation.purses && reserve_stop_waiting(&call->reservation)) {
 			call->pending--;
@@ -1643,7 +1660,7 @@ void call_on_finished(struct call *call, bool completed)
 		/* A request that will never be whole will never be answered. */
 		if (call->money == MONEY_METERED && call->transfer && !call->body_done)
 			end_metered(call, false);
-		if (!must_go_on(call)) {
+		if (!must_go_on(call) && !keeps) {
 			if (call->transfer)
 				transfer_cancel(&call->transfer);
 			if (call->pending == 0)

@@ -182,7 +182,7 @@ static bool check_asset(struct json_error *error, size_t position, const json_t 
 	if (!json_is_object(row))
 		return fail(error, path, "must be an object");
 	for (size_t i = 0; members[i]; i++) {
-		if (!json_str(row, members[i]))
+		if (!json_str(row, members[i]) || !*json_str(row, members[i]))
 			return fail(error, path, "needs \"%s\", a string", members[i]);
 	}
 	json_object_foreach ((json_t *)(uintptr_t)row, name, value) {
@@ -191,11 +191,11 @@ static bool check_asset(struct json_error *error, size_t position, const json_t 
 		while (members[i] && strcmp(members[i], name) != 0)
 			i++;
 		if (!members[i])
-			return fail(error, path, "unknown key \"%.40s\"", name);
+			return fail(error, path, "holds a key that is none of network, contract, symbol, name, version");
 	}
 	if (!network_parse(&chain_id, json_str(row, "network")))
 		return fail(error, path, "network must be a CAIP-2 name such as eip155:8453");
-	if (!address_parse(&contract, json_str(row, "contract")))
+	if (!address_parse(&contract, json_str(row, "contract")) || address_is_zero(&contract))
 		return fail(error, path, "contract is not an address, or its checksum is wrong");
 	return true;
 }

@@ -29,6 +29,10 @@ bool inflate_body(struct buf *out, const void *bytes, size_t size)
 		stream.avail_out = sizeof piece;
 		status = inflate(&stream, Z_NO_FLUSH);
 		buf_add(out, piece, sizeof piece - stream.avail_out);
+		/* A gzip stream may have several members, one behind the other. */
+		if (status == Z_STREAM_END && stream.avail_in >= 2 && stream.next_in[0] == 0x1f &&
+		    stream.next_in[1] == 0x8b)
+			status = inflateReset(&stream);
 	}
 	inflateEnd(&stream);
 	return status == Z_STREAM_END && buf_ok(out);

@@ -16,7 +16,7 @@ struct quote {
 
 struct quotes {
 	pthread_mutex_t lock;
-	struct quote *table; /* in order of insertion: the first is the oldest */
+	struct quote *table; /* in the order noted: the first is the oldest */
 	size_t count_max;
 };
 
@@ -67,16 +67,17 @@ void quotes_note(
 	make_key(key, tool, method, path);
 	must(pthread_mutex_lock(&quotes->lock) == 0);
 	HASH_FIND(hh, quotes->table, key, sizeof key, quote);
-	if (!quote) {
-		if (HASH_COUNT(quotes->table) >= quotes->count_max) {
-			quote = quotes->table;
-			HASH_DEL(quotes->table, quote);
-		} else {
-			quote = must_calloc(1, sizeof *quote);
-		}
-		memcpy(quote->key, key, sizeof key);
-		HASH_ADD(hh, quotes->table, key, sizeof quote->key, quote);
+	if (quote) {
+		HASH_DEL(quotes->table, quote);
+	} else if (HASH_COUNT(quotes->table) >= quotes->count_max) {
+		quote = quotes->table;
+		HASH_DEL(quotes->table, quote);
+	} else {
+		quote = must_calloc(1, sizeof *quote);
 	}
+	/* Behind all others: now the youngest. */
+	memcpy(quote->key, key, sizeof key);
+	HASH_ADD(hh, quotes->table, key, sizeof quote->key, quote);
 	quote->micros = micros;
 	must(pthread_mutex_unlock(&quotes->lock) == 0);
 }

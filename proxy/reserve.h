@@ -60,7 +60,8 @@ struct reservation {
 };
 
 /** Ask for a stage. Provisional and metered begin a reservation; exact refits one that is
- * provisional (on a refusal the hold is as it was; while it waits it holds nothing). */
+ * provisional (on a refusal the hold is as it was; while it waits, or is turned away because
+ * too many wait, it holds nothing). */
 enum reserve_result reserve_ask(
     struct reservation *reservation, enum reserve_stage stage) MUST_CHECK;
 

@@ -1,6 +1,7 @@
 /* Compressed 402 bodies: what is read, what is refused, and where a bomb stops. */
 #include "proxy/inflate.h"
 
+#include <sys/mman.h>
 #include <zlib.h>
 
 #include "tests/unit/unit.h"
@@ -177,15 +178,14 @@ static void a_flipped_bit_is_seen(void **state)
 /* What comes after the end is not looked at, and never becomes part of the text. */
 static void trailing_junk_is_left_alone(void **state)
 {
-	static const char *const rows[] = {"", "\n", "junk", "\x1f\x8b", "\x1f\x8b\x08\x01"};
+	static const char *const rows[] = {"", "\n", "junk", "\x1f\x8c", "\x1f"};
 	static const enum wrapping wrappings[] = {WRAP_ZLIB, WRAP_GZIP};
 	static unsigned char packed[PACKED_MAX];
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows) * COUNT(wrappings); i++) {
 		const char *junk = rows[i / COUNT(wrappings)];
-		size_t size =
-		    pack(packed, wrappings[i % COUNT(wrappings)], plain, strlen(plain));
+		size_t size = pack(packed, wrappings[i % COUNT(wrappings)], plain, strlen(plain));
 		struct buf out;
 
 		memcpy(packed + size, junk, strlen(junk));
@@ -194,6 +194,26 @@ static void trailing_junk_is_left_alone(void **state)
 		assert_string_equal(buf_str(&out), plain);
 		buf_fini(&out);
 	}
+}
+
+/* RFC 1952: a gzip file is a series of members; one that is cut short spoils the whole. */
+static void gzip_of_several_members(void **state)
+{
+	static unsigned char packed[PACKED_MAX];
+	size_t size = pack(packed, WRAP_GZIP, "hello ", 6);
+	struct buf out;
+
+	(void)state;
+	size += pack(packed + size, WRAP_GZIP, "world", 5);
+	buf_init(&out, 1024);
+	assert_true(inflate_body(&out, packed, size));
+	assert_string_equal(buf_str(&out), "hello world");
+	buf_clear(&out);
+	assert_false(inflate_body(&out, packed, size - 1));
+	buf_fini(&out);
+	buf_init(&out, 8);
+	assert_false(inflate_body(&out, packed, size));
+	buf_fini(&out);
 }
 
 static void what_is_not_compressed(void **state)
@@ -268,6 +288,30 @@ static void a_bomb_stops_at_the_ceiling(void **state)
 	free(bomb);
 }
 
+/* What lies behind the ceiling is not even read: all but the first page would end us. */
+static void a_bomb_costs_no_more_than_its_ceiling(void **state)
+{
+	static unsigned char packed[PACKED_MAX];
+	const size_t bomb_size = 64u * 1024u * 1024u, page_size = (size_t)sysconf(_SC_PAGESIZE);
+	unsigned char *bomb = calloc(1, bomb_size), *pages;
+	size_t packed_size;
+	struct buf out;
+
+	(void)state;
+	assert_non_null(bomb);
+	packed_size = pack(packed, WRAP_GZIP, bomb, bomb_size);
+	free(bomb);
+	assert_true(packed_size > page_size);
+	pages = mmap(NULL, PACKED_MAX, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_true(pages != MAP_FAILED);
+	memcpy(pages, packed, packed_size);
+	assert_int_equal(mprotect(pages + page_size, PACKED_MAX - page_size, PROT_NONE), 0);
+	buf_init(&out, 65536);
+	assert_false(inflate_body(&out, pages, packed_size));
+	buf_fini(&out);
+	assert_int_equal(munmap(pages, PACKED_MAX), 0);
+}
+
 /* The ceiling itself fits; one byte less does not. */
 static void the_ceiling_is_exact(void **state)
 {
@@ -314,9 +358,11 @@ int main(void)
 	    cmocka_unit_test(cut_short_at_every_byte),
 	    cmocka_unit_test(a_flipped_bit_is_seen),
 	    cmocka_unit_test(trailing_junk_is_left_alone),
+	    cmocka_unit_test(gzip_of_several_members),
 	    cmocka_unit_test(what_is_not_compressed),
 	    cmocka_unit_test(deflate_without_zlib_around_it),
 	    cmocka_unit_test(a_bomb_stops_at_the_ceiling),
+	    cmocka_unit_test(a_bomb_costs_no_more_than_its_ceiling),
 	    cmocka_unit_test(the_ceiling_is_exact),
 	    cmocka_unit_test(a_failed_buffer_stays_failed),
 	};

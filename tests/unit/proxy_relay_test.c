@@ -24,10 +24,9 @@ static void paths_that_pass(void **state)
 
 static void paths_that_climb_or_lie(void **state)
 {
-	static const char *const rows[] = {
-	    /* dot segments, plain */
-	    "/.", "/..", "/./", "/../", "/a/.", "/a/..", "/a/./b", "/a/../b", "/a/b/../../c", "/../..",
-	    "/..?q", "/.?q", "//..", "/a//../b", "/..//",
+	static const char *const rows[] = {/* dot segments, plain */
+	    "/.", "/..", "/./", "/../", "/a/.", "/a/..", "/a/./b", "/a/../b", "/a/b/../../c",
+	    "/../..", "/..?q", "/.?q", "//..", "/a//../b", "/..//",
 	    /* escaped, in part or whole, in either case */
 	    "/%2e", "/%2E", "/%2e%2e", "/%2E%2E/", "/.%2e", "/%2e.", "/%2e%2E/a", "/a/%2e%2e/b",
 	    "/a/%2e/b", "/%2e%2e?q", "/a/.%2E",
@@ -39,14 +38,15 @@ static void paths_that_climb_or_lie(void **state)
 	    "/..;", "/..;/", "/..;a=b/c", "/.;/", "/a/..;x/b", "/%2e%2e;/", "/..%3b/", "/..%3B",
 	    "/%2e%2e%3ba/", "/..%253b/a",
 	    /* other partings of segments */
-	    "/a\\b", "/..\\", "\\", "/%5c", "/a%5Cb", "/..%5c..", "/%2f", "/a%2Fb", "/..%2fa", "/%2f..",
+	    "/a\\b", "/..\\", "\\", "/%5c", "/a%5Cb", "/..%5c..", "/%2f", "/a%2Fb", "/..%2fa",
+	    "/%2f..",
 	    /* control bytes, plain and escaped */
-	    "/a\x01", "/a\tb", "/a\nb", "/a\rb", "/\x7f", "/a b", "/%00", "/a%0a", "/a%0D%0Ab", "/%1f",
-	    "/%7f", "/%09",
+	    "/a\x01", "/a\tb", "/a\nb", "/a\rb", "/\x7f", "/a b", "/%00", "/a%0a", "/a%0D%0Ab",
+	    "/%1f", "/%7f", "/%09",
 	    /* not ASCII, fragments, broken escapes */
-	    "/\x80", "/\xff", "/\xe2\x82\xac", "/a#b", "#", "/%", "/%2", "/%zz", "/%2g", "/%g2", "/a%",
-	    "/%%41", "/% 41", "/a?b#c", "/a?\\", "/a?%", "/a?%2", "/a?%zz", "/a?b c", "/a?\x01",
-	    "/a?\x7f", "/a?\xc3\xa4", "/a?\n"};
+	    "/\x80", "/\xff", "/\xe2\x82\xac", "/a#b", "#", "/%", "/%2", "/%zz", "/%2g", "/%g2",
+	    "/a%", "/%%41", "/% 41", "/a?b#c", "/a?\\", "/a?%", "/a?%2", "/a?%zz", "/a?b c",
+	    "/a?\x01", "/a?\x7f", "/a?\xc3\xa4", "/a?\n"};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++)
@@ -116,7 +116,8 @@ static void payment_headers_of_the_agent(void **state)
 		headers_init(&headers);
 		headers_put(&headers, "Accept", "X-PAYMENT");
 		headers_put(&headers, rows[i].name, "");
-		row_check(rows[i].name, relay_payment_header(&name, &headers) == (rows[i].found != NULL));
+		row_check(
+		    rows[i].name, relay_payment_header(&name, &headers) == (rows[i].found != NULL));
 		if (rows[i].found)
 			assert_string_equal(name, rows[i].found);
 		headers_fini(&headers);
@@ -128,14 +129,14 @@ static void request_headers(void **state)
 	static const struct {
 		const char *name;
 		bool passes;
-	} rows[] = {
-	    {"Host", false}, {"host", false}, {"Content-Length", false}, {"Transfer-Encoding", false},
-	    {"Authorization", false}, {"AUTHORIZATION", false}, {"Expect", false}, {"Connection", false},
-	    {"Keep-Alive", false}, {"Proxy-Authorization", false}, {"Proxy-Authenticate", false},
+	} rows[] = {{"Host", false}, {"host", false}, {"Content-Length", false},
+	    {"Transfer-Encoding", false}, {"Authorization", false}, {"AUTHORIZATION", false},
+	    {"Expect", false}, {"Connection", false}, {"Keep-Alive", false},
+	    {"Proxy-Authorization", false}, {"Proxy-Authenticate", false},
 	    {"Proxy-Connection", false}, {"TE", false}, {"Trailer", false}, {"Upgrade", false},
-	    {"X-Listed", false}, {"x-LISTED", false}, {"X-Second", false}, {"Idempotency-Key", true},
-	    {"Accept", true}, {"Content-Type", true}, {"Cookie", true}, {"User-Agent", true},
-	    {"X-Authorization", true}, {"X-Listed-Not", true}, {"Via", true}};
+	    {"X-Listed", false}, {"x-LISTED", false}, {"X-Second", false},
+	    {"Idempotency-Key", true}, {"Accept", true}, {"Content-Type", true}, {"Cookie", true},
+	    {"User-Agent", true}, {"X-Authorization", true}, {"X-Listed-Not", true}, {"Via", true}};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
@@ -230,13 +231,13 @@ static void response_headers(void **state)
 	static const struct {
 		const char *name;
 		bool passes;
-	} rows[] = {
-	    {"Content-Length", false}, {"Transfer-Encoding", false}, {"Connection", false},
-	    {"Keep-Alive", false}, {"Trailer", false}, {"Upgrade", false}, {"Proxy-Authenticate", false},
-	    {"X-Policy-Allowed", false}, {"x-policy-allowed", false}, {"Tallyward-Payment", false},
-	    {"Tallyward-Cost", false}, {"tallyward-call", false}, {"TALLYWARD-Anything", false},
-	    {"Tallyward-", false}, {"X-Listed", false}, {"Tallyward", true}, {"X-Tallyward-Cost", true},
-	    {"Set-Cookie", true}, {"Content-Encoding", true}, {"Date", true}, {"Payment-Response", true},
+	} rows[] = {{"Content-Length", false}, {"Transfer-Encoding", false}, {"Connection", false},
+	    {"Keep-Alive", false}, {"Trailer", false}, {"Upgrade", false},
+	    {"Proxy-Authenticate", false}, {"X-Policy-Allowed", false}, {"x-policy-allowed", false},
+	    {"Tallyward-Payment", false}, {"Tallyward-Cost", false}, {"tallyward-call", false},
+	    {"TALLYWARD-Anything", false}, {"Tallyward-", false}, {"X-Listed", false},
+	    {"Tallyward", true}, {"X-Tallyward-Cost", true}, {"Set-Cookie", true},
+	    {"Content-Encoding", true}, {"Date", true}, {"Payment-Response", true},
 	    {"X-Payment-Response", true}, {"WWW-Authenticate", true}, {"Retry-After", true}};
 	struct tool tool = tool_at("t", "https://h");
 

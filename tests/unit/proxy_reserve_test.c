@@ -137,7 +137,8 @@ static void provisional_takes_what_is_left(void **state)
 	    {"{}", 5 * DOLLAR, 0, 0, RESERVE_OK},
 	    {"{}", 0, 0, 0, RESERVE_OK},
 	    {dollar_a_day, 5 * DOLLAR, INT64_MAX, DOLLAR, RESERVE_OK},
-	    {"{\"budget\":{\"maxPerCall\":\"0.10\"}}", 5 * DOLLAR, INT64_MAX, 10 * CENT, RESERVE_OK},
+	    {"{\"budget\":{\"maxPerCall\":\"0.10\"}}", 5 * DOLLAR, INT64_MAX, 10 * CENT,
+		RESERVE_OK},
 	    {"{\"budget\":{\"maxPerCall\":\"0.10\"}}", 5 * CENT, INT64_MAX, 5 * CENT, RESERVE_OK},
 	    {"{\"budget\":{\"maxPerCall\":\"0.10\",\"sessionLimit\":\"0.03\"}}", DOLLAR, DOLLAR,
 		3 * CENT, RESERVE_OK},
@@ -180,16 +181,18 @@ static void exact_is_all_or_nothing(void **state)
 	    {"{}", DOLLAR, DOLLAR + 1, 1, RESERVE_NO_FUNDS, DECIDE_CODE_NONE},
 	    {"{}", DOLLAR, CENT, 2, RESERVE_NO_FUNDS, DECIDE_CODE_NONE},
 	    {"{}", DOLLAR, INT64_MAX, 1, RESERVE_NO_FUNDS, DECIDE_CODE_NONE},
-	    {dollar_a_day, 5 * DOLLAR, DOLLAR + 1, 1, RESERVE_OVER_LIMIT, DECIDE_CODE_OVER_DAY_LIMIT},
-	    {dollar_a_day, 5 * DOLLAR, INT64_MAX, 1, RESERVE_OVER_LIMIT, DECIDE_CODE_OVER_DAY_LIMIT},
+	    {dollar_a_day, 5 * DOLLAR, DOLLAR + 1, 1, RESERVE_OVER_LIMIT,
+		DECIDE_CODE_OVER_DAY_LIMIT},
+	    {dollar_a_day, 5 * DOLLAR, INT64_MAX, 1, RESERVE_OVER_LIMIT,
+		DECIDE_CODE_OVER_DAY_LIMIT},
 	    {"{\"budget\":{\"maxPerCall\":\"0.10\",\"dailyLimit\":\"0.05\"}}", DOLLAR, 11 * CENT, 1,
 		RESERVE_OVER_LIMIT, DECIDE_CODE_OVER_CALL_LIMIT},
 	    {"{\"limits\":[{\"scope\":\"payee:" PAYEE "\",\"window\":\"day\",\"spend\":\"0.01\"}]}",
 		DOLLAR, 2 * CENT, 1, RESERVE_OVER_LIMIT, DECIDE_CODE_OVER_DAY_LIMIT},
-	    {"{\"limits\":[{\"scope\":\"wallet\",\"window\":\"hour\",\"calls\":0}]}", DOLLAR, CENT, 1,
-		RESERVE_OVER_LIMIT, DECIDE_CODE_RATE_LIMITED},
-	    {"{\"limits\":[{\"scope\":\"payee\",\"window\":\"total\",\"calls\":0}]}", DOLLAR, CENT, 1,
-		RESERVE_OVER_LIMIT, DECIDE_CODE_OVER_TOTAL_LIMIT},
+	    {"{\"limits\":[{\"scope\":\"wallet\",\"window\":\"hour\",\"calls\":0}]}", DOLLAR, CENT,
+		1, RESERVE_OVER_LIMIT, DECIDE_CODE_RATE_LIMITED},
+	    {"{\"limits\":[{\"scope\":\"payee\",\"window\":\"total\",\"calls\":0}]}", DOLLAR, CENT,
+		1, RESERVE_OVER_LIMIT, DECIDE_CODE_OVER_TOTAL_LIMIT},
 	};
 
 	(void)state;
@@ -254,8 +257,8 @@ static void calls_are_counted_when_admitted(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(seats); i++) {
 		seats[i] = seat_at(&world, CENT);
-		assert_int_equal(ask(&seats[i], RESERVE_PROVISIONAL),
-		    i < 3 ? RESERVE_OK : RESERVE_OVER_LIMIT);
+		assert_int_equal(
+		    ask(&seats[i], RESERVE_PROVISIONAL), i < 3 ? RESERVE_OK : RESERVE_OVER_LIMIT);
 		if (i == 0)
 			reserve_release(&seats[i].r);
 		if (i == 1)
@@ -286,7 +289,8 @@ static void first_come_first_served(void **state)
 	}
 	turn(&world);
 	assert_int_equal(world.resolved_count, 0);
-	/* A quote of 0.10 leaves room for two; the third goes on waiting, and so does the fourth. */
+	/* A quote of 0.10 leaves room for two; the third goes on waiting, and so does the fourth.
+	 */
 	assert_int_equal(quote(&holder, 10 * CENT), RESERVE_OK);
 	assert_int_equal(world.agent->waiting_count, 2);
 	assert_int_equal(world.resolved_count, 0); /* told by the loop, not from within */
@@ -559,8 +563,10 @@ static void owner_moves_the_line(void **state)
 
 static void remaining(void **state)
 {
-	struct world world = world_open("{\"budget\":{\"sessionLimit\":\"0.80\",\"dailyLimit\":\"2.00\"},"
-					"\"rateLimit\":{\"callsPerHour\":9}}", DOLLAR);
+	struct world world =
+	    world_open("{\"budget\":{\"sessionLimit\":\"0.80\",\"dailyLimit\":\"2.00\"},"
+		       "\"rateLimit\":{\"callsPerHour\":9}}",
+		DOLLAR);
 	struct seat a = seat_at(&world, 30 * CENT), metered = seat_at(&world, 10 * CENT);
 
 	(void)state;
@@ -578,8 +584,10 @@ static void remaining(void **state)
 
 static void explain_changes_nothing(void **state)
 {
-	struct world world = world_open("{\"budget\":{\"maxPerCall\":\"0.50\",\"dailyLimit\":\"0.60\"},"
-					"\"rateLimit\":{\"callsPerHour\":1}}", DOLLAR);
+	struct world world =
+	    world_open("{\"budget\":{\"maxPerCall\":\"0.50\",\"dailyLimit\":\"0.60\"},"
+		       "\"rateLimit\":{\"callsPerHour\":1}}",
+		DOLLAR);
 	struct seat a = seat_at(&world, 30 * CENT);
 	struct policy_ref *policy = registry_policy(world.registry, world.agent);
 	struct limit_reading readings[2], one;
@@ -595,7 +603,8 @@ static void explain_changes_nothing(void **state)
 	assert_int_equal(decision.code, DECIDE_CODE_RATE_LIMITED);
 	assert_int_equal(readings[1].used, 30 * CENT);
 	assert_int_equal(readings[1].limit->max, 60 * CENT);
-	one = reserve_read(world.purses, world.agent, readings[1].limit, NULL, NULL, NULL, world.now_us);
+	one = reserve_read(
+	    world.purses, world.agent, readings[1].limit, NULL, NULL, NULL, world.now_us);
 	assert_int_equal(one.used, 30 * CENT);
 	assert_int_equal(one.total.provisional, 30 * CENT);
 	assert_int_equal(purse_provisional(world.agent->purse), 30 * CENT);
@@ -613,8 +622,9 @@ static void many_limits(void **state)
 
 	(void)state;
 	for (int i = 0; i < 100; i++) {
-		longer = must_format("%s%s{\"scope\":\"agent\",\"window\":\"day\",\"spend\":\"%d.00\"}",
-		    text, i ? "," : "", 100 - i);
+		longer =
+		    must_format("%s%s{\"scope\":\"agent\",\"window\":\"day\",\"spend\":\"%d.00\"}",
+			text, i ? "," : "", 100 - i);
 		free(text);
 		text = longer;
 	}
@@ -691,12 +701,12 @@ static int chance(struct storm_thread *thread, int of)
 }
 
 /* With the lock held. cmocka's asserts belong to the main thread: here it is abort(). */
-static void check_one(struct storm *storm, struct agent *agent, const struct limit *limit,
-    const char *name)
+static void check_one(
+    struct storm *storm, struct agent *agent, const struct limit *limit, const char *name)
 {
 	bool calls = limit->measure == LIMIT_CALLS;
-	struct purse_reading reading = purse_read(agent->purse, (enum purse_subject)limit->scope, name,
-	    limit->window, calls, atomic_load(&storm->now_us));
+	struct purse_reading reading = purse_read(agent->purse, (enum purse_subject)limit->scope,
+	    name, limit->window, calls, atomic_load(&storm->now_us));
 	int64_t provisional = calls ? 0 : reading.provisional;
 
 	if (limit->scope == LIMIT_SCOPE_PAYEE)
@@ -713,7 +723,8 @@ static void check_limit(struct storm *storm, struct agent *agent, const struct l
 {
 	if (limit->window == WINDOW_CALL)
 		return;
-	if (limit->target || limit->scope == LIMIT_SCOPE_AGENT || limit->scope == LIMIT_SCOPE_WALLET) {
+	if (limit->target || limit->scope == LIMIT_SCOPE_AGENT ||
+	    limit->scope == LIMIT_SCOPE_WALLET) {
 		check_one(storm, agent, limit, limit->target);
 		return;
 	}
@@ -754,8 +765,9 @@ static void storm_result(struct storm_seat *seat, enum reserve_result result)
 	case RESERVE_OK:
 		atomic_fetch_add(&storm->granted, 1);
 		must(seat->stage != RESERVE_EXACT || seat->r.spend <= 70 * CENT);
-		seat->state = seat->stage == RESERVE_PROVISIONAL ? HELD :
-		    seat->stage == RESERVE_EXACT		 ? SIGNED : METERED;
+		seat->state = seat->stage == RESERVE_PROVISIONAL ? HELD
+			      : seat->stage == RESERVE_EXACT     ? SIGNED
+								 : METERED;
 		return;
 	case RESERVE_WAITING:
 		atomic_fetch_add(&storm->waited, 1);
@@ -803,8 +815,9 @@ static void storm_begin(struct storm_seat *seat)
 	seat->r.mailbox = thread->mailbox;
 	seat->r.resolved = storm_resolved;
 	seat->r.arg = seat;
-	seat->r.spend = chance(thread, 4) == 0 ? 0 :
-	    chance(thread, 3) == 0		 ? INT64_MAX : chance(thread, 900000);
+	seat->r.spend = chance(thread, 4) == 0   ? 0
+			: chance(thread, 3) == 0 ? INT64_MAX
+						 : chance(thread, 900000);
 	if (chance(thread, 5) == 0) {
 		seat->r.spend = chance(thread, 200000);
 		storm_ask(seat, RESERVE_METERED);
@@ -941,14 +954,14 @@ static void storm_open(struct storm *storm, struct storm_thread *threads, unsign
 	storm->registry = registry_new();
 	atomic_init(&storm->now_us, NOW_US);
 	for (size_t i = 0; i < AGENTS; i++) {
-		struct agent_row row = {.id = (int64_t)i + 1, .name = i ? "two" : "one", .owner = "o",
-		    .address = ""};
+		struct agent_row row = {
+		    .id = (int64_t)i + 1, .name = i ? "two" : "one", .owner = "o", .address = ""};
 		struct policy *policy = policy_parse(&error, storm_policy, strlen(storm_policy));
 
 		if (!policy)
 			fail_msg("%s: %s", error.path, error.reason);
-		storm->agents[i] = registry_add_agent(storm->registry, &row,
-		    purses_at(storm->purses, row.id));
+		storm->agents[i] =
+		    registry_add_agent(storm->registry, &row, purses_at(storm->purses, row.id));
 		registry_set_policy(storm->registry, storm->agents[i], policy, storm_policy);
 		purse_deposit(storm->agents[i]->purse, 1, DOLLAR);
 		purse_deposit(storm->agents[i]->purse, 2, DOLLAR);
@@ -982,7 +995,8 @@ static void no_limit_is_ever_crossed(void **state)
 	for (size_t i = 0; i < AGENTS; i++) {
 		check_agent(&storm, i);
 		assert_int_equal(purse_provisional(storm.agents[i]->purse), 0);
-		assert_int_equal(purse_balance(storm.agents[i]->purse, PURSE_OFF_CHAIN).reserved, 0);
+		assert_int_equal(
+		    purse_balance(storm.agents[i]->purse, PURSE_OFF_CHAIN).reserved, 0);
 		assert_int_equal(storm.agents[i]->waiting_count, 0);
 	}
 	/* A storm in which nothing happened would prove nothing. */

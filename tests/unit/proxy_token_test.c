@@ -20,8 +20,10 @@ static const char good_payload[] =
 
 static struct token_claims good_claims(void)
 {
-	return (struct token_claims){.agent = "coder", .owner = "o@example.com",
-	    .session = "00112233445566778899aabbccddeeff", .issued_s = NOW_S,
+	return (struct token_claims){.agent = "coder",
+	    .owner = "o@example.com",
+	    .session = "00112233445566778899aabbccddeeff",
+	    .issued_s = NOW_S,
 	    .expires_s = NOW_S + 3600};
 }
 
@@ -48,7 +50,8 @@ static char *sign_str(const char *header, const char *payload)
 }
 
 /* Out-parameters are untouched by a refusal. */
-static enum token_result check_at(const char *token, size_t size, const uint8_t *with, int64_t now_s)
+static enum token_result check_at(
+    const char *token, size_t size, const uint8_t *with, int64_t now_s)
 {
 	struct token_claims claims, before;
 	enum token_result result;
@@ -163,12 +166,12 @@ static void headers_that_say_otherwise(void **state)
 
 static void claims_that_are_wrong(void **state)
 {
-#define ISS "\"iss\":\"tallyward\""
-#define SUB "\"sub\":\"coder\""
-#define OWN "\"owner\":\"o@example.com\""
-#define JTI "\"jti\":\"00112233445566778899aabbccddeeff\""
-#define NBF "\"nbf\":1763640000"
-#define EXP "\"exp\":1763643600"
+#define ISS                   "\"iss\":\"tallyward\""
+#define SUB                   "\"sub\":\"coder\""
+#define OWN                   "\"owner\":\"o@example.com\""
+#define JTI                   "\"jti\":\"00112233445566778899aabbccddeeff\""
+#define NBF                   "\"nbf\":1763640000"
+#define EXP                   "\"exp\":1763643600"
 #define BUT(a, b, c, d, e, f) "{" a "," b "," c "," d "," e "," f "}"
 	static const struct {
 		const char *payload;
@@ -234,7 +237,10 @@ static void claims_that_are_wrong(void **state)
 	    {"null", TOKEN_MALFORMED},
 	    {"[" ISS "]", TOKEN_MALFORMED},
 	    {"[]", TOKEN_MALFORMED},
-	    {"\"" "coder" "\"", TOKEN_MALFORMED},
+	    {"\""
+	     "coder"
+	     "\"",
+		TOKEN_MALFORMED},
 	    {BUT(ISS, SUB, OWN, JTI, NBF, EXP) "}", TOKEN_MALFORMED},
 	    {BUT(ISS, SUB, OWN, JTI, NBF, EXP) " x", TOKEN_MALFORMED},
 	    {"{" ISS "," SUB "," OWN "," JTI "," NBF "," EXP, TOKEN_MALFORMED},
@@ -254,9 +260,9 @@ static void claims_that_are_wrong(void **state)
 
 static void embedded_nul(void **state)
 {
-	static const char payload[] =
-	    "{\"iss\":\"tallyward\",\"sub\":\"coder\",\"owner\":\"o\",\"jti\":\"s\",\"nbf\":1763640000,"
-	    "\"exp\":1763643600}\0 and more";
+	static const char payload[] = "{\"iss\":\"tallyward\",\"sub\":\"coder\",\"owner\":\"o\","
+				      "\"jti\":\"s\",\"nbf\":1763640000,"
+				      "\"exp\":1763643600}\0 and more";
 	static const char header[] = "{\"alg\":\"HS256\"}\0{\"alg\":\"none\"}";
 	char *token = sign(header, sizeof header - 1, good_payload, strlen(good_payload));
 
@@ -280,7 +286,8 @@ static void wrong_key(void **state)
 	assert_int_equal(check(token), TOKEN_BAD_SIGNATURE);
 	assert_int_equal(check_at(token, strlen(token), other_secret, NOW_S), TOKEN_OK);
 	/* Neither the key nor its time is told to who cannot sign. */
-	assert_int_equal(check_at(token, strlen(token), secret, NOW_S + 99999), TOKEN_BAD_SIGNATURE);
+	assert_int_equal(
+	    check_at(token, strlen(token), secret, NOW_S + 99999), TOKEN_BAD_SIGNATURE);
 	free(token);
 }
 
@@ -305,8 +312,8 @@ static void cut_at_every_byte(void **state)
 /* Every other character in any place: no token has two spellings. */
 static void changed_at_every_byte(void **state)
 {
-	static const char letters[] =
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=+/ %\r\n\x01\x80\xff";
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567"
+				      "89-_.=+/ %\r\n\x01\x80\xff";
 	char *token = sign_str(good_header, good_payload);
 	size_t size = strlen(token);
 

@@ -1,0 +1,448 @@
+/* Who may call and what may be called, in memory. */
+#include "proxy/registry.h"
+
+#include <pthread.h>
+
+#include "tests/unit/unit.h"
+
+static struct agent *add(
+    struct registry *registry, struct purses *purses, int64_t id, const char *name)
+{
+	struct agent_row row = {.id = id,
+	    .name = name,
+	    .owner = "o@example.com",
+	    .address = "0x209693Bc6afc0C5328bA36FaF03C514EF312287C",
+	    .suspended = id == 2};
+
+	return registry_add_agent(registry, &row, purses_at(purses, id));
+}
+
+static void put(struct registry *registry, const char *name, const char *url)
+{
+	struct tool_row row = {.id = 1,
+	    .name = name,
+	    .url = url ? url : "https://h",
+	    .billing = TOOL_X402,
+	    .removed = url == NULL};
+
+	registry_put_tool(registry, &row);
+}
+
+static struct policy *policy(const char *text)
+{
+	struct json_error error;
+	struct policy *parsed = policy_parse(&error, text, strlen(text));
+
+	assert_non_null(parsed);
+	return parsed;
+}
+
+/* --- agents -------------------------------------------------------------------- */
+
+static bool collect(struct agent *agent, void *arg)
+{
+	char *names = arg;
+
+	memcpy(names + strlen(names), agent->name, strlen(agent->name) + 1);
+	return agent->id != 3;
+}
+
+static void agents(void **state)
+{
+	struct registry *registry = registry_new();
+	struct purses *purses = purses_new();
+	char names[64] = "";
+	struct agent *one = add(registry, purses, 1, "one");
+	struct address address;
+
+	(void)state;
+	add(registry, purses, 2, "two");
+	add(registry, purses, 3, "three");
+	add(registry, purses, 4, "four");
+	assert_ptr_equal(registry_agent(registry, "one"), one);
+	assert_ptr_equal(registry_agent_by_id(registry, 1), one);
+	assert_string_equal(registry_agent_by_id(registry, 2)->name, "two");
+	assert_true(atomic_load(&registry_agent(registry, "two")->suspended));
+	assert_false(atomic_load(&one->suspended));
+	assert_null(registry_agent(registry, "One"));
+	assert_null(registry_agent(registry, "on"));
+	assert_null(registry_agent(registry, "one "));
+	assert_null(registry_agent(registry, ""));
+	assert_null(registry_agent_by_id(registry, 0));
+	assert_null(registry_agent_by_id(registry, 5));
+	registry_each_agent(registry, collect, names);
+	assert_string_equal(names, "onetwothree");
+	memset(&address, 7, sizeof address);
+	registry_set_address(registry, one, &address);
+	address = registry_address(registry, one);
+	assert_int_equal(((uint8_t *)&address)[0], 7);
+	registry_free(&registry);
+	assert_null(registry);
+	registry_free(&registry);
+	purses_free(&purses);
+}
+
+/* A call keeps the policy it began with. */
+static void policies_are_counted(void **state)
+{
+	struct registry *registry = registry_new();
+	struct purses *purses = purses_new();
+	struct agent *agent = add(registry, purses, 1, "one");
+	struct policy_ref *none = registry_policy(registry, agent), *first, *second;
+
+	(void)state;
+	assert_null(none);
+	policy_unref(&none);
+	registry_set_policy(
+	    registry, agent, policy("{\"budget\":{\"dailyLimit\":\"1\"}}"), "first");
+	first = registry_policy(registry, agent);
+	registry_set_policy(registry, agent, policy("{}"), "second");
+	second = registry_policy(registry, agent);
+	assert_ptr_not_equal(first, second);
+	assert_int_equal(first->policy->limit_count, 1);
+	assert_int_equal(second->policy->limit_count, 0);
+	policy_unref(&first);
+	assert_null(first);
+	registry_free(&registry);
+	assert_int_equal(second->policy->limit_count, 0);
+	policy_unref(&second);
+	purses_free(&purses);
+}
+
+/* --- tools ------------------------------------------------------------------------ */
+
+static void tool_names(void **state)
+{
+	static const struct {
+		const char *name;
+		bool valid;
+	} rows[] = {
+	    {"a", true},
+	    {"search", true},
+	    {"github/issues", true},
+	    {"a.b-c_D9/x", true},
+	    {"...", true},
+	    {"..a", true},
+	    {"a/.b", true},
+	    {"0123456789012345678901234567890123456789012345678901234567890123", true},
+	    {"01234567890123456789012345678901234567890123456789012345678901234", false},
+	    {"", false},
+	    {"/", false},
+	    {"/a", false},
+	    {"a/", false},
+	    {"a//b", false},
+	    {".", false},
+	    {"..", false},
+	    {"a/.", false},
+	    {"a/..", false},
+	    {"./a", false},
+	    {"../a", false},
+	    {"a/../b", false},
+	    {"a b", false},
+	    {"a?b", false},
+	    {"a#b", false},
+	    {"a%20", false},
+	    {"a\\b", false},
+	    {"a*", false},
+	    {"a:b", false},
+	    {"a\n", false},
+	    {"\xc3\xa4", false},
+	    {"a\x7f", false},
+	    {"a;b", false},
+	    {"a,b", false},
+	    {"a@b", false},
+	    {" a", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++)
+		row_check(rows[i].name, tool_name_valid(rows[i].name) == rows[i].valid);
+}
+
+static void tool_urls(void **state)
+{
+	static const char *const good[] = {"https://h", "http://h", "https://h/",
+	    "https://h:8443/a/b", "HTTPS://Host.example/Path", "http://127.0.0.1:1",
+	    "http://[::1]:8080/x", "https://h/a%20b", "https://h/...", "https://h/.well-known",
+	    "https://h/a//b"};
+	static const char *const bad[] = {"", "h", "/path", "//h/a", "ftp://h",
+	    "file:///etc/passwd", "javascript:x", "https:", "https:/", "https://", "https:///a",
+	    "http:/h/a", "https://?x", "https://user@h/", "https://user:pass@h/",
+	    "https://:pass@h/", "https://h/?", "https://h?q=1", "https://h/a?b=c", "https://h/#",
+	    "https://h#f", "https://h/a b", " https://h", "https://h ", "https://h\n",
+	    "https://h/\r\nX: y", "https://h\\@evil", "https://h/\\a", "https://h/\xc3\xa4",
+	    "https://h/.", "https://h/..", "https://h/./a", "https://h/../a", "https://h/a/../b",
+	    "https://h/a/..", "https://h/%2e%2e/a", "https://h/a/%2E", "https://h/%",
+	    "https://h/%zz", "https://h/a%2fb", "https://h:99999/", "https://h:port/",
+	    "https://h:-1/", "https://[::1/", "https://[zz]/", "https://ex%61mple/", "https://%2f/",
+	    "http:////h", "gopher://h", "https ://h"};
+	char *large = must_format("https://h/%02048d", 0), reason[256];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(good); i++)
+		row_check(good[i], tool_url_valid(reason, good[i]));
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		*reason = '\0';
+		row_check(bad[i], !tool_url_valid(reason, bad[i]));
+		row_check(bad[i], *reason != '\0');
+	}
+	assert_false(tool_url_valid(reason, large));
+	free(large);
+}
+
+static void tools_are_matched_by_their_longest_name(void **state)
+{
+	static const struct {
+		const char *path, *name, *rest; /* NULL: none */
+	} rows[] = {
+	    {"github", "github", ""},
+	    {"github/", "github", "/"},
+	    {"github?q", "github", "?q"},
+	    {"github?q=/issues", "github", "?q=/issues"},
+	    {"github/x", "github", "/x"},
+	    {"github/issues", "github/issues", ""},
+	    {"github/issues/7?x", "github/issues", "/7?x"},
+	    {"github/issues2", "github", "/issues2"},
+	    {"github/issues/deep", "github/issues/deep", ""},
+	    {"github/issues/deeper", "github/issues", "/deeper"},
+	    {"github//issues", "github", "//issues"},
+	    {"github/../github", "github", "/../github"},
+	    {"only/deep", "only/deep", ""},
+	    {"only", NULL, NULL},
+	    {"only/", NULL, NULL},
+	    {"", NULL, NULL},
+	    {"/", NULL, NULL},
+	    {"/github", NULL, NULL},
+	    {"?github", NULL, NULL},
+	    {"githu", NULL, NULL},
+	    {"githubx", NULL, NULL},
+	    {"github#x", NULL, NULL},
+	    {"github%2f", NULL, NULL},
+	    {"GitHub", NULL, NULL},
+	    {"gone", NULL, NULL},
+	};
+	struct registry *registry = registry_new();
+	char *large = must_alloc(20001);
+
+	(void)state;
+	put(registry, "github", "https://h/one/");
+	put(registry, "github/issues", "https://h/two");
+	put(registry, "github/issues/deep", "https://h/three");
+	put(registry, "only/deep", "https://h");
+	put(registry, "gone", "https://h");
+	put(registry, "gone", NULL);
+	put(registry, "never", NULL);
+	put(registry, "0123456789012345678901234567890123456789012345678901234567890123",
+	    "https://h");
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		const char *rest = "untouched";
+		struct tool *tool = registry_tool_match(&rest, registry, rows[i].path);
+
+		row_check(rows[i].path, (tool != NULL) == (rows[i].name != NULL));
+		if (tool) {
+			row_check(rows[i].path, strcmp(tool->name, rows[i].name) == 0);
+			row_check(rows[i].path, strcmp(rest, rows[i].rest) == 0);
+		} else {
+			row_check(rows[i].path, strcmp(rest, "untouched") == 0);
+		}
+		tool_unref(&tool);
+	}
+	memset(large, '/', 20000);
+	large[20000] = '\0';
+	{
+		const char *rest;
+
+		assert_null(registry_tool_match(&rest, registry, large));
+		memcpy(
+		    large, "0123456789012345678901234567890123456789012345678901234567890123", 64);
+		struct tool *tool = registry_tool_match(&rest, registry, large);
+
+		assert_non_null(tool);
+		assert_int_equal(strlen(rest), 20000 - 64);
+		tool_unref(&tool);
+	}
+	free(large);
+	registry_free(&registry);
+}
+
+static bool count_tools(const struct tool *tool, void *arg)
+{
+	(void)tool;
+	return ++*(int *)arg < 2;
+}
+
+static void tools_are_counted(void **state)
+{
+	struct registry *registry = registry_new();
+	struct tool *first, *second;
+	int count = 0;
+
+	(void)state;
+	put(registry, "a", "HTTPS://Host.Example:8443/Base//");
+	first = registry_tool(registry, "a");
+	assert_string_equal(first->url, "HTTPS://Host.Example:8443/Base");
+	assert_string_equal(first->host, "host.example:8443");
+	assert_true(first->secure);
+	put(registry, "a", "http://other");
+	second = registry_tool(registry, "a");
+	assert_string_equal(first->host, "host.example:8443");
+	assert_string_equal(second->host, "other");
+	assert_false(second->secure);
+	put(registry, "a", NULL);
+	assert_null(registry_tool(registry, "a"));
+	assert_string_equal(second->url, "http://other");
+	tool_unref(&first);
+	put(registry, "b", "https://h");
+	put(registry, "c", "https://h");
+	put(registry, "d", "https://h");
+	registry_each_tool(registry, count_tools, &count);
+	assert_int_equal(count, 2);
+	registry_free(&registry);
+	assert_string_equal(second->name, "a");
+	tool_unref(&second);
+	tool_unref(&second); /* NULL by now */
+}
+
+/* --- sessions, pins, networks ------------------------------------------------------------ */
+
+static void sessions(void **state)
+{
+	struct registry *registry = registry_new();
+
+	(void)state;
+	assert_false(registry_revoked(registry, "s"));
+	registry_revoke(registry, "s");
+	registry_revoke(registry, "s");
+	assert_true(registry_revoked(registry, "s"));
+	assert_false(registry_revoked(registry, "S"));
+	assert_false(registry_revoked(registry, "ss"));
+	assert_false(registry_revoked(registry, ""));
+	registry_free(&registry);
+}
+
+static void pins(void **state)
+{
+	struct registry *registry = registry_new();
+	struct purses *purses = purses_new();
+	struct agent *one = add(registry, purses, 1, "one"),
+		     *two = add(registry, purses, 11, "two");
+	char out[ADDRESS_TEXT_SIZE] = "untouched";
+
+	(void)state;
+	assert_false(registry_pinned(out, registry, one, "a"));
+	assert_string_equal(out, "untouched");
+	registry_pin(registry, one, "a", "0x1");
+	registry_pin(registry, one, "a", "0x2"); /* the first stays */
+	registry_pin(registry, two, "a", "0x3");
+	registry_pin(registry, one, "a/b", "0x4");
+	assert_true(registry_pinned(out, registry, one, "a"));
+	assert_string_equal(out, "0x1");
+	assert_true(registry_pinned(out, registry, two, "a"));
+	assert_string_equal(out, "0x3");
+	assert_true(registry_pinned(out, registry, one, "a/b"));
+	assert_string_equal(out, "0x4");
+	assert_false(registry_pinned(out, registry, one, "b"));
+	assert_false(registry_pinned(out, registry, two, "a/b"));
+	assert_false(registry_pinned(out, registry, one, "1/a"));
+	registry_free(&registry);
+	purses_free(&purses);
+}
+
+static void networks(void **state)
+{
+	struct registry *registry = registry_new();
+	char *rpc = registry_rpc(registry, "eip155:1");
+
+	(void)state;
+	assert_string_equal(rpc, "");
+	free(rpc);
+	registry_set_rpc(registry, "eip155:1", "http://a");
+	registry_set_rpc(registry, "eip155:1", "http://b http://c");
+	rpc = registry_rpc(registry, "eip155:1");
+	assert_string_equal(rpc, "http://b http://c");
+	free(rpc);
+	registry_set_rpc(registry, "eip155:1", "");
+	rpc = registry_rpc(registry, "eip155:1");
+	assert_string_equal(rpc, "");
+	free(rpc);
+	registry_free(&registry);
+}
+
+/* --- the owner changes what calls are reading ------------------------------------------------- */
+
+struct readers {
+	struct registry *registry;
+	struct agent *agent;
+	atomic_bool stop;
+};
+
+static void *read_on(void *arg)
+{
+	struct readers *readers = arg;
+
+	while (!atomic_load(&readers->stop)) {
+		struct policy_ref *ref = registry_policy(readers->registry, readers->agent);
+		const char *rest;
+		struct tool *tool = registry_tool_match(&rest, readers->registry, "a/x");
+		struct address address = registry_address(readers->registry, readers->agent);
+		char pinned[ADDRESS_TEXT_SIZE];
+
+		must(ref->policy->limit_count <= 1);
+		must(!tool || strcmp(tool->name, "a") == 0);
+		(void)address;
+		(void)registry_revoked(readers->registry, "s7");
+		must(!registry_pinned(pinned, readers->registry, readers->agent, "a"));
+		policy_unref(&ref);
+		tool_unref(&tool);
+	}
+	return NULL;
+}
+
+static void readers_and_a_writer(void **state)
+{
+	struct purses *purses = purses_new();
+	struct readers readers = {.registry = registry_new()};
+	pthread_t threads[3];
+	char session[16];
+
+	(void)state;
+	readers.agent = add(readers.registry, purses, 1, "one");
+	registry_set_policy(readers.registry, readers.agent, policy("{}"), "{}");
+	for (size_t i = 0; i < COUNT(threads); i++)
+		must(pthread_create(&threads[i], NULL, read_on, &readers) == 0);
+	for (int i = 0; i < 500; i++) {
+		struct address address;
+
+		registry_set_policy(readers.registry, readers.agent,
+		    policy(i % 2 ? "{}" : "{\"budget\":{\"dailyLimit\":\"1\"}}"), "x");
+		put(readers.registry, "a", i % 3 ? "https://h" : NULL);
+		memset(&address, i, sizeof address);
+		registry_set_address(readers.registry, readers.agent, &address);
+		snprintf(session, sizeof session, "s%d", i);
+		registry_revoke(readers.registry, session);
+		registry_pin(readers.registry, readers.agent, session, "0x1");
+	}
+	atomic_store(&readers.stop, true);
+	for (size_t i = 0; i < COUNT(threads); i++)
+		must(pthread_join(threads[i], NULL) == 0);
+	registry_free(&readers.registry);
+	purses_free(&purses);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(agents),
+	    cmocka_unit_test(policies_are_counted),
+	    cmocka_unit_test(tool_names),
+	    cmocka_unit_test(tool_urls),
+	    cmocka_unit_test(tools_are_matched_by_their_longest_name),
+	    cmocka_unit_test(tools_are_counted),
+	    cmocka_unit_test(sessions),
+	    cmocka_unit_test(pins),
+	    cmocka_unit_test(networks),
+	    cmocka_unit_test(readers_and_a_writer),
+	};
+
+	return unit_run(tests);
+}
