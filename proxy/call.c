@@ -1548,7 +1548,8 @@ static enum step step_answer(struct call *call)
  * larger than is kept. */
 static bool keeps_answer(const struct call *call)
 {
-	return call->key && call->paying && (!call->answering || buf_ok(&call->kept));
+	return call->key && (call->money == MONEY_SIGNED || call->paying) &&
+	    (!call->answering || buf_ok(&call->kept));
 }
 
 /* False: not now, the agent has not read what it was given; the piece comes again. */
@@ -1649,7 +1650,7 @@ void call_on_finished(struct call *call, bool completed)
 	call_enter(call);
 	call->exchange = NULL;
 	if (!completed && !call->body_ended) {
-		bool keeps = call->transfer && keeps_answer(call);
+		bool keeps = keeps_answer(call);
 
 		call->cut = call->cut || !keeps;
 		stop_waiting_for_key(call);

@@ -64,7 +64,8 @@ static const struct key keys[] = {
 	"A request body is kept in memory up to here, then in an unlinked file."),
     INTEGER(body_size_max, 0, 1024 * 1024 * MIB, 64 * MIB, "bytes",
 	"Largest request body; a larger one is refused with 413, never cut."),
-    INTEGER(challenge_size_max, 1024, MIB, 64 * KIB, "bytes", "Largest 402 body that is read."),
+    INTEGER(
+	challenge_size_max, 1024, 64 * KIB, 64 * KIB, "bytes", "Largest 402 body that is read."),
     INTEGER(head_ms_max, 100, 600000, 10000, "ms", "An agent's time to send a request head."),
     INTEGER(idle_ms_max, 100, 3600000, 75000, "ms", "A kept connection's time between requests."),
     INTEGER(body_idle_ms_max, 100, 3600000, 30000, "ms",
@@ -191,7 +192,8 @@ static bool check_asset(struct json_error *error, size_t position, const json_t 
 		while (members[i] && strcmp(members[i], name) != 0)
 			i++;
 		if (!members[i])
-			return fail(error, path, "holds a key that is none of network, contract, symbol, name, version");
+			return fail(error, path,
+			    "holds a key that is none of network, contract, symbol, name, version");
 	}
 	if (!network_parse(&chain_id, json_str(row, "network")))
 		return fail(error, path, "network must be a CAIP-2 name such as eip155:8453");
