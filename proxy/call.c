@@ -1826,6 +1826,16 @@ static void audit(struct call *call)
 	free(path);
 }
 
+/* Without an authentic token nobody knows whose audit a row would belong to, and anybody could
+ * fill the owner's disk with them. The line says why, in our words; never what was sent. */
+static void log_stranger(const struct call *call)
+{
+	char id[24];
+
+	snprintf(id, sizeof id, "%lld", (long long)call->id);
+	log_event(LOG_INFO, problem_code(call->problem), "call", id, "reason", call->detail, NULL);
+}
+
 static void call_free(struct call *call)
 {
 	struct worker *worker = call->worker;
@@ -1876,11 +1886,12 @@ static void call_leave(struct call *call)
 		return;
 	let_go(call);
 	must(!must_go_on(call));
-	/* A stranger without a token leaves a line in the log, not a row: or anybody could fill
-	 * the owner's disk. */
-	if (call->who.authentic && !call->audited) {
+	if (!call->audited) {
 		call->audited = true;
-		audit(call);
+		if (call->who.authentic)
+			audit(call);
+		else
+			log_stranger(call);
 	}
 	if (call->pending == 0)
 		call_free(call);

@@ -15,7 +15,7 @@ let agent;
 
 before(async () => {
 	bed = await startBed();
-	tw = await Tallyward.create({ chain: bed.chain });
+	tw = await Tallyward.create({ chain: bed.chain, settings: { log_level: 'debug' } });
 	await tw.addTool('seller', bed.seller.url);
 	agent = await tw.addAgent('buyer', { policy: GENEROUS });
 	await tw.start();
@@ -194,6 +194,20 @@ describe('the doors', () => {
 			});
 			assert.ok([401, 403, 404, 405].includes(answer.status), `${path}: ${answer.status}`);
 		}
+	});
+});
+
+describe('the log', () => {
+	it('has a line for a stranger, and nothing of any token', async () => {
+		const stranger = forge({ alg: 'HS256', typ: 'JWT' }, claims(), randomBytes(32));
+		const { call } = (await refused(stranger)).problem;
+		assert.equal((await tw.call(agent, 'seller', '/free')).status, 200);
+		await until('the line', () =>
+			tw.daemon.log.includes(`event=unauthenticated call=${call}`) ||
+			tw.daemon.log.includes(`event=unauthenticated call="${call}"`));
+		for (const token of [stranger, agent.token])
+			for (const part of token.split('.').slice(1))
+				assert.ok(!tw.daemon.log.includes(part.slice(0, 16)), tw.daemon.log);
 	});
 });
 
