@@ -59,6 +59,10 @@ void account_roles(enum account_role *from, enum account_role *to, const struct 
 	case JOURNAL_RELEASE:
 		set_roles(from, to, ACCOUNT_RESERVED, ACCOUNT_PAYABLE);
 		return;
+	case JOURNAL_REOPEN:
+		set_roles(from, to, row->from_spent ? ACCOUNT_SPENT : ACCOUNT_AVAILABLE,
+		    ACCOUNT_OPEN);
+		return;
 	}
 	must(!"journal event");
 }

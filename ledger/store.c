@@ -57,6 +57,8 @@ const char *journal_event_str(enum journal_event event)
 		return "charge";
 	case JOURNAL_RELEASE:
 		return "release";
+	case JOURNAL_REOPEN:
+		return "reopen";
 	}
 	return "?";
 }

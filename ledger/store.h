@@ -38,8 +38,8 @@ struct store;
  * older schema, starts the writer, drops expired answers. reason: one sentence when
  * not OK; *out is untouched then. */
 enum store_result store_create(char reason[256], const char *dir) MUST_CHECK;
-enum store_result store_open(struct store **out, char reason[256], const char *dir,
-    int64_t now_us) MUST_CHECK;
+enum store_result store_open(
+    struct store **out, char reason[256], const char *dir, int64_t now_us) MUST_CHECK;
 /** Commits what is queued (callbacks included), checkpoints, releases the lock. No
  * other thread is in a store function. */
 void store_close(struct store **store);
@@ -58,7 +58,7 @@ enum store_result store_health(struct store *store, char reason[256]);
 
 struct agent_row {
 	int64_t id;
-	const char *name;    /* unique, [A-Za-z0-9._-]{1,64} */
+	const char *name; /* unique, [A-Za-z0-9._-]{1,64} */
 	const char *owner;
 	const char *address; /* EIP-55; a later import is a new agent_address row: latest wins */
 	bool suspended;      /* query only: from agent_state */
@@ -73,8 +73,8 @@ struct tool_row {
 	const char *url;
 	enum tool_billing billing;
 	bool has_price;
-	int64_t price;       /* micro-dollars */
-	bool removed;        /* a row per change: the latest of a name wins */
+	int64_t price; /* micro-dollars */
+	bool removed;  /* a row per change: the latest of a name wins */
 };
 
 struct token_row {
@@ -82,7 +82,7 @@ struct token_row {
 	const char *session; /* jti */
 	int64_t agent;
 	int64_t expires_s;
-	bool revoked;        /* query only */
+	bool revoked; /* query only */
 };
 
 struct network_row {
@@ -100,6 +100,7 @@ enum journal_event {
 	JOURNAL_HOLD = 6,     /* payable → reserved */
 	JOURNAL_CHARGE = 7,   /* reserved → spent */
 	JOURNAL_RELEASE = 8,  /* reserved → payable */
+	JOURNAL_REOPEN = 9,   /* an end that did not last: spent → open, or available → open */
 };
 const char *journal_event_str(enum journal_event event); /* "deposit", … */
 
@@ -108,31 +109,33 @@ const char *journal_event_str(enum journal_event event); /* "deposit", … */
 struct journal_row {
 	int64_t id;
 	enum journal_event event;
-	int64_t call;     /* 0: none */
-	int64_t payment;  /* 0: none */
+	int64_t call;    /* 0: none */
+	int64_t payment; /* 0: none */
 	int64_t agent;
 	const char *agent_name, *owner, *tool; /* tool NULL for deposit, withdraw */
-	int64_t amount;   /* micro-dollars, above 0 */
-	const char *network;     /* CAIP-2, or "off-chain" */
-	const char *asset;       /* contract address EIP-55, or "USD" */
-	const char *symbol;      /* "USDC", "USD" */
-	const char *transaction; /* hash, or NULL */
-	const char *note;        /* owner's words or NULL */
-	const char *session;     /* JOURNAL_HOLD: that it is charged to, also when a crash leaves
-				  * no audit row to say so; else NULL */
-	bool from_spent;  /* JOURNAL_REFUND only: the seller paid back a settled payment */
+	int64_t amount;                        /* micro-dollars, above 0 */
+	const char *network;                   /* CAIP-2, or "off-chain" */
+	const char *asset;                     /* contract address EIP-55, or "USD" */
+	const char *symbol;                    /* "USDC", "USD" */
+	const char *transaction;               /* hash, or NULL */
+	const char *note;                      /* owner's words or NULL */
+	const char *session; /* JOURNAL_HOLD: that it is charged to, also when a crash leaves
+			      * no audit row to say so; else NULL */
+	bool from_spent;     /* JOURNAL_REFUND: the seller paid back a settled payment (spent →
+			      * available); JOURNAL_REOPEN: undoes a settle, else a refund */
 	/* query only */
 	const char *from, *to;
 	struct digest hash;
 };
 
 enum payment_state {
-	PAYMENT_SIGNED = 1,  /* the call is in flight */
-	PAYMENT_OPEN = 2,    /* outcome unknown */
-	PAYMENT_SETTLED = 3, /* receipt or chain */
+	PAYMENT_SIGNED = 1,          /* the call is in flight */
+	PAYMENT_OPEN = 2,            /* outcome unknown */
+	PAYMENT_SETTLED = 3,         /* receipt or chain */
 	PAYMENT_RESOLVED_SPENT = 4,  /* the owner's decision */
 	PAYMENT_RESOLVED_UNUSED = 5, /* the owner's decision; given back */
 	PAYMENT_EXPIRED_UNUSED = 6,  /* proved on the chain; given back */
+	PAYMENT_CANCELLED = 7,       /* proved on the chain; given back */
 };
 
 struct payment_row {
@@ -140,26 +143,32 @@ struct payment_row {
 	int64_t call;
 	int64_t agent;
 	const char *agent_name, *tool, *session;
-	int64_t amount;           /* micro-dollars, rounded up */
-	const char *value;        /* atomic units, decimal */
+	int64_t amount;    /* micro-dollars, rounded up */
+	const char *value; /* atomic units, decimal */
 	const char *network, *asset, *symbol;
 	const char *payer, *payee; /* EIP-55 */
-	const char *nonce;        /* 0x hex; unique with network, asset, payer */
+	const char *nonce;         /* 0x hex; unique with network, asset, payer */
 	int64_t valid_before_s;
 	const char *header_name, *header_value; /* the exact signed bytes */
-	const char *challenge;    /* as received, decoded */
-	const char *method, *url; /* of the call */
-	struct digest request;    /* of the request body */
+	const char *challenge;                  /* as received, decoded */
+	const char *method, *url;               /* of the call */
+	struct digest request;                  /* of the request body */
 	/* query only */
 	enum payment_state state; /* the latest; PAYMENT_SIGNED while there is none */
 	const char *transaction;  /* the latest one named, or NULL */
 	const char *reason;       /* of the latest state, or NULL */
 };
 
-/* What has ended stays ended: after SETTLED or RESOLVED_SPENT only SETTLED (more
- * evidence), after RESOLVED_UNUSED only EXPIRED_UNUSED, after that nothing; else the
- * append is STORE_EXISTS. An end and its journal row (settle or refund) go into one
- * batch, and the first such batch wins. */
+/* What has ended stays ended, unless the chain says otherwise. By the latest state:
+ *
+ *   SETTLED, RESOLVED_SPENT       SETTLED (more evidence), OPEN by "chain"
+ *   RESOLVED_UNUSED               EXPIRED_UNUSED, CANCELLED (more evidence), OPEN by "chain"
+ *   EXPIRED_UNUSED, CANCELLED     OPEN by "chain"
+ *   none, SIGNED, OPEN            any
+ *
+ * Else the append is STORE_EXISTS. An end and its journal row (settle or refund) go into one
+ * batch, an end undone and its JOURNAL_REOPEN as well; the first such batch wins, and the
+ * journal refuses a second end without a reopening between. */
 struct payment_state_row {
 	int64_t id;
 	int64_t payment;
@@ -170,18 +179,53 @@ struct payment_state_row {
 	const char *receipt;     /* the decoded receipt as received, or NULL */
 };
 
+/* What the chain said about a payment, or where it contradicts what was said before. */
+enum evidence_kind {
+	EVIDENCE_USED = 1,      /* AuthorizationUsed with its Transfer */
+	EVIDENCE_CANCELLED = 2, /* AuthorizationCanceled */
+	EVIDENCE_UNUSED = 3,    /* unused at a block later than validBefore */
+	EVIDENCE_GONE = 4,      /* a reorganisation took earlier evidence away */
+	EVIDENCE_DISAGREES = 5, /* a receipt, an owner's word or another endpoint is contradicted,
+				 * or it cannot be booked: detail says which */
+	EVIDENCE_REFUND = 6,    /* a Transfer from the payee back to the payer */
+};
+const char *evidence_kind_str(enum evidence_kind kind); /* "used", "cancelled", … */
+
+struct evidence_row {
+	int64_t id;
+	int64_t payment;
+	enum evidence_kind kind;
+	const char *network;
+	int64_t block;           /* number; the log's, or that of the state read */
+	const char *block_hash;  /* 0x hex, or NULL */
+	int64_t block_s;         /* its timestamp; 0 unknown */
+	const char *transaction; /* 0x hex, or NULL */
+	int64_t log_index;       /* -1: none. (network, transaction, log_index) of a refund is
+				  * unique: it is booked once */
+	int64_t endpoints;       /* how many gave this answer */
+	const char *detail;      /* words, or NULL */
+};
+
+/* Paid, but what came was not what the tool's delivery check asks for. */
+struct delivery_row {
+	int64_t id;
+	int64_t call, payment, agent;
+	const char *tool;
+	const char *reason;
+};
+
 enum audit_kind { AUDIT_CALL = 1, AUDIT_OWNER = 2 };
 
 struct audit_row {
-	int64_t id;          /* the call's id */
+	int64_t id; /* the call's id */
 	enum audit_kind kind;
-	int64_t agent;       /* 0: unknown */
+	int64_t agent; /* 0: unknown */
 	const char *agent_name, *owner, *session, *tool;
 	const char *method, *path; /* path without query; for AUDIT_OWNER the command */
-	bool allowed;        /* forwarded at least once */
-	const char *code;    /* refusal or failure code, or NULL */
-	const char *rule;    /* that decided */
-	int64_t price;       /* micro-dollars charged or open; 0 */
+	bool allowed;              /* forwarded at least once */
+	const char *code;          /* refusal or failure code, or NULL */
+	const char *rule;          /* that decided */
+	int64_t price;             /* micro-dollars charged or open; 0 */
 	const char *payee;
 	int64_t payment;     /* 0: none */
 	int status;          /* answered to the agent; 0: it hung up */
@@ -191,7 +235,7 @@ struct audit_row {
 	int64_t request_bytes, response_bytes;
 	bool has_request_digest, has_response_digest; /* of the bodies */
 	struct digest request_digest, response_digest;
-	const char *detail;  /* JSON: reasons of options not taken, seller's words; or NULL */
+	const char *detail; /* JSON: reasons of options not taken, seller's words; or NULL */
 };
 
 /* Idempotency: which call a key belongs to, and the answer it got. A cache with an
@@ -203,14 +247,14 @@ struct idempotency_row {
 	const char *key;
 	struct digest request; /* of method, URL and body */
 	int64_t call;
-	int64_t payment;       /* 0: nothing was signed */
+	int64_t payment; /* 0: nothing was signed */
 	int64_t expires_us;
 };
 
 struct answer_row {
 	int64_t call;
 	int status;
-	const char *headers;   /* JSON array of [name, value] */
+	const char *headers; /* JSON array of [name, value] */
 	const void *body;
 	size_t body_size;
 	int64_t expires_us;
@@ -237,6 +281,11 @@ void batch_network(struct batch *batch, const struct network_row *row);
 void batch_journal(struct batch *batch, const struct journal_row *row);
 void batch_payment(struct batch *batch, const struct payment_row *row);
 void batch_payment_state(struct batch *batch, const struct payment_state_row *row);
+void batch_evidence(struct batch *batch, const struct evidence_row *row);
+void batch_delivery(struct batch *batch, const struct delivery_row *row);
+/** A text that changes seldom and must be provable later, such as the default policy; the
+ * latest row of a name is in force. */
+void batch_setting(struct batch *batch, int64_t id, const char *name, const char *body);
 void batch_audit(struct batch *batch, const struct audit_row *row);
 void batch_idempotency(struct batch *batch, const struct idempotency_row *row);
 void batch_answer(struct batch *batch, const struct answer_row *row);
@@ -248,10 +297,14 @@ void batch_answer(struct batch *batch, const struct answer_row *row);
 typedef void store_done_fn(enum store_result result, void *arg);
 
 /** store_append - hand a batch to the writer. Takes *batch. Never blocks on the
- * disk. done may be NULL (an audit row nobody waits for). Order of appends by one
+ * disk. done may be NULL (a settlement, an audit row: nobody waits for it); such a batch is
+ * kept while the disk fails and tried again until it is written, so that the ledger catches
+ * up without hands. When more than STORE_KEPT_MAX are kept, those that hold nothing but
+ * audit rows are dropped, and their number is logged. Order of appends by one
  * thread is the order of the rows. A batch that is refused does not fail its
  * neighbours in the same group. The queue has no limit of its own: callers bound the
  * calls in flight, and store_queued() says how many batches wait. */
+#define STORE_KEPT_MAX 65536u
 void store_append(struct store *store, struct batch **batch, store_done_fn *done, void *arg);
 /** The same, waiting: for owner's commands and tests. */
 enum store_result store_append_wait(struct store *store, struct batch **batch) MUST_CHECK;
@@ -287,16 +340,16 @@ enum store_result store_networks(struct store *store, network_each_fn *each, voi
 enum store_result store_journal(struct store *store, int64_t agent, int64_t since_us,
     int64_t until_us, int64_t limit, journal_each_fn *each, void *arg) MUST_CHECK;
 /** Everything booked for one call, oldest first. */
-enum store_result store_journal_of_call(struct store *store, int64_t call, journal_each_fn *each,
-    void *arg) MUST_CHECK;
+enum store_result store_journal_of_call(
+    struct store *store, int64_t call, journal_each_fn *each, void *arg) MUST_CHECK;
 /** Oldest first. agent 0: all; open_only: signed and open ones. */
 enum store_result store_payments(struct store *store, int64_t agent, bool open_only,
     payment_each_fn *each, void *arg) MUST_CHECK;
-enum store_result store_payment(struct store *store, int64_t id, payment_each_fn *each,
-    void *arg) MUST_CHECK;
+enum store_result store_payment(
+    struct store *store, int64_t id, payment_each_fn *each, void *arg) MUST_CHECK;
 /** The states of one payment, oldest first. */
-enum store_result store_payment_states(struct store *store, int64_t payment,
-    payment_state_each_fn *each, void *arg) MUST_CHECK;
+enum store_result store_payment_states(
+    struct store *store, int64_t payment, payment_state_each_fn *each, void *arg) MUST_CHECK;
 /** Audit rows of both kinds, oldest first, id >= since_us. call: that row alone (the
  * rest is ignored); call 0: all of the agent (0: all). */
 enum store_result store_audit(struct store *store, int64_t agent, int64_t call, int64_t since_us,
@@ -311,8 +364,8 @@ struct balance_row {
 struct charge_row { /* spend that stands (signed, open, spent, held, charged), calls made */
 	int64_t agent;
 	const char *session, *tool, *payee; /* payee as stored (EIP-55); NULL: metered or calls */
-	bool wallet;       /* a payment; false: metered or calls */
-	int64_t at_us;     /* of the call: decides the windows; for sums, the latest */
+	bool wallet;                        /* a payment; false: metered or calls */
+	int64_t at_us; /* of the call: decides the windows; for sums, the latest */
 	int64_t spend, calls;
 };
 typedef bool balance_each_fn(const struct balance_row *row, void *arg);
@@ -335,15 +388,68 @@ enum store_result store_balances(struct store *store, balance_each_fn *each, voi
  * ever opened. A sum has lost its windows: since_us must not be later than the start
  * of the oldest one the caller tells apart. Then those at or after since_us, singly,
  * oldest first. */
-enum store_result store_charges(struct store *store, int64_t since_us, charge_each_fn *each,
-    void *arg) MUST_CHECK;
+enum store_result store_charges(
+    struct store *store, int64_t since_us, charge_each_fn *each, void *arg) MUST_CHECK;
 /** For each (agent, tool) the payee of its first payment, in agent, tool and payee of the
  * row; spend and calls are 0. For pinPayee. */
-enum store_result store_first_payees(struct store *store, charge_each_fn *each, void *arg)
-    MUST_CHECK;
+enum store_result store_first_payees(
+    struct store *store, charge_each_fn *each, void *arg) MUST_CHECK;
 /** Metered holds without charge or release, oldest first: calls a crash interrupted
  * (or that are in flight). */
 enum store_result store_orphans(struct store *store, journal_each_fn *each, void *arg) MUST_CHECK;
+
+typedef bool evidence_each_fn(const struct evidence_row *row, void *arg);
+/** Of one payment, oldest first. */
+enum store_result store_evidence(
+    struct store *store, int64_t payment, evidence_each_fn *each, void *arg) MUST_CHECK;
+/** Payments settled or given back at or after since_us by evidence of the chain: what a
+ * reorganisation may still undo. state is the latest. Oldest first. */
+enum store_result store_chain_ends(
+    struct store *store, int64_t since_us, payment_each_fn *each, void *arg) MUST_CHECK;
+/** Payments of an agent (0: all) settled by a receipt alone, which the chain has not been
+ * asked about: no evidence row. Oldest first, at most limit. */
+enum store_result store_unproved(struct store *store, int64_t agent, const char *network,
+    int64_t limit, payment_each_fn *each, void *arg) MUST_CHECK;
+
+struct unanswered {
+	bool keyed;    /* an Idempotency-Key names this payment */
+	bool answered; /* the agent was given a whole answer with a status of 2xx */
+};
+typedef bool unanswered_each_fn(
+    const struct payment_row *row, const struct unanswered *how, void *arg);
+/** Signed and open payments with what became of their calls, oldest first; for the start. */
+enum store_result store_outstanding(
+    struct store *store, unanswered_each_fn *each, void *arg) MUST_CHECK;
+
+/* "Paid, not delivered": one row a delivery row, oldest first. */
+struct claim_row {
+	int64_t id, call, payment;
+	const char *agent_name, *owner, *tool, *reason;
+	enum payment_state state; /* of the payment, now */
+	int64_t amount, refunded; /* micro-dollars */
+	const char *network, *asset, *symbol, *payer, *payee, *transaction;
+};
+typedef bool claim_each_fn(const struct claim_row *row, void *arg);
+/** agent 0: all; open_only: paid (settled or open) and not yet refunded in full. */
+enum store_result store_claims(
+    struct store *store, int64_t agent, bool open_only, claim_each_fn *each, void *arg) MUST_CHECK;
+/** What the seller has paid back for a payment so far, micro-dollars. */
+enum store_result store_refunded(struct store *store, int64_t payment, int64_t *out) MUST_CHECK;
+
+typedef void setting_fn(const char *body, int64_t id, void *arg);
+/** The setting in force at at_us (0: now). NOT_FOUND: none yet. */
+enum store_result store_setting(
+    struct store *store, const char *name, int64_t at_us, setting_fn *found, void *arg) MUST_CHECK;
+/** An agent's own policy in force at at_us (0: now). NOT_FOUND: none, the default applies. */
+enum store_result store_policy_at(
+    struct store *store, int64_t agent, int64_t at_us, setting_fn *found, void *arg) MUST_CHECK;
+
+/** store_backup - a consistent copy of the whole store into a new file, while it is being
+ * written to; path must not exist. reason: one sentence when not OK. */
+enum store_result store_backup(struct store *store, char reason[256], const char *path) MUST_CHECK;
+
+/** The answers kept for Idempotency-Keys take at most this many bytes; the oldest go first. */
+void store_set_answers_max(struct store *store, int64_t bytes);
 
 /** store_idempotency - who has this key. OK: found was called, once, with what is
  * stored and has not expired; NOT_FOUND: the key is free. */

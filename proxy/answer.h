@@ -35,7 +35,8 @@ json_t *command_write(struct command *command, struct batch **batch, const char 
 
 /* The commands, by file. */
 json_t *command_setup(struct command *command, const char *name); /* agent, token, tool, network */
-json_t *command_money(struct command *command, const char *name); /* policy, wallet, payment */
+json_t *command_money(struct command *command, const char *name); /* policy, wallet */
+json_t *command_payment(struct command *command, const char *name);
 json_t *command_books(struct command *command, const char *name); /* ledger, doctor */
 
 #endif

@@ -371,7 +371,7 @@ static enum step step_identify(struct call *call)
 
 static void start_waiting(struct call *call)
 {
-	int64_t ms = call->house->config.waiting_ms_max;
+	int64_t ms = house_config(call->house)->waiting_ms_max;
 	struct timeval limit = {ms / 1000, (ms % 1000) * 1000};
 
 	call->pending++;
@@ -427,7 +427,7 @@ static enum step step_decide(struct call *call)
 	const struct headers *headers = exchange_headers(call->exchange);
 	const char *rest, *name, *key = headers_get(headers, "idempotency-key");
 	int64_t body_size = exchange_body_size(call->exchange);
-	const struct config *config = &call->house->config;
+	const struct config *config = house_config(call->house);
 
 	call->tool = registry_tool_match(
 	    &rest, call->house->registry, exchange_target(call->exchange) + strlen("/t/"));
@@ -713,7 +713,7 @@ static enum step step_reserve(struct call *call)
 	r->session = call->who.claims.session;
 	r->tool = call->tool->name;
 	r->at_us = call->id;
-	r->waiting_max = (size_t)call->house->config.waiting_max;
+	r->waiting_max = (size_t)house_config(call->house)->waiting_max;
 	r->mailbox = call->worker->mailbox;
 	r->resolved = on_reserved;
 	r->arg = call;
@@ -901,7 +901,8 @@ static void on_forward_head(
 	if (call->money == MONEY_METERED)
 		end_metered(call, status >= 200 && status < 300);
 	if (status == 402 && call->tool->billing == TOOL_X402) {
-		buf_init(&call->challenge_body, (size_t)call->house->config.challenge_size_max);
+		buf_init(
+		    &call->challenge_body, (size_t)house_config(call->house)->challenge_size_max);
 	} else {
 		if (status >= 200 && status < 400 && call->tool->billing == TOOL_X402)
 			quotes_note(
@@ -1090,9 +1091,9 @@ static const struct buf *challenge_text(struct call *call)
 
 	if (!coding || call->challenge_body.size == 0 || !inflate_knows(coding))
 		return &call->challenge_body;
-	buf_init(&call->challenge_plain, (size_t)call->house->config.challenge_size_max);
-	if (!inflate_body(&call->challenge_plain, call->challenge_body.data,
-		call->challenge_body.size))
+	buf_init(&call->challenge_plain, (size_t)house_config(call->house)->challenge_size_max);
+	if (!inflate_body(
+		&call->challenge_plain, call->challenge_body.data, call->challenge_body.size))
 		return NULL;
 	return &call->challenge_plain;
 }
@@ -1114,14 +1115,14 @@ static enum step step_quote(struct call *call)
 		if (count == 0)
 			return refuse(call, PROBLEM_NO_PAYABLE_OPTION,
 			    "the seller's 402 is larger than the %lld bytes that are read",
-			    (long long)call->house->config.challenge_size_max);
+			    (long long)house_config(call->house)->challenge_size_max);
 		buf_clear(&call->challenge_body);
 	}
 	text = challenge_text(call);
 	if (!text)
 		return refuse(call, PROBLEM_NO_PAYABLE_OPTION,
 		    "the seller's compressed 402 is damaged or larger than %lld bytes",
-		    (long long)call->house->config.challenge_size_max);
+		    (long long)house_config(call->house)->challenge_size_max);
 	result = challenge_parse(&call->challenge, reason, values, count, buf_str(text),
 	    call->challenge_large ? 0 : text->size);
 	if (result == CHALLENGE_ABSENT)
@@ -1233,7 +1234,8 @@ static void write_signed(struct call *call, struct batch *batch)
 		    .request = call->key_request,
 		    .call = call->id,
 		    .payment = call->payment_id,
-		    .expires_us = call->id + call->house->config.idempotency_s * CLOCK_US_PER_S,
+		    .expires_us =
+			call->id + house_config(call->house)->idempotency_s * CLOCK_US_PER_S,
 		};
 
 		batch_idempotency(batch, &key);
@@ -1274,8 +1276,8 @@ static bool pin_payee(struct call *call)
 
 	registry_pin(registry, call->who.agent, call->tool->name, call->payee_lower);
 	return !call->policy->policy->payment.pin_payee ||
-	    !registry_pinned(pinned, registry, call->who.agent, call->tool->name) ||
-	    strcmp(pinned, call->payee_lower) == 0;
+	       !registry_pinned(pinned, registry, call->who.agent, call->tool->name) ||
+	       strcmp(pinned, call->payee_lower) == 0;
 }
 
 static enum step step_sign(struct call *call)
@@ -1353,8 +1355,8 @@ static void on_resent_settled(void *arg)
 	call_enter(call);
 	if (call->durable_result == STORE_OK) {
 		purses_lock(call->house->purses);
-		purse_settle(call->who.agent->purse, house_slot(call->house, call->asset),
-		    call->price);
+		purse_settle(
+		    call->who.agent->purse, house_slot(call->house, call->asset), call->price);
 		purses_unlock(call->house->purses);
 	}
 	call_leave(call);
@@ -1528,7 +1530,7 @@ static enum step step_answer(struct call *call)
 	call->answering = true;
 	call->response_running = sha256_new();
 	if (call->key) {
-		buf_init(&call->kept, (size_t)call->house->config.answer_size_max);
+		buf_init(&call->kept, (size_t)house_config(call->house)->answer_size_max);
 		call->kept_headers = headers_json(&headers);
 	}
 	if (call->exchange) {
@@ -1549,7 +1551,7 @@ static enum step step_answer(struct call *call)
 static bool keeps_answer(const struct call *call)
 {
 	return call->key && (call->money == MONEY_SIGNED || call->paying) &&
-	    (!call->answering || buf_ok(&call->kept));
+	       (!call->answering || buf_ok(&call->kept));
 }
 
 /* False: not now, the agent has not read what it was given; the piece comes again. */
@@ -1610,7 +1612,7 @@ void call_on_body(struct call *call, const void *bytes, size_t size)
 		case SPOOL_TOO_LARGE:
 			call_run(call, refuse(call, PROBLEM_BODY_TOO_LARGE,
 					   "the body may have at most %lld bytes",
-					   (long long)call->house->config.body_size_max));
+					   (long long)house_config(call->house)->body_size_max));
 			break;
 		case SPOOL_IO:
 			call_run(call, refuse(call, PROBLEM_NOT_ACCEPTING_PAYMENTS,
@@ -1737,7 +1739,7 @@ void call_begin(struct worker *worker, struct exchange *exchange)
 	worker->calls = call;
 	exchange_set_user(exchange, call);
 	call_enter(call);
-	if (atomic_fetch_add(&worker->shared->calls, 1) >= call->house->config.calls_max)
+	if (atomic_fetch_add(&worker->shared->calls, 1) >= house_config(call->house)->calls_max)
 		call_run(call, refuse(call, PROBLEM_NOT_ACCEPTING_PAYMENTS,
 				   "too many calls are in flight: try again"));
 	else
@@ -1801,7 +1803,8 @@ static void audit(struct call *call)
 		    .headers = call->kept_headers,
 		    .body = buf_str(&call->kept),
 		    .body_size = call->kept.size,
-		    .expires_us = call->id + call->house->config.idempotency_s * CLOCK_US_PER_S,
+		    .expires_us =
+			call->id + house_config(call->house)->idempotency_s * CLOCK_US_PER_S,
 		};
 
 		if (call->payment_id == 0) {

@@ -173,7 +173,7 @@ json_t *command_run(struct house *house, const json_t *request, int64_t now_us)
 	    {"network.", command_setup},
 	    {"policy.", command_money},
 	    {"wallet.", command_money},
-	    {"payment.", command_money},
+	    {"payment.", command_payment},
 	    {"ledger.", command_books},
 	    {"doctor", command_books},
 	};

@@ -46,7 +46,7 @@ static bool ttl(int64_t *out, struct command *command, json_t **error)
 {
 	json_t *value = json_member(command->args, "ttl_s");
 
-	*out = command->house->config.token_ttl_s;
+	*out = house_config(command->house)->token_ttl_s;
 	if (!value)
 		return true;
 	*out = json_integer_value(value);

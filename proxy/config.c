@@ -79,6 +79,19 @@ static const struct key keys[] = {
     INTEGER(idempotency_s, 60, 31536000, 86400, "s", "How long an Idempotency-Key is remembered."),
     INTEGER(answer_size_max, 0, 16 * MIB, 256 * KIB, "bytes",
 	"Largest answer kept to be given again for an Idempotency-Key."),
+    INTEGER(answers_size_max, 0, 1024 * 1024 * MIB, 256 * MIB, "bytes",
+	"All answers kept together; the oldest go first."),
+    INTEGER(rpc_ms_max, 100, 120000, 10000, "ms", "An RPC endpoint's time for one answer."),
+    INTEGER(chain_depth, -1, 10000, -1, "blocks",
+	"How many blocks must follow one before it is believed; -1: as usual on that network."),
+    INTEGER(chain_poll_ms, 100, 3600000, 3000, "ms",
+	"Pause between two looks at a chain while payments are open there."),
+    STRING(anchor_file, "anchors",
+	"Where the ledger's heads are anchored, one line each, only ever appended to; relative to "
+	"the data folder. Best on another disk."),
+    INTEGER(anchor_s, 1, 86400, 60, "s", "Pause between two anchors while rows are written."),
+    STRING(anchor_webhook, "", "Each anchor is also POSTed to this URL; empty: none."),
+    INTEGER(anchor_syslog, 0, 1, 0, "0 or 1", "Each anchor is also written to syslog."),
 };
 #define KEY_COUNT (sizeof keys / sizeof keys[0])
 

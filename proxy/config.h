@@ -13,8 +13,9 @@
 #include "common/json.h"
 
 struct config {
-	char *listen; /* agents' side, "127.0.0.1:8402" */
-	char *admin;  /* health and metrics, "127.0.0.1:8403" */
+	struct config *next; /* the one read before it, see house_config() */
+	char *listen;        /* agents' side, "127.0.0.1:8402" */
+	char *admin;         /* health and metrics, "127.0.0.1:8403" */
 	char *log_level;
 	char *passphrase_file; /* relative to the data folder unless absolute */
 	char *default_network; /* CAIP-2, for wallet deposit without --network */
@@ -36,9 +37,17 @@ struct config {
 	int64_t connect_ms_max;
 	int64_t response_ms_max;
 	int64_t upstream_idle_ms_max;
-	int64_t drain_ms_max;    /* graceful stop */
-	int64_t idempotency_s;   /* how long a key is remembered */
-	int64_t answer_size_max; /* largest answer kept for an Idempotency-Key */
+	int64_t drain_ms_max;     /* graceful stop */
+	int64_t idempotency_s;    /* how long a key is remembered */
+	int64_t answer_size_max;  /* largest answer kept for an Idempotency-Key */
+	int64_t answers_size_max; /* all of them together */
+	int64_t rpc_ms_max;       /* one JSON-RPC request */
+	int64_t chain_depth;      /* blocks on top before one is believed; -1: by network */
+	int64_t chain_poll_ms;
+	char *anchor_file; /* relative to the data folder unless absolute */
+	int64_t anchor_s;
+	char *anchor_webhook;  /* "": none */
+	int64_t anchor_syslog; /* 0 or 1 */
 };
 
 /** Every value at its default. */

@@ -295,9 +295,18 @@ static enum house_result read_config(struct house *house, char reason[512])
 			? "no data folder at %s: run `tallyward init`, or name one with -d (%s)"
 			: "cannot read the configuration of %s: %s",
 		    house->dir, strerror(errno));
-	} else if (!config_read(&house->config, &error, text, size)) {
-		result = say(reason, HOUSE_BAD_CONFIG, "%s:%d: %s%s%s", path, error.line,
-		    error.path, *error.path ? ": " : "", error.reason);
+	} else {
+		struct config *config = must_calloc(1, sizeof *config);
+
+		if (config_read(config, &error, text, size)) {
+			config->next = house->configs;
+			house->configs = config;
+			atomic_store_explicit(&house->config, config, memory_order_release);
+		} else {
+			free(config);
+			result = say(reason, HOUSE_BAD_CONFIG, "%s:%d: %s%s%s", path, error.line,
+			    error.path, *error.path ? ": " : "", error.reason);
+		}
 	}
 	free(text);
 	free(path);
@@ -307,7 +316,7 @@ static enum house_result read_config(struct house *house, char reason[512])
 static enum house_result read_keys(
     struct house *house, char reason[512], const struct house_options *options)
 {
-	char *path = passphrase_path(options, &house->config);
+	char *path = passphrase_path(options, house_config(house));
 	char *keys = file_path(house->dir, "keys");
 	char *secret_path = file_path(house->dir, "token.key");
 	char keystore_reason[256] = "";
@@ -367,7 +376,7 @@ static void add_assets(struct house *house)
 	size_t i;
 	json_t *row;
 
-	json_array_foreach (house->config.assets, i, row) {
+	json_array_foreach (house_config(house)->assets, i, row) {
 		struct address contract;
 		uint64_t chain_id;
 
@@ -618,7 +627,13 @@ void house_close(struct house **house_p)
 	quotes_free(&house->quotes);
 	idempotency_free(&house->idempotency);
 	assets_free(&house->assets);
-	config_fini(&house->config);
+	while (house->configs) {
+		struct config *config = house->configs;
+
+		house->configs = config->next;
+		config_fini(config);
+		free(config);
+	}
 	bytes_wipe(house->token_secret, sizeof house->token_secret);
 	free(house->default_policy);
 	free(house->who);

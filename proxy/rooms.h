@@ -5,6 +5,8 @@
 #ifndef PROXY_ROOMS_H
 #define PROXY_ROOMS_H
 
+#include <stdatomic.h>
+
 #include "ledger/purse.h"
 #include "ledger/store.h"
 #include "proxy/config.h"
@@ -17,8 +19,10 @@
 
 struct house {
 	char *dir;
-	char *who; /* for the audit of owner's acts */
-	struct config config;
+	char *who;                       /* for the audit of owner's acts */
+	_Atomic(struct config *) config; /* what is in force; read through house_config() */
+	struct config *configs;          /* every one read since the start: a call may still read
+					  * an older one */
 	struct store *store;
 	struct keystore *keystore;
 	struct assets *assets;
@@ -29,6 +33,13 @@ struct house {
 	uint8_t token_secret[TOKEN_SECRET_SIZE];
 	char *default_policy; /* text of DIR/policy.json */
 };
+
+/** The configuration in force; stays valid until the house is closed. Ask again for each
+ * call: SIGHUP may have changed it. */
+static inline const struct config *house_config(const struct house *house)
+{
+	return atomic_load_explicit(&house->config, memory_order_acquire);
+}
 
 /** Asset ↔ purse slot: 0 is off-chain, table position + 1 else. */
 unsigned house_slot(const struct house *house, const struct asset *asset);

@@ -162,7 +162,7 @@ static void on_stop(evutil_socket_t fd, short what, void *arg)
 	log_event(LOG_INFO, "stopping", NULL);
 	tell_systemd("STOPPING=1");
 	daemon->drain_until_us =
-	    clock_mono_us() + daemon->house->config.drain_ms_max * (CLOCK_US_PER_S / 1000);
+	    clock_mono_us() + house_config(daemon->house)->drain_ms_max * (CLOCK_US_PER_S / 1000);
 	for (long i = 0; i < daemon->count; i++)
 		worker_drain(daemon->workers[i]);
 	must(event_add(daemon->tick, &tick) == 0);
@@ -276,18 +276,18 @@ int serve_run(const struct serve_options *options)
 		complain(status, reason);
 		goto out;
 	}
-	must(log_level_parse(&level, daemon->house->config.log_level));
+	must(log_level_parse(&level, house_config(daemon->house)->log_level));
 	log_set_level(level);
 	status = COMMAND_FAILED;
-	daemon->count = worker_count(options, &daemon->house->config);
+	daemon->count = worker_count(options, house_config(daemon->house));
 	daemon->base = event_base_new();
 	must(daemon->base != NULL);
 	for (long i = 0; i < WORKERS_MAX; i++)
 		daemon->fds[i] = -1;
-	if (!listen_agents(
-		daemon, words, options->listen ? options->listen : daemon->house->config.listen) ||
-	    !listen_admin(
-		daemon, words, options->admin ? options->admin : daemon->house->config.admin)) {
+	if (!listen_agents(daemon, words,
+		options->listen ? options->listen : house_config(daemon->house)->listen) ||
+	    !listen_admin(daemon, words,
+		options->admin ? options->admin : house_config(daemon->house)->admin)) {
 		complain(status, words);
 		for (long i = 0; i < daemon->count && daemon->fds[i] >= 0; i++)
 			close(daemon->fds[i]);

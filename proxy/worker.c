@@ -21,7 +21,7 @@ static const struct timeval drain_tick = {0, 20000};
 
 static struct listener *make_listener(struct worker *worker, int fd)
 {
-	const struct config *config = &worker->house->config;
+	const struct config *config = house_config(worker->house);
 	struct listener_limits limits = {
 	    .connections_max = (uint32_t)config->connections_max,
 	    .head_ms_max = (uint32_t)config->head_ms_max,
@@ -37,7 +37,7 @@ static struct listener *make_listener(struct worker *worker, int fd)
 
 static struct upstream *make_upstream(struct worker *worker)
 {
-	const struct config *config = &worker->house->config;
+	const struct config *config = house_config(worker->house);
 	struct upstream_limits limits = {
 	    .connections_max = UPSTREAM_CONNECTIONS_MAX,
 	    .connect_ms_max = (uint32_t)config->connect_ms_max,

@@ -979,10 +979,10 @@ static int stage_open(void **state)
 		return -1;
 	}
 	/* Small, so that a test reaches them; set before a worker reads them. */
-	stage->house->config.body_size_max = 16;
-	stage->house->config.challenge_size_max = 1024;
-	stage->house->config.answer_size_max = 1024;
-	stage->house->config.waiting_ms_max = 300;
+	stage->house->configs->body_size_max = 16;
+	stage->house->configs->challenge_size_max = 1024;
+	stage->house->configs->answer_size_max = 1024;
+	stage->house->configs->waiting_ms_max = 300;
 	stage->base = event_base_new();
 	stage->seller_fd = peer_listen();
 	fd = listener_socket_tcp(reason, "127.0.0.1:0", true);

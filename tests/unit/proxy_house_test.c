@@ -137,7 +137,7 @@ static void init_refuses(void **state)
 
 		if (house_open(&house, reason, &options) != HOUSE_OK)
 			fail_msg("%s", reason);
-		assert_string_equal(house->config.passphrase_file, file);
+		assert_string_equal(house_config(house)->passphrase_file, file);
 		house_close(&house);
 	}
 	free(file);

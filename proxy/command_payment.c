@@ -1,0 +1,329 @@
+/* Payments: what was signed, what became of it, and the owner's word on it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/bytes.h"
+#include "common/clock.h"
+#include "proxy/answer.h"
+#include "proxy/view.h"
+
+/* A payment may still be mined a little after validBefore has passed on our clock. */
+#define EXPIRY_MARGIN_S 60
+
+static const char *payment_state_word(const struct payment_row *row, int64_t now_us)
+{
+	switch (row->state) {
+	case PAYMENT_SIGNED:
+		return "signed";
+	case PAYMENT_OPEN:
+		return row->valid_before_s < now_us / CLOCK_US_PER_S ? "expired" : "open";
+	case PAYMENT_SETTLED:
+		return "settled";
+	case PAYMENT_EXPIRED_UNUSED:
+		return "expired";
+	case PAYMENT_RESOLVED_SPENT:
+	case PAYMENT_RESOLVED_UNUSED:
+	case PAYMENT_CANCELLED:
+		return "resolved";
+	}
+	return "open";
+}
+
+static json_t *payment_json(const struct payment_row *row, int64_t now_us)
+{
+	return json_pack("{s:o, s:o, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:s?}", "payment",
+	    view_id(row->id), "call", view_id(row->call), "agent", row->agent_name, "tool",
+	    row->tool, "state", payment_state_word(row, now_us), "amount", view_amount(row->amount),
+	    "payee", row->payee, "network", row->network, "nonce", row->nonce, "valid_before",
+	    view_time(row->valid_before_s * CLOCK_US_PER_S), "transaction", row->transaction);
+}
+
+struct payments {
+	struct command *command;
+	json_t *rows;
+};
+
+static bool list_payment(const struct payment_row *row, void *arg)
+{
+	struct payments *payments = arg;
+
+	json_array_append_new(payments->rows, payment_json(row, payments->command->now_us));
+	return true;
+}
+
+static json_t *payment_list(struct command *command)
+{
+	struct payments payments = {command, json_array()};
+	json_t *error = NULL;
+	struct agent *agent = NULL;
+
+	if (json_str(command->args, "agent")) {
+		agent = command_agent(command, &error);
+		if (!agent) {
+			json_decref(payments.rows);
+			return error;
+		}
+	}
+	if (store_payments(command->house->store, agent ? agent->id : 0,
+		json_is_true(json_member(command->args, "open")), list_payment,
+		&payments) == STORE_OK)
+		return answer_ok(payments.rows);
+	json_decref(payments.rows);
+	return answer_error(COMMAND_FAILED, "the ledger cannot be read: run `tallyward doctor`");
+}
+
+/* What outlives the query's callback. */
+struct payment_found {
+	int64_t now_us;
+	json_t *json;
+	struct payment_row row;
+	char *tool, *session, *network, *asset, *symbol, *payee;
+};
+
+static bool find_payment(const struct payment_row *row, void *arg)
+{
+	struct payment_found *found = arg;
+	struct address payee;
+	char digest[2 * DIGEST_SIZE + 1], lower[ADDRESS_TEXT_SIZE];
+
+	found->row = *row;
+	found->tool = must_strdup(row->tool);
+	found->session = must_strdup(row->session);
+	found->network = must_strdup(row->network);
+	found->asset = must_strdup(row->asset);
+	found->symbol = must_strdup(row->symbol);
+	found->payee = address_parse(&payee, row->payee)
+			   ? must_strdup(address_format_lower(lower, &payee))
+			   : must_strdup(row->payee);
+	found->json = payment_json(row, found->now_us);
+	json_object_set_new(found->json, "asset", json_string(row->asset));
+	json_object_set_new(found->json, "symbol", json_string(row->symbol));
+	json_object_set_new(found->json, "value", json_string(row->value));
+	json_object_set_new(found->json, "payer", json_string(row->payer));
+	json_object_set_new(found->json, "session", json_string(row->session));
+	json_object_set_new(found->json, "method", json_string(row->method));
+	json_object_set_new(found->json, "url", json_string(row->url));
+	json_object_set_new(found->json, "request_digest",
+	    json_string(hex_encode(digest, row->request.bytes, DIGEST_SIZE)));
+	json_object_set_new(found->json, "header_name", json_string(row->header_name));
+	json_object_set_new(
+	    found->json, "reason", row->reason ? json_string(row->reason) : json_null());
+	json_object_set_new(
+	    found->json, "challenge", row->challenge ? json_string(row->challenge) : json_null());
+	return false;
+}
+
+static void payment_found_fini(struct payment_found *found)
+{
+	free(found->tool);
+	free(found->session);
+	free(found->network);
+	free(found->asset);
+	free(found->symbol);
+	free(found->payee);
+	json_decref(found->json);
+}
+
+static bool load_payment(struct payment_found *found, struct command *command, json_t **error)
+{
+	int64_t id;
+
+	memset(found, 0, sizeof *found);
+	found->now_us = command->now_us;
+	if (!command_id(&id, command, error, "payment"))
+		return false;
+	switch (store_payment(command->house->store, id, find_payment, found)) {
+	case STORE_OK:
+		return true;
+	case STORE_NOT_FOUND:
+		*error = answer_error(COMMAND_NOT_FOUND,
+		    "there is no payment %lld: `tallyward payment list` names them", (long long)id);
+		return false;
+	case STORE_LOCKED:
+	case STORE_NEWER_SCHEMA:
+	case STORE_EXISTS:
+	case STORE_BROKEN:
+		break;
+	}
+	*error = answer_error(COMMAND_FAILED, "the ledger cannot be read: run `tallyward doctor`");
+	return false;
+}
+
+static const char *stored_state(enum payment_state state)
+{
+	switch (state) {
+	case PAYMENT_SIGNED:
+		return "signed";
+	case PAYMENT_OPEN:
+		return "open";
+	case PAYMENT_SETTLED:
+		return "settled";
+	case PAYMENT_RESOLVED_SPENT:
+		return "resolved as spent";
+	case PAYMENT_RESOLVED_UNUSED:
+		return "resolved as unused";
+	case PAYMENT_EXPIRED_UNUSED:
+		return "expired unused";
+	case PAYMENT_CANCELLED:
+		return "cancelled";
+	}
+	return "unknown";
+}
+
+static bool list_state(const struct payment_state_row *row, void *arg)
+{
+	json_array_append_new(
+	    arg, json_pack("{s:o, s:s, s:s, s:s?, s:s?, s:s?}", "time", view_time(row->id), "state",
+		     stored_state(row->state), "by", row->by, "reason", row->reason, "transaction",
+		     row->transaction, "receipt", row->receipt));
+	return true;
+}
+
+static json_t *payment_show(struct command *command)
+{
+	struct payment_found found;
+	json_t *reply = NULL, *states = json_array();
+
+	if (load_payment(&found, command, &reply)) {
+		if (store_payment_states(command->house->store, found.row.id, list_state, states) ==
+		    STORE_OK)
+			json_object_set(found.json, "states", states);
+		reply = answer_ok(json_incref(found.json));
+	}
+	json_decref(states);
+	payment_found_fini(&found);
+	return reply;
+}
+
+/* May the owner decide this, and decide it this way, now? */
+static json_t *refuse_resolving(
+    struct command *command, const struct payment_row *row, bool unused, bool force)
+{
+	int64_t now_s = command->now_us / CLOCK_US_PER_S;
+
+	switch (row->state) {
+	case PAYMENT_OPEN:
+		break;
+	case PAYMENT_SIGNED:
+		return answer_error(COMMAND_NOT_ALLOWED,
+		    "the call of this payment is still in flight: try again when it has ended");
+	case PAYMENT_SETTLED:
+	case PAYMENT_RESOLVED_SPENT:
+	case PAYMENT_RESOLVED_UNUSED:
+	case PAYMENT_EXPIRED_UNUSED:
+	case PAYMENT_CANCELLED:
+		return answer_error(COMMAND_NOT_ALLOWED, "this payment has ended already: it is %s",
+		    payment_state_word(row, command->now_us));
+	}
+	if (unused && !force && now_s < row->valid_before_s + EXPIRY_MARGIN_S)
+		return answer_error(COMMAND_NOT_ALLOWED,
+		    "the seller can still cash this payment for %lld seconds: wait, or add --force "
+		    "if "
+		    "you know that it will not",
+		    (long long)(row->valid_before_s + EXPIRY_MARGIN_S - now_s));
+	return NULL;
+}
+
+static bool transaction_valid(const char *text)
+{
+	uint8_t bytes[32];
+
+	return !text || (strncmp(text, "0x", 2) == 0 && hex_decode(bytes, sizeof bytes, text));
+}
+
+static json_t *resolve(struct command *command, struct payment_found *found, bool unused)
+{
+	struct house *house = command->house;
+	const struct payment_row *row = &found->row;
+	struct agent *agent = registry_agent_by_id(house->registry, row->agent);
+	const char *transaction = command_text_or(command, "transaction", NULL);
+	const char *note = command_text_or(command, "note", "the owner's decision");
+	struct payment_state_row state = {
+	    .id = store_next_id(house->store, command->now_us),
+	    .payment = row->id,
+	    .state = unused ? PAYMENT_RESOLVED_UNUSED : PAYMENT_RESOLVED_SPENT,
+	    .transaction = transaction,
+	    .reason = note,
+	    .by = "owner",
+	};
+	struct journal_row journal = {
+	    .event = unused ? JOURNAL_REFUND : JOURNAL_SETTLE,
+	    .call = row->call,
+	    .payment = row->id,
+	    .agent = row->agent,
+	    .agent_name = agent->name,
+	    .owner = agent->owner,
+	    .tool = found->tool,
+	    .amount = row->amount,
+	    .network = found->network,
+	    .asset = found->asset,
+	    .symbol = found->symbol,
+	    .transaction = transaction,
+	    .note = note,
+	};
+	struct batch *batch = batch_new(command->now_us);
+	json_t *error;
+	unsigned slot;
+
+	must(house_slot_of(&slot, house, found->network, found->asset));
+	batch_payment_state(batch, &state);
+	batch_journal(batch, &journal);
+	error = command_write(command, &batch, "payment resolve", agent, found->tool, note);
+	if (error)
+		return error;
+	purses_lock(house->purses);
+	if (unused)
+		purse_refund(agent->purse, slot, row->amount, found->session, found->tool,
+		    found->payee, row->call);
+	else
+		purse_settle(agent->purse, slot, row->amount);
+	purses_unlock(house->purses);
+	reserve_retry(house->purses, agent);
+	json_object_set_new(found->json, "state", json_string("resolved"));
+	json_object_set_new(found->json, "decision", json_string(unused ? "unused" : "settled"));
+	json_object_set_new(found->json, "reason", json_string(note));
+	if (transaction)
+		json_object_set_new(found->json, "transaction", json_string(transaction));
+	return answer_ok(json_incref(found->json));
+}
+
+static json_t *payment_resolve(struct command *command)
+{
+	json_t *reply = NULL;
+	const char *decision = command_text(command, &reply, "decision");
+	bool force = json_is_true(json_member(command->args, "force")), unused;
+	struct payment_found found;
+
+	if (!decision)
+		return reply;
+	unused = strcmp(decision, "unused") == 0;
+	if (!unused && strcmp(decision, "settled") != 0)
+		return answer_error(COMMAND_USAGE, "say --settled or --unused");
+	if (!transaction_valid(json_str(command->args, "transaction")))
+		return answer_error(COMMAND_USAGE, "a transaction is 0x and 64 hex digits");
+	if (load_payment(&found, command, &reply)) {
+		reply = refuse_resolving(command, &found.row, unused, force);
+		if (!reply)
+			reply = resolve(command, &found, unused);
+	}
+	payment_found_fini(&found);
+	return reply;
+}
+
+json_t *command_payment(struct command *command, const char *name)
+{
+	static const struct {
+		const char *name;
+		json_t *(*run)(struct command *command);
+	} verbs[] = {
+	    {"payment.list", payment_list},
+	    {"payment.show", payment_show},
+	    {"payment.resolve", payment_resolve},
+	};
+
+	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+		if (strcmp(verbs[i].name, name) == 0)
+			return verbs[i].run(command);
+	}
+	return NULL;
+}
