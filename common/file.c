@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/bytes.h"
+#include "common/fault.h"
 
 /* First guess for what does not know its size: a pipe, /proc. */
 #define CAPACITY_MIN 4096
@@ -175,6 +176,7 @@ bool file_replace(const char *path, const void *bytes, size_t size, mode_t mode)
 
 	if (name == NULL)
 		return false;
+	FAULT_POINT("file written");
 	renamed = rename(name, path) == 0;
 	if (!renamed) {
 		int error = errno;
@@ -183,6 +185,7 @@ bool file_replace(const char *path, const void *bytes, size_t size, mode_t mode)
 		errno = error;
 	}
 	free(name);
+	FAULT_POINT("file named");
 	return renamed && sync_folder_of(path);
 }
 
@@ -194,9 +197,11 @@ bool file_create(const char *path, const void *bytes, size_t size, mode_t mode)
 
 	if (name == NULL)
 		return false;
+	FAULT_POINT("file written");
 	/* link(2), unlike rename(2), refuses a name that is taken. */
 	linked = link(name, path) == 0;
 	error = errno;
+	FAULT_POINT("file named");
 	unlink(name);
 	free(name);
 	errno = error;

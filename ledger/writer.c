@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 #include "ledger/account.h"
 #include "ledger/journal.h"
@@ -417,14 +418,18 @@ static enum store_result apply_group(struct writer *writer, struct batch *group)
 {
 	if (!writer->heads_known && !read_heads(writer))
 		return STORE_BROKEN;
+	FAULT_POINT("begin");
 	if (run(writer, WRITER_BEGIN) != STORE_OK)
 		return STORE_BROKEN;
+	FAULT_POINT("begun");
 	for (struct batch *batch = group; batch != NULL; batch = batch->next) {
 		if (apply_batch(writer, batch) != STORE_OK)
 			return STORE_BROKEN;
+		FAULT_POINT("batch applied");
 	}
 	if (purge_expired(writer, group->now_us) != STORE_OK)
 		return STORE_BROKEN;
+	FAULT_POINT("commit");
 	return run(writer, WRITER_COMMIT) == STORE_OK ? STORE_OK : STORE_BROKEN;
 }
 
@@ -474,12 +479,14 @@ static void checkpoint_when_due(struct writer *writer)
 	if (writer->wal_pages < CHECKPOINT_PAGES)
 		return;
 	writer->wal_pages = 0;
+	FAULT_POINT("checkpoint");
 	rc = sqlite3_wal_checkpoint_v2(writer->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 	/* What is committed stays safe in the WAL; if the disk is at fault the next commit
 	 * finds out and stops payments. */
 	if (rc != SQLITE_OK && rc != SQLITE_BUSY)
 		log_event(LOG_WARN, "ledger_checkpoint_failed", "reason",
 		    sqlite3_errmsg(writer->db), NULL);
+	FAULT_POINT("checkpoint done");
 }
 
 static void write_group(struct writer *writer, struct batch *group)
@@ -490,8 +497,11 @@ static void write_group(struct writer *writer, struct batch *group)
 	result = apply_group(writer, group);
 	if (result != STORE_OK)
 		abandon_group(writer, group);
+	else
+		FAULT_POINT("committed");
 	set_health(writer, result);
 	tell_callers(writer, group);
+	FAULT_POINT("callers told");
 	checkpoint_when_due(writer);
 }
 

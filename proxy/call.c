@@ -29,6 +29,7 @@
 
 #include "common/bytes.h"
 #include "common/clock.h"
+#include "common/fault.h"
 #include "common/log.h"
 #include "proxy/identify.h"
 #include "proxy/inflate.h"
@@ -896,6 +897,7 @@ static void on_forward_head(
 {
 	struct call *call = arg;
 
+	FAULT_POINT("head");
 	call_enter(call);
 	note_head(call, transfer, status, headers);
 	if (call->money == MONEY_METERED)
@@ -931,6 +933,7 @@ static bool on_forward_body(struct transfer *transfer, const void *bytes, size_t
 	bool more = true;
 
 	(void)transfer;
+	FAULT_POINT("body");
 	call_enter(call);
 	if (is_challenge(call)) {
 		buf_add(&call->challenge_body, bytes, size);
@@ -1337,12 +1340,16 @@ static enum step step_sign(struct call *call)
 
 static enum step step_pay(struct call *call)
 {
+	enum step next;
+
 	if (call->transfer)
 		transfer_cancel(&call->transfer);
 	call->paying = true;
 	if (call->forwarded_us == 0)
 		call->forwarded_us = clock_now_us();
-	return dispatch(call, &pay_events, call->header_name, call->header_value);
+	next = dispatch(call, &pay_events, call->header_name, call->header_value);
+	FAULT_POINT("payment handed over");
+	return next;
 }
 
 /* The owner may have decided about the payment while it was on its way once more: then the
@@ -1399,6 +1406,7 @@ static void payment_ends(
 		reserve_leave_open(&call->reservation);
 	}
 	call->money = settled ? MONEY_SETTLED : MONEY_OPEN;
+	FAULT_POINT("payment ended");
 }
 
 /* After a payment a 402 is an outcome, never a new challenge. */
@@ -1443,6 +1451,7 @@ static void on_pay_head(
 	struct receipt receipt;
 	char reason[320];
 
+	FAULT_POINT("paid head");
 	call_enter(call);
 	note_head(call, transfer, status, headers);
 	receipt_read(&receipt, v2, v2_count < HEADER_VALUES_MAX ? v2_count : HEADER_VALUES_MAX, v1,
@@ -1468,6 +1477,7 @@ static bool on_pay_body(struct transfer *transfer, const void *bytes, size_t siz
 	bool more;
 
 	(void)transfer;
+	FAULT_POINT("paid body");
 	call_enter(call);
 	more = pass_body(call, bytes, size);
 	call_leave(call);
@@ -1480,6 +1490,7 @@ static void on_pay_done(
 	struct call *call = arg;
 
 	(void)transfer;
+	FAULT_POINT("paid done");
 	call_enter(call);
 	call->transfer = NULL;
 	if (call->money == MONEY_SIGNED) {
@@ -1679,43 +1690,39 @@ void call_on_finished(struct call *call, bool completed)
 /* --- the loop, the beginning and the end
  * --------------------------------------------------------------- */
 
+/* A step, and a place to die on either side of it. */
+#define RUN(STEP, function)                                                                        \
+	case STEP:                                                                                 \
+		FAULT_POINT(#STEP);                                                                \
+		step = function(call);                                                             \
+		FAULT_POINT(#STEP " done");                                                        \
+		return step
+
 static enum step run_one(struct call *call, enum step step)
 {
 	switch (step) {
 	case STEP_WAIT:
 		break;
-	case STEP_IDENTIFY:
-		return step_identify(call);
-	case STEP_DECIDE:
-		return step_decide(call);
-	case STEP_COLLECT:
-		return step_collect(call);
-	case STEP_RECALL:
-		return step_recall(call);
-	case STEP_REPLAY:
-		return step_replay(call);
-	case STEP_RESERVE:
-		return step_reserve(call);
-	case STEP_RECORD:
-		return step_record(call);
-	case STEP_FORWARD:
-		return step_forward(call);
-	case STEP_QUOTE:
-		return step_quote(call);
-	case STEP_FIT:
-		return step_fit(call);
-	case STEP_SIGN:
-		return step_sign(call);
-	case STEP_PAY:
-		return step_pay(call);
-	case STEP_ANSWER:
-		return step_answer(call);
-	case STEP_REFUSE:
-		return step_refuse(call);
+		RUN(STEP_IDENTIFY, step_identify);
+		RUN(STEP_DECIDE, step_decide);
+		RUN(STEP_COLLECT, step_collect);
+		RUN(STEP_RECALL, step_recall);
+		RUN(STEP_REPLAY, step_replay);
+		RUN(STEP_RESERVE, step_reserve);
+		RUN(STEP_RECORD, step_record);
+		RUN(STEP_FORWARD, step_forward);
+		RUN(STEP_QUOTE, step_quote);
+		RUN(STEP_FIT, step_fit);
+		RUN(STEP_SIGN, step_sign);
+		RUN(STEP_PAY, step_pay);
+		RUN(STEP_ANSWER, step_answer);
+		RUN(STEP_REFUSE, step_refuse);
 	}
 	must(!"a step we know");
 	return STEP_WAIT;
 }
+
+#undef RUN
 
 static void call_run(struct call *call, enum step next)
 {
@@ -1783,6 +1790,7 @@ static void audit(struct call *call)
 	char *detail = call->options ? json_dumps(call->options, JSON_COMPACT) : NULL;
 	struct batch *batch = batch_new(row.finished_us);
 
+	FAULT_POINT("audit");
 	row.agent = call->who.agent->id;
 	row.agent_name = call->who.agent->name;
 	row.owner = call->who.agent->owner;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/fault.h"
 #include "common/log.h"
 #include "proxy/answer.h"
 
@@ -134,8 +135,10 @@ json_t *command_write(struct command *command, struct batch **batch, const char 
 	char reason[256] = "";
 
 	batch_audit(*batch, &row);
+	FAULT_POINT("command");
 	switch (store_append_wait(command->house->store, batch)) {
 	case STORE_OK:
+		FAULT_POINT("command written");
 		return NULL;
 	case STORE_EXISTS:
 		return answer_error(

@@ -7,6 +7,7 @@
 
 #include "common/bytes.h"
 #include "common/clock.h"
+#include "common/fault.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "proxy/rooms.h"
@@ -557,10 +558,12 @@ static enum house_result load_store(struct house *house, char reason[512], int64
 		batch_free(&load.batch);
 		return broken(reason, &load, "open payments");
 	}
+	FAULT_POINT("open");
 	if (!load.wrote)
 		batch_free(&load.batch);
 	else if (store_append_wait(house->store, &load.batch) != STORE_OK)
 		return broken(reason, &load, "or write what the last stop left open");
+	FAULT_POINT("opened");
 	purses_lock(house->purses);
 	if (store_balances(house->store, load_balance, &load) != STORE_OK || load.failed ||
 	    store_charges(house->store, since, load_charge, &load) != STORE_OK)

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "common/bytes.h"
+#include "common/fault.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "wallet/arena.h"
@@ -257,6 +258,7 @@ static bool keep_old(const char *path)
 		if (!kept && errno != EEXIST)
 			return false;
 	}
+	FAULT_POINT("old key kept");
 	return kept;
 }
 
@@ -273,12 +275,14 @@ static enum keystore_result store_key(struct keystore *keystore, const char *age
 	if (result != KEYSTORE_OK)
 		goto out;
 	must(pthread_rwlock_wrlock(&keystore->lock) == 0);
+	FAULT_POINT("key");
 	if (!replace)
 		result = write_new(path, text);
 	else if (!keep_old(path) || !file_replace(path, text, strlen(text), S_IRUSR | S_IWUSR))
 		result = KEYSTORE_IO;
 	keycache_drop(keystore->cache, agent);
 	error = errno;
+	FAULT_POINT("key stored");
 	must(pthread_rwlock_unlock(&keystore->lock) == 0);
 	errno = error;
 out:
