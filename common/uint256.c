@@ -94,6 +94,58 @@ bool uint256_is_zero(const struct uint256 *value)
 	return uint256_cmp(value, &zero) == 0;
 }
 
+bool uint256_add(struct uint256 *out, const struct uint256 *a, const struct uint256 *b)
+{
+	struct uint256 sum;
+	unsigned carry = 0;
+	int i;
+
+	for (i = 31; i >= 0; i--) {
+		carry += (unsigned)a->be[i] + b->be[i];
+		sum.be[i] = (uint8_t)carry;
+		carry >>= 8;
+	}
+	if (carry != 0)
+		return false;
+	*out = sum;
+	return true;
+}
+
+bool uint256_sub(struct uint256 *out, const struct uint256 *a, const struct uint256 *b)
+{
+	struct uint256 rest;
+	unsigned borrow = 0;
+	int i;
+
+	for (i = 31; i >= 0; i--) {
+		unsigned step = 256u + a->be[i] - b->be[i] - borrow;
+
+		rest.be[i] = (uint8_t)step;
+		borrow = step < 256u;
+	}
+	if (borrow != 0)
+		return false;
+	*out = rest;
+	return true;
+}
+
+/* Most significant byte of b first: out = out * 256 + a * byte. */
+bool uint256_multiply(struct uint256 *out, const struct uint256 *a, uint64_t b)
+{
+	struct uint256 product = {{0}}, term;
+	int shift;
+
+	for (shift = 56; shift >= 0; shift -= 8) {
+		term = *a;
+		if (!multiply_add(&product, 256, 0) ||
+		    !multiply_add(&term, (unsigned)(b >> shift & 0xff), 0) ||
+		    !uint256_add(&product, &product, &term))
+			return false;
+	}
+	*out = product;
+	return true;
+}
+
 bool uint256_to_amount(struct amount *out, const struct uint256 *value, unsigned decimals)
 {
 	struct uint256 micros = *value;

@@ -30,6 +30,12 @@ const char *uint256_format(char text[UINT256_TEXT_SIZE], const struct uint256 *v
 int uint256_cmp(const struct uint256 *a, const struct uint256 *b);
 bool uint256_is_zero(const struct uint256 *value);
 
+/** Sum, difference, product; false, *out untouched, when it leaves 0..2^256-1. *out may be
+ * an operand. */
+bool uint256_add(struct uint256 *out, const struct uint256 *a, const struct uint256 *b) MUST_CHECK;
+bool uint256_sub(struct uint256 *out, const struct uint256 *a, const struct uint256 *b) MUST_CHECK;
+bool uint256_multiply(struct uint256 *out, const struct uint256 *a, uint64_t b) MUST_CHECK;
+
 /** To micro-dollars by the given decimals (0..36, ours, never the seller's),
  * rounded up so that a limit never counts less than was signed.
  * Returns false, *out untouched, when it does not fit an amount. */

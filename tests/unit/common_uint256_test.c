@@ -226,6 +226,62 @@ static void decimals_are_ours_and_bounded(void **state)
 	assert_aborts((void)!uint256_from_amount(&value, AMOUNT_ZERO, 37));
 }
 
+static void sums_differences_and_products_are_checked(void **state)
+{
+	static const struct {
+		char operation;
+		const char *a, *b, *result; /* NULL: refused */
+	} rows[] = {
+	    {'+', "0", "0", "0"},
+	    {'+', "255", "1", "256"},
+	    {'+', "18446744073709551615", "18446744073709551615", "36893488147419103230"},
+	    {'+', MAX_TEXT, "0", MAX_TEXT},
+	    {'+', MAX_TEXT, "1", NULL},
+	    {'+', MAX_TEXT, MAX_TEXT, NULL},
+	    {'-', "256", "1", "255"},
+	    {'-', "0", "0", "0"},
+	    {'-', MAX_TEXT, MAX_TEXT, "0"},
+	    {'-', "0", "1", NULL},
+	    {'-', "255", "256", NULL},
+	    {'-', "1", MAX_TEXT, NULL},
+	    {'*', MAX_TEXT, "0", "0"},
+	    {'*', MAX_TEXT, "1", MAX_TEXT},
+	    {'*', "0", "18446744073709551615", "0"},
+	    {'*', "100000000000", "75000", "7500000000000000"},
+	    {'*', "18446744073709551615", "18446744073709551615",
+		"340282366920938463426481119284349108225"},
+	    {'*', MAX_TEXT, "2", NULL},
+	    {'*', MAX_TEXT, "18446744073709551615", NULL},
+	    {'*',
+		"57896044618658097711785492504343953926634992332820282019728792003956564819968",
+		"2", NULL},
+	};
+	char text[UINT256_TEXT_SIZE];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(rows); i++) {
+		struct uint256 a = parsed(rows[i].a), b = parsed(rows[i].b), out = uint256_of(7);
+		bool done = rows[i].operation == '+' ? uint256_add(&out, &a, &b)
+			: rows[i].operation == '-'   ? uint256_sub(&out, &a, &b)
+						     : uint256_multiply(&out, &a,
+							   strtoull(rows[i].b, NULL, 10));
+
+		row_check(rows[i].a, done == (rows[i].result != NULL));
+		assert_string_equal(
+		    uint256_format(text, &out), done ? rows[i].result : "7");
+		/* The result may take an operand's place. */
+		if (done && rows[i].operation != '*') {
+			bool again = rows[i].operation == '+' ? uint256_add(&a, &a, &b)
+							      : uint256_sub(&b, &a, &b);
+
+			assert_true(again);
+			assert_int_equal(
+			    uint256_cmp(rows[i].operation == '+' ? &a : &b, &out), 0);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -238,6 +294,7 @@ int main(void)
 	    cmocka_unit_test(to_amount_refuses_what_does_not_fit),
 	    cmocka_unit_test(from_amount_is_exact_or_refused),
 	    cmocka_unit_test(decimals_are_ours_and_bounded),
+	    cmocka_unit_test(sums_differences_and_products_are_checked),
 	};
 
 	return unit_run(tests);
