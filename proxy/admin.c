@@ -7,6 +7,7 @@
 #include "common/clock.h"
 #include "common/json.h"
 #include "proxy/command.h"
+#include "proxy/errand.h"
 #include "proxy/front.h"
 #include "proxy/rooms.h"
 
@@ -17,6 +18,14 @@ struct admin {
 	struct house *house;
 	struct workers_state *shared;
 	struct listener *tcp, *local;
+	struct errands *errands;
+};
+
+/* One command on its way in, or with its answer on its way out. */
+struct asking {
+	struct buf body;
+	struct exchange *exchange;
+	struct errand *errand; /* while one is under way for it */
 };
 
 static const struct listener_limits limits = {
@@ -57,46 +66,72 @@ static void local_head(struct exchange *exchange, void *arg)
 		reply_error(exchange, 413, "the command is too large");
 		return;
 	}
-	struct buf *body = must_calloc(1, sizeof *body);
+	struct asking *asking = must_calloc(1, sizeof *asking);
 
-	buf_init(body, COMMAND_SIZE_MAX);
-	exchange_set_user(exchange, body);
+	buf_init(&asking->body, COMMAND_SIZE_MAX);
+	asking->exchange = exchange;
+	exchange_set_user(exchange, asking);
 	exchange_read_body(exchange);
 }
 
 static void local_body(struct exchange *exchange, const void *bytes, size_t size, void *arg)
 {
+	struct asking *asking = exchange_user(exchange);
+
 	(void)arg;
-	if (exchange_user(exchange))
-		buf_add(exchange_user(exchange), bytes, size);
+	if (asking)
+		buf_add(&asking->body, bytes, size);
+}
+
+/* Takes reply. */
+static void reply_command(struct exchange *exchange, json_t *reply)
+{
+	char *text = json_dumps(reply, JSON_COMPACT);
+
+	must(text != NULL);
+	front_reply_json(exchange, 200, "application/json", text);
+	free(text);
+	json_decref(reply);
+}
+
+static void on_errand_done(json_t *reply, void *arg)
+{
+	struct asking *asking = arg;
+
+	asking->errand = NULL;
+	reply_command(asking->exchange, reply);
 }
 
 static void local_body_end(struct exchange *exchange, void *arg)
 {
 	struct admin *admin = arg;
-	struct buf *body = exchange_user(exchange);
+	struct asking *asking = exchange_user(exchange);
 	struct json_error error;
-	json_t *request, *reply;
-	char *text;
+	json_t *request;
 
-	if (!body)
+	if (!asking)
 		return;
-	if (!buf_ok(body)) {
+	if (!buf_ok(&asking->body)) {
 		reply_error(exchange, 413, "the command is too large");
 		return;
 	}
-	request = json_read(&error, buf_str(body), body->size, COMMAND_SIZE_MAX);
+	request = json_read(&error, buf_str(&asking->body), asking->body.size, COMMAND_SIZE_MAX);
 	if (!request) {
 		reply_error(exchange, 400, error.reason);
 		return;
 	}
-	reply = command_run(admin->house, request, clock_now_us());
-	text = json_dumps(reply, JSON_COMPACT);
-	must(text != NULL);
-	front_reply_json(exchange, 200, "application/json", text);
-	free(text);
-	json_decref(reply);
-	json_decref(request);
+	if (!command_waits(request)) {
+		reply_command(exchange, command_run(admin->house, request, clock_now_us()));
+		json_decref(request);
+		return;
+	}
+	asking->errand = errand_send(admin->errands, request, on_errand_done, asking);
+	if (!asking->errand) {
+		json_decref(request);
+		reply_error(exchange, 503,
+		    "other commands are waiting for the chain already: try again when they are "
+		    "done");
+	}
 }
 
 static void no_writable(struct exchange *exchange, void *arg)
@@ -107,13 +142,14 @@ static void no_writable(struct exchange *exchange, void *arg)
 
 static void local_finished(struct exchange *exchange, bool completed, void *arg)
 {
-	struct buf *body = exchange_user(exchange);
+	struct asking *asking = exchange_user(exchange);
 
 	(void)completed;
 	(void)arg;
-	if (body) {
-		buf_fini(body);
-		free(body);
+	if (asking) {
+		errand_forget(&asking->errand);
+		buf_fini(&asking->body);
+		free(asking);
 	}
 }
 
@@ -162,7 +198,13 @@ struct admin *admin_new(struct event_base *base, struct house *house, struct wor
 	admin->shared = shared;
 	admin->tcp = listener_new(base, tcp_fd, &limits, &tcp_events, admin);
 	admin->local = listener_new(base, unix_fd, &limits, &local_events, admin);
+	admin->errands = errands_new(base, house);
 	return admin;
+}
+
+bool admin_busy(const struct admin *admin)
+{
+	return errands_busy(admin->errands);
 }
 
 void admin_free(struct admin **admin_p)
@@ -174,5 +216,6 @@ void admin_free(struct admin **admin_p)
 		return;
 	listener_free(&admin->tcp);
 	listener_free(&admin->local);
+	errands_free(&admin->errands);
 	free(admin);
 }

@@ -142,7 +142,8 @@ json_t *command_write(struct command *command, struct batch **batch, const char 
 		return NULL;
 	case STORE_EXISTS:
 		return answer_error(
-		    COMMAND_FAILED, "there is one of that name already; nothing was changed");
+		    COMMAND_FAILED, "there is one of that name already, or what was to be "
+				    "changed has changed meanwhile; nothing was written");
 	case STORE_NOT_FOUND:
 	case STORE_LOCKED:
 	case STORE_NEWER_SCHEMA:
@@ -162,6 +163,18 @@ static void catch_up(struct house *house, int64_t now_us)
 
 	if (store_append_wait(house->store, &batch) != STORE_OK)
 		log_event(LOG_WARN, "books_may_lag", NULL);
+}
+
+bool command_waits(const json_t *request)
+{
+	static const char *const waiting[] = {"wallet.reconcile", "payment.cancel", "doctor"};
+	const char *name = json_str(request, "command");
+
+	for (size_t i = 0; name && i < sizeof waiting / sizeof waiting[0]; i++) {
+		if (strcmp(waiting[i], name) == 0)
+			return true;
+	}
+	return false;
 }
 
 json_t *command_run(struct house *house, const json_t *request, int64_t now_us)

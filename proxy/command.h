@@ -78,6 +78,7 @@
 #define PROXY_COMMAND_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct house;
@@ -95,5 +96,8 @@ enum command_exit {
 /** command_run - carry out one request; blocks on the disk. Never NULL; the caller
  * decrefs. request is borrowed. */
 json_t *command_run(struct house *house, const json_t *request, int64_t now_us);
+/** Does this request wait for a chain's endpoints? Then it is not for a loop's thread:
+ * proxy/errand.h. At most one such command runs at a time, beside one that does not wait. */
+bool command_waits(const json_t *request);
 
 #endif

@@ -134,7 +134,7 @@ static bool all_done(const struct daemon *daemon)
 		if (!worker_done(daemon->workers[i]))
 			return false;
 	}
-	return true;
+	return !admin_busy(daemon->admin);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
