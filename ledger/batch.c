@@ -274,6 +274,44 @@ void batch_payment_state(struct batch *batch, const struct payment_state_row *ro
 	put_text(batch, record, row->receipt);
 }
 
+void batch_evidence(struct batch *batch, const struct evidence_row *row)
+{
+	struct record *record = record_add(batch, TABLE_EVIDENCE);
+
+	put_int(record, row->id);
+	put_int(record, row->payment);
+	put_int(record, row->kind);
+	put_text(batch, record, row->network);
+	put_int(record, row->block);
+	put_text(batch, record, row->block_hash);
+	put_int_or_null(record, row->block_s);
+	put_text(batch, record, row->transaction);
+	put_int(record, row->log_index);
+	put_int(record, row->endpoints);
+	put_text(batch, record, row->detail);
+}
+
+void batch_delivery(struct batch *batch, const struct delivery_row *row)
+{
+	struct record *record = record_add(batch, TABLE_DELIVERY);
+
+	put_int(record, row->id);
+	put_int(record, row->call);
+	put_int(record, row->payment);
+	put_int(record, row->agent);
+	put_text(batch, record, row->tool);
+	put_text(batch, record, row->reason);
+}
+
+void batch_setting(struct batch *batch, int64_t id, const char *name, const char *body)
+{
+	struct record *record = record_add(batch, TABLE_SETTING);
+
+	put_int(record, id);
+	put_text(batch, record, name);
+	put_text(batch, record, body);
+}
+
 void batch_audit(struct batch *batch, const struct audit_row *row)
 {
 	struct record *record = record_add(batch, TABLE_AUDIT);

@@ -6,7 +6,8 @@
  *                   the payment it stands for
  *   record chain    every row of every other append-only table (agent, agent_address,
  *                   agent_state, policy, tool, token, token_revoked, network, payment,
- *                   payment_state, audit, account), in the order written; the table
+ *                   payment_state, audit, account, evidence, delivery, setting), in the
+ *                   order written; the table
  *                   `record` holds (seq 1.., kind, row id, hash). This is the chain
  *                   that verify.h calls the audit chain.
  *

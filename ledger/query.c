@@ -33,6 +33,16 @@ enum query {
 	QUERY_FIRST_PAYEES,
 	QUERY_ORPHANS,
 	QUERY_IDEMPOTENCY,
+	QUERY_EVIDENCE,
+	QUERY_CHAIN_ENDS,
+	QUERY_UNPROVED,
+	QUERY_UNPROVED_OF_AGENT,
+	QUERY_OUTSTANDING,
+	QUERY_CLAIMS,
+	QUERY_CLAIMS_OF_AGENT,
+	QUERY_REFUNDED,
+	QUERY_SETTING,
+	QUERY_POLICY_AT,
 	QUERY_COUNT,
 };
 _Static_assert(QUERY_COUNT <= READER_STATEMENTS_MAX, "a slot per query");
@@ -43,23 +53,45 @@ _Static_assert(QUERY_COUNT <= READER_STATEMENTS_MAX, "a slot per query");
 	" j.note, j.session, j.from_spent, j.hash"                                                 \
 	" FROM journal j LEFT JOIN agent a ON a.id = j.agent"
 
-#define PAYMENT_SELECT                                                                             \
-	"SELECT p.id, p.call, p.agent, p.agent_name, p.tool, p.session, p.amount, p.value,"        \
+#define PAYMENT_STATE                                                                              \
+	"coalesce((SELECT s.state FROM payment_state s WHERE s.payment = p.id"                     \
+	" ORDER BY s.id DESC LIMIT 1), 1)"
+
+#define PAYMENT_COLUMNS                                                                            \
+	"p.id, p.call, p.agent, p.agent_name, p.tool, p.session, p.amount, p.value,"               \
 	" p.network, p.asset, p.symbol, p.payer, p.payee, p.nonce, p.valid_before_s,"              \
-	" p.header_name, p.header_value, p.challenge, p.method, p.url, p.request,"                 \
-	" coalesce((SELECT s.state FROM payment_state s WHERE s.payment = p.id"                    \
-	"  ORDER BY s.id DESC LIMIT 1), 1),"                                                       \
-	" (SELECT s.tx FROM payment_state s WHERE s.payment = p.id AND s.tx IS NOT NULL"           \
+	" p.header_name, p.header_value, p.challenge, p.method, p.url, p.request, " PAYMENT_STATE  \
+	", (SELECT s.tx FROM payment_state s WHERE s.payment = p.id AND s.tx IS NOT NULL"          \
 	"  ORDER BY s.id DESC LIMIT 1),"                                                           \
 	" (SELECT s.reason FROM payment_state s WHERE s.payment = p.id"                            \
-	"  ORDER BY s.id DESC LIMIT 1)"                                                            \
-	" FROM payment p"
+	"  ORDER BY s.id DESC LIMIT 1)"
+#define PAYMENT_SELECT "SELECT " PAYMENT_COLUMNS " FROM payment p"
 
-/* Ids first, from the smallest index that has them all: the rows themselves are long. */
+/* By the journal: signed or reopened once more than ended. One pass over the index that has
+ * what the journal says about payments, because the payments themselves are long. */
 #define PAYMENTS_NOT_ENDED                                                                         \
-	" p.id IN (SELECT j.payment FROM journal j INDEXED BY journal_sign WHERE j.event = 3"      \
-	"  AND NOT EXISTS (SELECT 1 FROM payment_state s"                                          \
-	"   WHERE s.payment = j.payment AND s.state >= 3))"
+	" p.id IN (SELECT j.payment FROM journal j INDEXED BY journal_payment"                     \
+	"  WHERE j.payment IS NOT NULL GROUP BY j.payment"                                         \
+	"  HAVING sum(CASE WHEN j.event IN (3, 9) THEN 1"                                          \
+	"   WHEN j.event = 4 OR j.from_spent = 0 THEN -1 ELSE 0 END) > 0)"
+
+/* Settled, and nobody asked the chain: no evidence of any kind. */
+#define PAYMENT_UNPROVED                                                                           \
+	PAYMENT_STATE " = 3 AND (?3 IS NULL OR p.network = ?3)"                                    \
+		      " AND NOT EXISTS (SELECT 1 FROM evidence e WHERE e.payment = p.id)"          \
+		      " ORDER BY p.id LIMIT ?2"
+
+#define PAYMENT_REFUNDED                                                                           \
+	"coalesce((SELECT sum(r.amount) FROM journal r INDEXED BY journal_given"                   \
+	" WHERE r.event IN (5, 9) AND r.event = 5 AND r.payment = p.id AND r.from_spent = 1), 0)"
+
+#define CLAIM_SELECT                                                                               \
+	"SELECT d.id, d.call, d.payment, p.agent_name, a.owner, d.tool, d.reason, " PAYMENT_STATE  \
+	" AS state, p.amount AS amount, " PAYMENT_REFUNDED " AS refunded, p.network, p.asset,"     \
+	" p.symbol, p.payer, p.payee, (SELECT s.tx FROM payment_state s WHERE s.payment = p.id"    \
+	"  AND s.tx IS NOT NULL ORDER BY s.id DESC LIMIT 1)"                                       \
+	" FROM delivery d JOIN payment p ON p.id = d.payment JOIN agent a ON a.id = d.agent"
+#define CLAIM_OPEN " (?2 = 0 OR state <= 4 AND refunded < amount) ORDER BY d.id"
 
 #define AUDIT_SELECT                                                                               \
 	"SELECT id, kind, agent, agent_name, owner, session, tool, method, path, allowed, code,"   \
@@ -67,12 +99,15 @@ _Static_assert(QUERY_COUNT <= READER_STATEMENTS_MAX, "a slot per query");
 	" signed_us, answered_us, finished_us, request_bytes, response_bytes, request_digest,"     \
 	" response_digest, detail FROM audit"
 
-/* The pieces of store_charges. A refund names its payment, and never exceeds it. */
-#define PAYMENT_SPEND                                                                              \
-	"p.amount - coalesce((SELECT sum(r.amount) FROM journal r"                                 \
-	" WHERE r.event = 5 AND r.payment = p.id), 0)"
-#define PAYMENT_STANDS                                                                             \
-	" NOT EXISTS (SELECT 1 FROM payment_state s WHERE s.payment = p.id AND s.state IN (5, 6))"
+/* The pieces of store_charges. What came back of a payment, by the unused payment's refund or
+ * the seller's, less what was reopened; never more than the payment, although a payment may
+ * be paid back, reopened and then turn out unused. Few payments have any of these rows. */
+#define GIVEN_BACK                                                                                 \
+	"SELECT r.payment AS payment, sum(CASE WHEN r.event = 5 THEN r.amount"                     \
+	"   WHEN r.from_spent = 0 THEN -r.amount ELSE 0 END) AS amount,"                           \
+	"  sum(CASE WHEN r.from_spent = 1 THEN 0 WHEN r.event = 5 THEN 1 ELSE -1 END) AS unused"   \
+	"  FROM journal r INDEXED BY journal_given"                                                \
+	"  WHERE r.event IN (5, 9) AND r.payment IS NOT NULL GROUP BY r.payment"
 #define HOLD_STANDS                                                                                \
 	" h.event = 6 AND NOT EXISTS (SELECT 1 FROM journal e"                                     \
 	" WHERE e.call = h.call AND e.event IN (7, 8) AND e.event = 8)"
@@ -110,7 +145,7 @@ static const char *const query_sql[QUERY_COUNT] = {
 	[QUERY_PAYMENTS_OF_AGENT] = PAYMENT_SELECT " WHERE p.agent = ?1 ORDER BY p.id",
 	[QUERY_PAYMENTS_OPEN] = PAYMENT_SELECT " WHERE" PAYMENTS_NOT_ENDED " ORDER BY p.id",
 	[QUERY_PAYMENTS_OPEN_OF_AGENT] =
-	    PAYMENT_SELECT " WHERE p.agent = ?1 AND" PAYMENTS_NOT_ENDED " ORDER BY p.id",
+	    PAYMENT_SELECT " WHERE p.agent = ?1 AND " PAYMENT_STATE " < 3 ORDER BY p.id",
 	[QUERY_PAYMENT] = PAYMENT_SELECT " WHERE p.id = ?1",
 	[QUERY_PAYMENT_STATES] = "SELECT id, payment, state, tx, reason, by, receipt"
 				 " FROM payment_state WHERE payment = ?1 ORDER BY id",
@@ -132,12 +167,10 @@ static const char *const query_sql[QUERY_COUNT] = {
 	    "  p.payee AS payee, 1 AS wallet, max(p.call) AS at_us, sum(p.amount) AS spend,"
 	    "  count(*) AS calls FROM payment p WHERE p.call < ?1"
 	    "  GROUP BY p.agent, p.session, p.tool, p.payee"
-	    /* What an unused payment gives back is its whole amount, so taking refunds, which
-	     * are few, off the sum of all payments is the same as the rule for single ones. */
 	    " UNION ALL"
 	    " SELECT p.agent, " LIVE_SESSION("p.session") ", p.tool, p.payee, 1, p.call,"
-	    "  -r.amount, r.from_spent - 1 FROM journal r INDEXED BY journal_refund"
-	    "  CROSS JOIN payment p ON p.id = r.payment WHERE r.event = 5 AND p.call < ?1"
+	    "  -min(g.amount, p.amount), -g.unused FROM (" GIVEN_BACK ") g"
+	    "  CROSS JOIN payment p ON p.id = g.payment WHERE p.call < ?1"
 	    " UNION ALL"
 	    " SELECT h.agent, " LIVE_SESSION("coalesce(h.session, a.session)") ", h.tool, NULL, 0,"
 	    "  h.call, h.amount, 0 FROM journal h LEFT JOIN audit a ON a.id = h.call"
@@ -152,8 +185,10 @@ static const char *const query_sql[QUERY_COUNT] = {
 	[QUERY_CHARGES] =
 	    "SELECT agent, session, tool, payee, wallet, at_us, spend, calls FROM ("
 	    " SELECT p.agent AS agent, p.session AS session, p.tool AS tool, p.payee AS payee,"
-	    "  1 AS wallet, p.call AS at_us, " PAYMENT_SPEND " AS spend, 1 AS calls"
-	    "  FROM payment p NOT INDEXED WHERE p.id > ?1 AND p.call >= ?1 AND" PAYMENT_STANDS
+	    "  1 AS wallet, p.call AS at_us, p.amount - min(coalesce(g.amount, 0), p.amount)"
+	    "  AS spend, 1 - coalesce(g.unused, 0) AS calls"
+	    "  FROM payment p NOT INDEXED LEFT JOIN (" GIVEN_BACK ") g ON g.payment = p.id"
+	    "  WHERE p.id > ?1 AND p.call >= ?1"
 	    " UNION ALL"
 	    " SELECT h.agent, coalesce(h.session, a.session), h.tool, NULL, 0, h.call, h.amount, 0"
 	    "  FROM journal h LEFT JOIN audit a ON a.id = h.call"
@@ -174,6 +209,30 @@ static const char *const query_sql[QUERY_COUNT] = {
 	    " w.call, w.status, w.headers, w.body, w.expires_us"
 	    " FROM idempotency i LEFT JOIN answer w ON w.call = i.call AND w.expires_us > ?2"
 	    " WHERE i.agent = ?1 AND i.key = ?3 AND i.expires_us > ?2",
+	[QUERY_EVIDENCE] = "SELECT id, payment, kind, network, block, block_hash, block_s, tx,"
+			   " log_index, endpoints, detail FROM evidence WHERE payment = ?1"
+			   " ORDER BY id",
+	[QUERY_CHAIN_ENDS] =
+	    PAYMENT_SELECT " WHERE p.id IN (SELECT s.payment FROM payment_state s"
+			   "  WHERE s.id >= ?1 AND s.by = 'chain' AND s.state >= 3"
+			   "  UNION SELECT e.payment FROM evidence e"
+			   "  WHERE e.id >= ?1 AND e.kind IN (1, 2, 3)) AND " PAYMENT_STATE " >= 3"
+			   " ORDER BY p.id",
+	[QUERY_UNPROVED] = PAYMENT_SELECT " NOT INDEXED WHERE " PAYMENT_UNPROVED,
+	[QUERY_UNPROVED_OF_AGENT] = PAYMENT_SELECT " WHERE p.agent = ?1 AND " PAYMENT_UNPROVED,
+	[QUERY_OUTSTANDING] =
+	    "SELECT " PAYMENT_COLUMNS
+	    ", EXISTS (SELECT 1 FROM idempotency i WHERE i.payment = p.id),"
+	    " EXISTS (SELECT 1 FROM audit a WHERE a.id = p.call AND a.status BETWEEN 200 AND 299"
+	    "  AND a.response_digest IS NOT NULL)"
+	    " FROM payment p WHERE" PAYMENTS_NOT_ENDED " ORDER BY p.id",
+	[QUERY_CLAIMS] = CLAIM_SELECT " WHERE" CLAIM_OPEN,
+	[QUERY_CLAIMS_OF_AGENT] = CLAIM_SELECT " WHERE d.agent = ?1 AND" CLAIM_OPEN,
+	[QUERY_REFUNDED] = "SELECT " PAYMENT_REFUNDED " FROM (SELECT ?1 AS id) p",
+	[QUERY_SETTING] = "SELECT body, id FROM setting WHERE name = ?1 AND id <= ?2"
+			  " ORDER BY id DESC LIMIT 1",
+	[QUERY_POLICY_AT] = "SELECT body, id FROM policy WHERE agent = ?1 AND id <= ?2"
+			    " ORDER BY id DESC LIMIT 1",
 };
 
 /* --- one row after the other ------------------------------------------- */
@@ -218,7 +277,9 @@ static enum store_result run_on(struct reader *reader, enum query query,
 	if (stmt == NULL)
 		return STORE_BROKEN;
 	for (size_t i = 0; i < param_count; i++) {
-		if (params[i].type == VALUE_TEXT)
+		if (params[i].type == VALUE_NULL)
+			sqlite3_bind_null(stmt, (int)i + 1);
+		else if (params[i].type == VALUE_TEXT)
 			sqlite3_bind_text64(stmt, (int)i + 1, params[i].bytes, params[i].size,
 			    SQLITE_STATIC, SQLITE_UTF8);
 		else
@@ -389,7 +450,7 @@ static enum row_step journal_step(sqlite3_stmt *stmt, void *context)
 	row.note = take_text(&cursor);
 	row.session = take_text(&cursor);
 	row.from_spent = take_int(&cursor) != 0;
-	if (event < JOURNAL_DEPOSIT || event > JOURNAL_RELEASE || row.agent_name == NULL ||
+	if (event < JOURNAL_DEPOSIT || event > JOURNAL_REOPEN || row.agent_name == NULL ||
 	    !take_digest(&row.hash, &cursor))
 		return ROW_DAMAGED;
 	row.event = (enum journal_event)event;
@@ -469,37 +530,44 @@ struct payment_context {
 	bool found;
 };
 
+static bool take_payment(struct payment_row *row, struct cursor *cursor)
+{
+	row->id = take_int(cursor);
+	row->call = take_int(cursor);
+	row->agent = take_int(cursor);
+	row->agent_name = take_text(cursor);
+	row->tool = take_text(cursor);
+	row->session = take_text(cursor);
+	row->amount = take_int(cursor);
+	row->value = take_text(cursor);
+	row->network = take_text(cursor);
+	row->asset = take_text(cursor);
+	row->symbol = take_text(cursor);
+	row->payer = take_text(cursor);
+	row->payee = take_text(cursor);
+	row->nonce = take_text(cursor);
+	row->valid_before_s = take_int(cursor);
+	row->header_name = take_text(cursor);
+	row->header_value = take_text(cursor);
+	row->challenge = take_text(cursor);
+	row->method = take_text(cursor);
+	row->url = take_text(cursor);
+	if (!take_digest(&row->request, cursor))
+		return false;
+	row->state = (enum payment_state)take_int(cursor);
+	row->transaction = take_text(cursor);
+	row->reason = take_text(cursor);
+	return row->state >= PAYMENT_SIGNED && row->state <= PAYMENT_CANCELLED;
+}
+
 static enum row_step payment_step(sqlite3_stmt *stmt, void *context)
 {
 	struct payment_context *to = context;
 	struct cursor cursor = {stmt, 0};
 	struct payment_row row = {0};
 
-	row.id = take_int(&cursor);
-	row.call = take_int(&cursor);
-	row.agent = take_int(&cursor);
-	row.agent_name = take_text(&cursor);
-	row.tool = take_text(&cursor);
-	row.session = take_text(&cursor);
-	row.amount = take_int(&cursor);
-	row.value = take_text(&cursor);
-	row.network = take_text(&cursor);
-	row.asset = take_text(&cursor);
-	row.symbol = take_text(&cursor);
-	row.payer = take_text(&cursor);
-	row.payee = take_text(&cursor);
-	row.nonce = take_text(&cursor);
-	row.valid_before_s = take_int(&cursor);
-	row.header_name = take_text(&cursor);
-	row.header_value = take_text(&cursor);
-	row.challenge = take_text(&cursor);
-	row.method = take_text(&cursor);
-	row.url = take_text(&cursor);
-	if (!take_digest(&row.request, &cursor))
+	if (!take_payment(&row, &cursor))
 		return ROW_DAMAGED;
-	row.state = (enum payment_state)take_int(&cursor);
-	row.transaction = take_text(&cursor);
-	row.reason = take_text(&cursor);
 	to->found = true;
 	return to->each(&row, to->arg) ? ROW_MORE : ROW_STOP;
 }
@@ -555,6 +623,185 @@ enum store_result store_payment_states(struct store *store, int64_t payment,
 	struct value params[] = {value_int(payment)};
 
 	return run(store, QUERY_PAYMENT_STATES, params, 1, payment_state_step, &context);
+}
+
+enum store_result store_chain_ends(struct store *store, int64_t since_us, payment_each_fn *each,
+    void *arg)
+{
+	struct payment_context context = {.each = each, .arg = arg};
+	struct value params[] = {value_int(since_us)};
+
+	return run(store, QUERY_CHAIN_ENDS, params, 1, payment_step, &context);
+}
+
+enum store_result store_unproved(struct store *store, int64_t agent, const char *network,
+    int64_t limit, payment_each_fn *each, void *arg)
+{
+	struct payment_context context = {.each = each, .arg = arg};
+	struct value params[] = {value_int(agent), value_int(limit), value_text(network)};
+
+	return run(store, agent == 0 ? QUERY_UNPROVED : QUERY_UNPROVED_OF_AGENT, params, 3,
+	    payment_step, &context);
+}
+
+struct outstanding_context {
+	unanswered_each_fn *each;
+	void *arg;
+};
+
+static enum row_step outstanding_step(sqlite3_stmt *stmt, void *context)
+{
+	struct outstanding_context *to = context;
+	struct cursor cursor = {stmt, 0};
+	struct payment_row row = {0};
+	struct unanswered how;
+
+	if (!take_payment(&row, &cursor))
+		return ROW_DAMAGED;
+	how.keyed = take_int(&cursor) != 0;
+	how.answered = take_int(&cursor) != 0;
+	return to->each(&row, &how, to->arg) ? ROW_MORE : ROW_STOP;
+}
+
+enum store_result store_outstanding(struct store *store, unanswered_each_fn *each, void *arg)
+{
+	struct outstanding_context context = {each, arg};
+
+	return run(store, QUERY_OUTSTANDING, NULL, 0, outstanding_step, &context);
+}
+
+/* --- evidence and claims ------------------------------------------------------- */
+
+struct evidence_context {
+	evidence_each_fn *each;
+	void *arg;
+};
+
+static enum row_step evidence_step(sqlite3_stmt *stmt, void *context)
+{
+	struct evidence_context *to = context;
+	struct cursor cursor = {stmt, 0};
+	struct evidence_row row = {0};
+
+	row.id = take_int(&cursor);
+	row.payment = take_int(&cursor);
+	row.kind = (enum evidence_kind)take_int(&cursor);
+	row.network = take_text(&cursor);
+	row.block = take_int(&cursor);
+	row.block_hash = take_text(&cursor);
+	row.block_s = take_int(&cursor);
+	row.transaction = take_text(&cursor);
+	row.log_index = take_int(&cursor);
+	row.endpoints = take_int(&cursor);
+	row.detail = take_text(&cursor);
+	return to->each(&row, to->arg) ? ROW_MORE : ROW_STOP;
+}
+
+enum store_result store_evidence(struct store *store, int64_t payment, evidence_each_fn *each,
+    void *arg)
+{
+	struct evidence_context context = {each, arg};
+	struct value params[] = {value_int(payment)};
+
+	return run(store, QUERY_EVIDENCE, params, 1, evidence_step, &context);
+}
+
+struct claim_context {
+	claim_each_fn *each;
+	void *arg;
+};
+
+static enum row_step claim_step(sqlite3_stmt *stmt, void *context)
+{
+	struct claim_context *to = context;
+	struct cursor cursor = {stmt, 0};
+	struct claim_row row = {0};
+
+	row.id = take_int(&cursor);
+	row.call = take_int(&cursor);
+	row.payment = take_int(&cursor);
+	row.agent_name = take_text(&cursor);
+	row.owner = take_text(&cursor);
+	row.tool = take_text(&cursor);
+	row.reason = take_text(&cursor);
+	row.state = (enum payment_state)take_int(&cursor);
+	row.amount = take_int(&cursor);
+	row.refunded = take_int(&cursor);
+	row.network = take_text(&cursor);
+	row.asset = take_text(&cursor);
+	row.symbol = take_text(&cursor);
+	row.payer = take_text(&cursor);
+	row.payee = take_text(&cursor);
+	row.transaction = take_text(&cursor);
+	return to->each(&row, to->arg) ? ROW_MORE : ROW_STOP;
+}
+
+enum store_result store_claims(struct store *store, int64_t agent, bool open_only,
+    claim_each_fn *each, void *arg)
+{
+	struct claim_context context = {each, arg};
+	struct value params[] = {value_int(agent), value_int(open_only)};
+
+	return run(store, agent == 0 ? QUERY_CLAIMS : QUERY_CLAIMS_OF_AGENT, params, 2, claim_step,
+	    &context);
+}
+
+static enum row_step number_step(sqlite3_stmt *stmt, void *context)
+{
+	*(int64_t *)context = sqlite3_column_int64(stmt, 0);
+	return ROW_STOP;
+}
+
+enum store_result store_refunded(struct store *store, int64_t payment, int64_t *out)
+{
+	struct value params[] = {value_int(payment)};
+	int64_t amount = 0;
+	enum store_result result = run(store, QUERY_REFUNDED, params, 1, number_step, &amount);
+
+	if (result == STORE_OK)
+		*out = amount;
+	return result;
+}
+
+/* --- what was in force when ------------------------------------------------------ */
+
+struct setting_context {
+	setting_fn *found;
+	void *arg;
+	bool called;
+};
+
+static enum row_step setting_step(sqlite3_stmt *stmt, void *context)
+{
+	struct setting_context *to = context;
+	struct cursor cursor = {stmt, 0};
+	const char *body = take_text(&cursor);
+
+	to->called = true;
+	to->found(body, take_int(&cursor), to->arg);
+	return ROW_STOP;
+}
+
+static enum store_result run_setting(struct store *store, enum query query, struct value whose,
+    int64_t at_us, setting_fn *found, void *arg)
+{
+	struct setting_context context = {.found = found, .arg = arg};
+	struct value params[] = {whose, value_int(at_us == 0 ? INT64_MAX : at_us)};
+	enum store_result result = run(store, query, params, 2, setting_step, &context);
+
+	return result == STORE_OK && !context.called ? STORE_NOT_FOUND : result;
+}
+
+enum store_result store_setting(struct store *store, const char *name, int64_t at_us,
+    setting_fn *found, void *arg)
+{
+	return run_setting(store, QUERY_SETTING, value_text(name), at_us, found, arg);
+}
+
+enum store_result store_policy_at(struct store *store, int64_t agent, int64_t at_us,
+    setting_fn *found, void *arg)
+{
+	return run_setting(store, QUERY_POLICY_AT, value_int(agent), at_us, found, arg);
 }
 
 /* --- audit ------------------------------------------------------------------- */

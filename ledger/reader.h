@@ -12,7 +12,7 @@
 
 /* Warm connections kept; more exist only while more queries run at once. */
 #define READERS_IDLE_MAX    4u
-#define READER_STATEMENTS_MAX 24u
+#define READER_STATEMENTS_MAX 48u
 
 struct reader {
 	struct reader *next;

@@ -39,6 +39,13 @@ static const struct table_form forms[] = {
 	    ""},
 	[TABLE_ACCOUNT] = {"account", true, 8,
 	    {"id", "name", "network", "asset", "symbol", "role", "kind", "agent"}, ""},
+	[TABLE_EVIDENCE] = {"evidence", true, 11,
+	    {"id", "payment", "kind", "network", "block", "block_hash", "block_s", "tx",
+		"log_index", "endpoints", "detail"},
+	    ""},
+	[TABLE_DELIVERY] = {"delivery", true, 6,
+	    {"id", "call", "payment", "agent", "tool", "reason"}, ""},
+	[TABLE_SETTING] = {"setting", true, 3, {"id", "name", "body"}, ""},
 	/* The same call may state its key again (a payment has been signed since); another
 	 * call may have it once it has expired (?7: now). Otherwise nothing changes. */
 	[TABLE_IDEMPOTENCY] = {"idempotency", false, 6,
@@ -252,8 +259,130 @@ static const char migration_1[] =
     APPEND_ONLY("audit") APPEND_ONLY("account") APPEND_ONLY("journal") APPEND_ONLY("posting")
     APPEND_ONLY("record");
 
+/* Payments may be reopened and cancelled; what the chain said, what was not delivered and
+ * what was set are written down. journal and payment_state are made anew, because a CHECK
+ * cannot be changed in place: https://www.sqlite.org/lang_altertable.html, section 7. The
+ * triggers and indexes of a dropped table go with it.
+ *
+ * journal_payment has all that the journal says about payments, in the order in which it
+ * was said: which are open, what was paid back, and the triggers' questions are answered
+ * from it alone. */
+static const char migration_2[] =
+    "CREATE TABLE journal_new (\n"
+    " id INTEGER PRIMARY KEY CHECK (id > 0),\n"
+    " event INTEGER NOT NULL CHECK (event BETWEEN 1 AND 9),\n"
+    " call INTEGER CHECK (call > 0),\n"
+    " payment INTEGER REFERENCES payment (id),\n"
+    " agent INTEGER NOT NULL REFERENCES agent (id),\n"
+    " agent_name TEXT NOT NULL,\n"
+    " owner TEXT,\n"
+    " session TEXT,\n"
+    " tool TEXT,\n"
+    " amount INTEGER NOT NULL CHECK (amount > 0),\n"
+    " network TEXT NOT NULL,\n"
+    " asset TEXT NOT NULL,\n"
+    " symbol TEXT NOT NULL,\n"
+    " tx TEXT,\n"
+    " note TEXT,\n"
+    " from_spent INTEGER NOT NULL CHECK (from_spent IN (0, 1)),\n"
+    " hash BLOB NOT NULL CHECK (length(hash) = 32),\n"
+    " CHECK (owner IS NOT NULL OR event NOT IN (1, 2)),\n"
+    " CHECK (tool IS NOT NULL OR event IN (1, 2)\n"
+    "  OR event = 5 AND from_spent = 0),\n"
+    " CHECK (payment IS NOT NULL OR event NOT IN (3, 4, 5, 9)\n"
+    "  OR event = 5 AND from_spent = 1),\n"
+    " CHECK (call IS NOT NULL OR event NOT IN (6, 7, 8)),\n"
+    " CHECK (from_spent = 0 OR event IN (5, 9))) STRICT;\n"
+    "INSERT INTO journal_new SELECT * FROM journal ORDER BY id;\n"
+    "DROP TABLE journal;\n"
+    "ALTER TABLE journal_new RENAME TO journal;\n"
+    "CREATE INDEX journal_agent ON journal (agent);\n"
+    "CREATE INDEX journal_call ON journal (call) WHERE call IS NOT NULL;\n"
+    "CREATE UNIQUE INDEX journal_sign ON journal (payment) WHERE event = 3;\n"
+    "CREATE INDEX journal_payment ON journal (payment, id, event, from_spent, amount)\n"
+    " WHERE payment IS NOT NULL;\n"
+    "CREATE INDEX journal_given ON journal (payment, event, from_spent, amount)\n"
+    " WHERE event IN (5, 9);\n"
+    "CREATE UNIQUE INDEX journal_hold ON journal (call) WHERE event = 6;\n"
+    "CREATE UNIQUE INDEX journal_hold_end ON journal (call) WHERE event IN (7, 8);\n"
+    /* A payment is signed once, and then ends and is reopened in turn. What names a payment
+     * that is not there is left to the foreign key, which says so. */
+    "CREATE TRIGGER journal_ends_what_is_open BEFORE INSERT ON journal\n"
+    "WHEN NEW.event IN (4, 5) AND (NEW.event = 4 OR NEW.from_spent = 0)\n"
+    " AND coalesce((SELECT j.event FROM journal j WHERE j.payment = NEW.payment\n"
+    "   AND (j.event IN (3, 4, 9) OR j.event = 5 AND j.from_spent = 0)\n"
+    "   ORDER BY j.id DESC LIMIT 1), 0) NOT IN (3, 9)\n"
+    " AND EXISTS (SELECT 1 FROM payment p WHERE p.id = NEW.payment)\n"
+    "BEGIN SELECT RAISE(ABORT, 'the payment is not open'); END;\n"
+    "CREATE TRIGGER journal_reopens_what_ended BEFORE INSERT ON journal\n"
+    "WHEN NEW.event = 9\n"
+    " AND coalesce((SELECT j.event FROM journal j WHERE j.payment = NEW.payment\n"
+    "   AND (j.event IN (3, 4, 9) OR j.event = 5 AND j.from_spent = 0)\n"
+    "   ORDER BY j.id DESC LIMIT 1), 0) <> CASE NEW.from_spent WHEN 1 THEN 4 ELSE 5 END\n"
+    " AND EXISTS (SELECT 1 FROM payment p WHERE p.id = NEW.payment)\n"
+    "BEGIN SELECT RAISE(ABORT, 'the payment has not ended that way'); END;\n"
+    "CREATE TRIGGER journal_repays_what_was_paid BEFORE INSERT ON journal\n"
+    "WHEN NEW.event = 5 AND NEW.from_spent = 1\n"
+    " AND NEW.amount > coalesce((SELECT sum(CASE j.event WHEN 4 THEN j.amount\n"
+    "   ELSE -j.amount END) FROM journal j WHERE j.payment = NEW.payment\n"
+    "   AND (j.event = 4 OR j.event IN (5, 9) AND j.from_spent = 1)), 0)\n"
+    " AND (NEW.payment IS NULL OR EXISTS (SELECT 1 FROM payment p WHERE p.id = NEW.payment))\n"
+    "BEGIN SELECT RAISE(ABORT, 'more is paid back than was paid'); END;\n"
+    "CREATE TABLE payment_state_new (\n"
+    " id INTEGER PRIMARY KEY CHECK (id > 0),\n"
+    " payment INTEGER NOT NULL REFERENCES payment (id),\n"
+    " state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 7),\n"
+    " tx TEXT,\n"
+    " reason TEXT,\n"
+    " by TEXT NOT NULL,\n"
+    " receipt TEXT) STRICT;\n"
+    "INSERT INTO payment_state_new SELECT * FROM payment_state ORDER BY id;\n"
+    "DROP TABLE payment_state;\n"
+    "ALTER TABLE payment_state_new RENAME TO payment_state;\n"
+    "CREATE INDEX payment_state_payment ON payment_state (payment, id, state);\n"
+    /* The one gate, see enum payment_state_row in ledger/store.h. The latest state decides. */
+    "CREATE TRIGGER payment_state_follows BEFORE INSERT ON payment_state\n"
+    "WHEN (SELECT CASE WHEN NEW.state = 2 AND NEW.by = 'chain' THEN 0\n"
+    "   WHEN s.state IN (3, 4) THEN NEW.state <> 3\n"
+    "   WHEN s.state = 5 THEN NEW.state NOT IN (6, 7)\n"
+    "   ELSE s.state IN (6, 7) END\n"
+    "  FROM payment_state s WHERE s.payment = NEW.payment ORDER BY s.id DESC LIMIT 1)\n"
+    "BEGIN SELECT RAISE(ABORT, 'the payment has ended otherwise'); END;\n"
+    "CREATE TABLE evidence (\n"
+    " id INTEGER PRIMARY KEY CHECK (id > 0),\n"
+    " payment INTEGER NOT NULL REFERENCES payment (id),\n"
+    " kind INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 6),\n"
+    " network TEXT NOT NULL CHECK (length(network) > 0),\n"
+    " block INTEGER NOT NULL CHECK (block >= 0),\n"
+    " block_hash TEXT,\n"
+    " block_s INTEGER,\n"
+    " tx TEXT,\n"
+    " log_index INTEGER NOT NULL CHECK (log_index >= -1),\n"
+    " endpoints INTEGER NOT NULL CHECK (endpoints >= 0),\n"
+    " detail TEXT) STRICT;\n"
+    "CREATE INDEX evidence_payment ON evidence (payment, id, kind);\n"
+    /* Hex digits are the same in either case. */
+    "CREATE UNIQUE INDEX evidence_refund ON evidence (network, tx COLLATE NOCASE, log_index)\n"
+    " WHERE kind = 6;\n"
+    "CREATE TABLE delivery (\n"
+    " id INTEGER PRIMARY KEY CHECK (id > 0),\n"
+    " call INTEGER NOT NULL CHECK (call > 0),\n"
+    " payment INTEGER NOT NULL REFERENCES payment (id),\n"
+    " agent INTEGER NOT NULL REFERENCES agent (id),\n"
+    " tool TEXT NOT NULL,\n"
+    " reason TEXT NOT NULL) STRICT;\n"
+    "CREATE INDEX delivery_agent ON delivery (agent);\n"
+    "CREATE TABLE setting (\n"
+    " id INTEGER PRIMARY KEY CHECK (id > 0),\n"
+    " name TEXT NOT NULL CHECK (length(name) > 0),\n"
+    " body TEXT NOT NULL) STRICT;\n"
+    "CREATE INDEX setting_name ON setting (name);\n"
+    "CREATE INDEX idempotency_payment ON idempotency (payment) WHERE payment IS NOT NULL;\n"
+    APPEND_ONLY("journal") APPEND_ONLY("payment_state") APPEND_ONLY("evidence")
+    APPEND_ONLY("delivery") APPEND_ONLY("setting");
+
 /* Frozen, append-only: migrations[n] takes version n to n + 1. */
-static const char *const migrations[] = {migration_1};
+static const char *const migrations[] = {migration_1, migration_2};
 _Static_assert(sizeof(migrations) / sizeof(migrations[0]) == SCHEMA_VERSION,
     "one migration per version");
 
@@ -371,8 +500,30 @@ enum store_result schema_connect(sqlite3 **out, char reason[256], const char *pa
 	return STORE_BROKEN;
 }
 
+/* Counts what PRAGMA foreign_key_check says; the first row is enough. */
+static int note_row(void *arg, int count, char **values, char **names)
+{
+	(void)count;
+	(void)values;
+	(void)names;
+	*(bool *)arg = true;
+	return 1;
+}
+
+/* A table made anew has the same rows under the same ids, so that whoever named one before
+ * still does: proved, not believed, before the step is committed. */
+static bool references_hold(sqlite3 *db, char reason[256])
+{
+	bool dangling = false;
+	int rc = sqlite3_exec(db, "PRAGMA foreign_key_check", note_row, &dangling, NULL);
+
+	if (dangling)
+		snprintf(reason, 256, "a row of the ledger names one that is not there");
+	return !dangling && rc == SQLITE_OK;
+}
+
 /* One step: everything and the new version number, or nothing. */
-static bool migrate_step(sqlite3 *db, int64_t version)
+static bool migrate_step(sqlite3 *db, char reason[256], int64_t version)
 {
 	char version_sql[64];
 	bool ok;
@@ -387,7 +538,31 @@ static bool migrate_step(sqlite3 *db, int64_t version)
 		    SCHEMA_APPLICATION_ID);
 		ok = sqlite3_exec(db, version_sql, NULL, NULL, NULL) == SQLITE_OK;
 	}
-	return ok && sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK;
+	return ok && references_hold(db, reason) &&
+	    sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK;
+}
+
+/* With foreign keys on, dropping a table deletes its rows first, which its triggers refuse
+ * and rows that name them forbid. The setting cannot change inside a transaction. */
+static enum store_result migrate_from(sqlite3 *db, char reason[256], int64_t version)
+{
+	enum store_result result = STORE_BROKEN;
+	char words[256] = "";
+	bool ok = sqlite3_exec(db, "PRAGMA foreign_keys = OFF", NULL, NULL, NULL) == SQLITE_OK;
+
+	while (ok && version < SCHEMA_VERSION) {
+		ok = migrate_step(db, words, version);
+		version++;
+	}
+	if (ok && sqlite3_exec(db, "PRAGMA foreign_keys = ON", NULL, NULL, NULL) == SQLITE_OK)
+		result = STORE_OK;
+	else if (words[0] != '\0')
+		snprintf(reason, 256, "cannot bring the ledger to this version: %.180s", words);
+	else
+		schema_reason(reason, "cannot bring the ledger to this version", db);
+	if (!sqlite3_get_autocommit(db))
+		sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+	return result;
 }
 
 enum store_result schema_migrate(sqlite3 *db, char reason[256])
@@ -416,12 +591,5 @@ enum store_result schema_migrate(sqlite3 *db, char reason[256])
 		snprintf(reason, 256, "the ledger has no valid schema version");
 		return STORE_BROKEN;
 	}
-	for (; version < SCHEMA_VERSION; version++) {
-		if (!migrate_step(db, version)) {
-			schema_reason(reason, "cannot bring the ledger to this version", db);
-			sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-			return STORE_BROKEN;
-		}
-	}
-	return STORE_OK;
+	return version == SCHEMA_VERSION ? STORE_OK : migrate_from(db, reason, version);
 }

@@ -16,7 +16,7 @@
 
 /* "twld" */
 #define SCHEMA_APPLICATION_ID 0x74776c64
-#define SCHEMA_VERSION        1
+#define SCHEMA_VERSION        2
 #define SCHEMA_COLUMNS_MAX    32u
 
 /* Frozen: stored in record.kind and hashed. */
@@ -36,9 +36,12 @@ enum table {
 	TABLE_ACCOUNT = 13,
 	TABLE_IDEMPOTENCY = 14, /* a cache: in no chain */
 	TABLE_ANSWER = 15,      /* a cache: in no chain */
+	TABLE_EVIDENCE = 16,
+	TABLE_DELIVERY = 17,
+	TABLE_SETTING = 18,
 };
 #define TABLE_FIRST TABLE_JOURNAL
-#define TABLE_LAST  TABLE_ANSWER
+#define TABLE_LAST  TABLE_SETTING
 
 struct table_form {
 	const char *name;

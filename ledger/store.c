@@ -63,6 +63,25 @@ const char *journal_event_str(enum journal_event event)
 	return "?";
 }
 
+const char *evidence_kind_str(enum evidence_kind kind)
+{
+	switch (kind) {
+	case EVIDENCE_USED:
+		return "used";
+	case EVIDENCE_CANCELLED:
+		return "cancelled";
+	case EVIDENCE_UNUSED:
+		return "unused";
+	case EVIDENCE_GONE:
+		return "gone";
+	case EVIDENCE_DISAGREES:
+		return "disagrees";
+	case EVIDENCE_REFUND:
+		return "refund";
+	}
+	return "?";
+}
+
 static enum store_result locked_by(char reason[256], int fd, const char *dir)
 {
 	char pid[24] = "";

@@ -241,7 +241,7 @@ static bool read_transaction(struct transaction *out, sqlite3_stmt *stmt)
 	row->asset = value_str(&values[11]);
 	row->symbol = value_str(&values[12]);
 	row->from_spent = values[15].number != 0;
-	if (values[1].number < JOURNAL_DEPOSIT || values[1].number > JOURNAL_RELEASE ||
+	if (values[1].number < JOURNAL_DEPOSIT || values[1].number > JOURNAL_REOPEN ||
 	    row->agent_name == NULL || row->network == NULL || row->asset == NULL)
 		return false;
 	row->event = (enum journal_event)values[1].number;
@@ -540,29 +540,29 @@ static const struct rule rules[] = {
 	    "SELECT p.id FROM payment p WHERE NOT EXISTS"
 	    " (SELECT 1 FROM journal j WHERE j.event = 3 AND j.payment = p.id)"},
 	{"payment_state row %lld follows the end of its payment",
-	    "SELECT s.id FROM payment_state s WHERE EXISTS (SELECT 1 FROM payment_state b"
-	    " WHERE b.payment = s.payment AND b.state >= 3 AND b.id < s.id"
-	    " AND (b.state IN (3, 4) AND s.state <> 3 OR b.state = 5 AND s.state <> 6"
-	    "  OR b.state = 6))"},
+	    "SELECT id FROM (SELECT id, state, by, lag(state) OVER"
+	    "  (PARTITION BY payment ORDER BY id) AS before FROM payment_state)"
+	    " WHERE NOT (state = 2 AND by = 'chain') AND (before IN (3, 4) AND state <> 3"
+	    "  OR before = 5 AND state NOT IN (6, 7) OR before IN (6, 7))"},
 	{"payment row %lld is settled, but the journal has no settle row",
 	    "SELECT DISTINCT s.payment FROM payment_state s WHERE s.state IN (3, 4) AND NOT EXISTS"
-	    " (SELECT 1 FROM journal j WHERE j.payment = s.payment AND j.event IN (4, 5)"
-	    "  AND j.from_spent = 0 AND j.event = 4)"},
+	    " (SELECT 1 FROM journal j WHERE j.payment = s.payment AND j.event = 4)"},
 	{"payment row %lld is unused, but the journal has no refund row",
-	    "SELECT DISTINCT s.payment FROM payment_state s WHERE s.state IN (5, 6) AND NOT EXISTS"
-	    " (SELECT 1 FROM journal j WHERE j.payment = s.payment AND j.event IN (4, 5)"
-	    "  AND j.from_spent = 0 AND j.event = 5)"},
+	    "SELECT DISTINCT s.payment FROM payment_state s WHERE s.state IN (5, 6, 7) AND NOT EXISTS"
+	    " (SELECT 1 FROM journal j WHERE j.payment = s.payment AND j.event = 5"
+	    "  AND j.from_spent = 0)"},
 	{"journal row %lld ends a payment whose state does not say so",
-	    "SELECT j.id FROM journal j WHERE j.event IN (4, 5) AND j.from_spent = 0 AND NOT EXISTS"
-	    " (SELECT 1 FROM payment_state s WHERE s.payment = j.payment"
-	    "  AND (j.event = 4 AND s.state IN (3, 4) OR j.event = 5 AND s.state IN (5, 6)))"},
+	    "SELECT j.id FROM journal j WHERE j.event IN (4, 5) AND (j.event = 4 OR j.from_spent = 0)"
+	    " AND NOT EXISTS (SELECT 1 FROM payment_state s WHERE s.payment = j.payment"
+	    "  AND (j.event = 4 AND s.state IN (3, 4) OR j.event = 5 AND s.state IN (5, 6, 7)))"},
 	{"journal row %lld does not agree with the payment it ends",
 	    "SELECT j.id FROM journal j JOIN payment p ON p.id = j.payment"
-	    " WHERE j.event IN (4, 5) AND j.from_spent = 0 AND (j.amount <> p.amount"
+	    " WHERE j.event IN (4, 5, 9) AND (j.event <> 5 OR j.from_spent = 0) AND (j.amount <> p.amount"
 	    "  OR j.agent <> p.agent OR j.network <> p.network OR j.asset <> p.asset)"},
 	{"refunds of payment row %lld are more than the payment",
 	    "SELECT r.payment FROM journal r JOIN payment p ON p.id = r.payment"
-	    " WHERE r.event = 5 GROUP BY r.payment HAVING sum(r.amount) > min(p.amount)"},
+	    " WHERE r.event = 5 AND r.from_spent = 1 GROUP BY r.payment"
+	    " HAVING sum(r.amount) > min(p.amount)"},
 	{"journal row %lld ends a hold that does not agree with it or is not there",
 	    "SELECT e.id FROM journal e LEFT JOIN journal h ON h.call = e.call AND h.event = 6"
 	    " WHERE e.event IN (7, 8) AND (h.id IS NULL OR h.id > e.id OR h.amount <> e.amount"

@@ -214,7 +214,7 @@ static void fill_expired_twice(struct world *world, struct batch *batch)
 
 static void fill_no_such_state(struct world *world, struct batch *batch)
 {
-	add_state(world, batch, world->open, (enum payment_state)7);
+	add_state(world, batch, world->open, (enum payment_state)8);
 }
 
 static void fill_audit_twice(struct world *world, struct batch *batch)
@@ -265,7 +265,7 @@ static const struct {
 	{"settled, then unused", fill_settled_then_unused, STORE_EXISTS},
 	{"expired, then settled", fill_expired_then_settled, STORE_EXISTS},
 	{"expired twice", fill_expired_twice, STORE_EXISTS},
-	{"state 7", fill_no_such_state, STORE_EXISTS},
+	{"state 8", fill_no_such_state, STORE_EXISTS},
 	{"audited twice", fill_audit_twice, STORE_EXISTS},
 	{"price below 0", fill_negative_price, STORE_EXISTS},
 };
