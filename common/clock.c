@@ -1,27 +1,180 @@
 /* common/clock.c - reading, writing and parsing time. */
 #include "common/clock.h"
 
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
+
+#include "common/log.h"
 
 #define DURATION_S_MAX (INT64_C(3650) * 86400)
 
-static int64_t read_clock(clockid_t id)
+/* Differences below this change nothing: reading two clocks takes some microseconds, and so
+ * the offset is written a few times an hour instead of at every check. */
+#define SLACK_US 1000
+/* The thread may be put aside between the readings of two clocks; then they are read again. */
+#define READ_US_MAX 10000
+#define READS_MAX   5
+
+#define UNSET INT64_MIN
+
+/* The accepted time less the steady clock's; UNSET until the first look at it. */
+static _Atomic int64_t offset = UNSET;
+
+/* A step that is not accepted yet. */
+static struct {
+	pthread_mutex_t lock; /* guards writing to `offset` too, its first value apart */
+	atomic_bool seen;
+	int64_t offset;   /* what would be accepted */
+	int64_t since_us; /* by the steady clock */
+} step = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static bool try_clock(int64_t *out_us, clockid_t id)
 {
 	struct timespec now;
 
-	must(clock_gettime(id, &now) == 0);
-	return (int64_t)now.tv_sec * CLOCK_US_PER_S + now.tv_nsec / 1000;
+	if (clock_gettime(id, &now) != 0)
+		return false;
+	*out_us = (int64_t)now.tv_sec * CLOCK_US_PER_S + now.tv_nsec / 1000;
+	return true;
+}
+
+static int64_t read_clock(clockid_t id)
+{
+	int64_t now_us = 0;
+
+	must(try_clock(&now_us, id));
+	return now_us;
+}
+
+static int64_t steady_us(void)
+{
+	int64_t now_us;
+
+	return try_clock(&now_us, CLOCK_BOOTTIME) ? now_us : read_clock(CLOCK_MONOTONIC);
+}
+
+/* The machine's clock less the steady one, as of the moment that goes to *at_us. */
+static int64_t machine_offset(int64_t *at_us)
+{
+	int64_t real_us, took_us;
+
+	for (int i = 0; i < READS_MAX; i++) {
+		*at_us = steady_us();
+		real_us = read_clock(CLOCK_REALTIME);
+		took_us = steady_us() - *at_us;
+		if (took_us < READ_US_MAX)
+			break;
+	}
+	return real_us - *at_us;
+}
+
+static int64_t accepted_offset(void)
+{
+	int64_t value = atomic_load(&offset), at_us;
+
+	if (value == UNSET) {
+		int64_t first = machine_offset(&at_us);
+
+		/* Another thread may have been first; then its value counts. */
+		if (atomic_compare_exchange_strong(&offset, &value, first))
+			value = first;
+	}
+	return value;
 }
 
 int64_t clock_now_us(void)
 {
-	return read_clock(CLOCK_REALTIME);
+	return accepted_offset() + steady_us();
 }
 
 int64_t clock_mono_us(void)
 {
 	return read_clock(CLOCK_MONOTONIC);
+}
+
+int64_t clock_round_s(int64_t us)
+{
+	const int64_t half = CLOCK_US_PER_S / 2;
+
+	return (us + (us < 0 ? -half : half)) / CLOCK_US_PER_S;
+}
+
+enum clock_change { CHANGE_NONE, CHANGE_STEPPED, CHANGE_AGAIN, CHANGE_UNDONE, CHANGE_ACCEPTED };
+
+static bool near(int64_t a_us, int64_t b_us)
+{
+	return llabs(a_us - b_us) <= CLOCK_DRIFT_US_MAX;
+}
+
+/* With the lock held. `machine` is the machine's offset, read at at_us. */
+static enum clock_change follow(int64_t machine, int64_t at_us)
+{
+	bool seen = atomic_load(&step.seen);
+
+	if (near(machine, accepted_offset())) {
+		atomic_store(&offset, machine);
+		atomic_store(&step.seen, false);
+		return seen ? CHANGE_UNDONE : CHANGE_NONE;
+	}
+	if (!seen || !near(machine, step.offset)) {
+		step.offset = machine;
+		step.since_us = at_us;
+		atomic_store(&step.seen, true);
+		return seen ? CHANGE_AGAIN : CHANGE_STEPPED;
+	}
+	if (at_us - step.since_us < CLOCK_SETTLE_US)
+		return CHANGE_NONE;
+	atomic_store(&offset, machine);
+	atomic_store(&step.seen, false);
+	return CHANGE_ACCEPTED;
+}
+
+static void tell(enum clock_change change, int64_t by_us)
+{
+	char seconds[32];
+
+	(void)snprintf(seconds, sizeof seconds, "%+" PRId64, clock_round_s(by_us));
+	switch (change) {
+	case CHANGE_NONE:
+		break;
+	case CHANGE_STEPPED:
+	case CHANGE_AGAIN:
+		log_event(LOG_WARN, "clock_stepped", "seconds", seconds, NULL);
+		break;
+	case CHANGE_UNDONE:
+		log_event(LOG_INFO, "clock_step_undone", NULL);
+		break;
+	case CHANGE_ACCEPTED:
+		log_event(LOG_WARN, "clock_step_accepted", "seconds", seconds, NULL);
+		break;
+	}
+}
+
+bool clock_check(struct clock_step *out)
+{
+	int64_t at_us, before = accepted_offset(), machine = machine_offset(&at_us), since_us;
+	enum clock_change change;
+	bool seen;
+
+	if (llabs(machine - before) < SLACK_US && !atomic_load(&step.seen))
+		return true;
+	pthread_mutex_lock(&step.lock);
+	before = accepted_offset();
+	change = follow(machine, at_us);
+	seen = atomic_load(&step.seen);
+	since_us = step.since_us;
+	pthread_mutex_unlock(&step.lock);
+	tell(change, machine - before);
+	if (!seen)
+		return true;
+	out->by_us = machine - before;
+	/* Another thread may have begun to count a moment after our reading. */
+	out->left_us = CLOCK_SETTLE_US - (at_us > since_us ? at_us - since_us : 0);
+	return false;
 }
 
 const char *clock_format(char text[CLOCK_TEXT_SIZE], int64_t us)

@@ -1,10 +1,10 @@
 /* common/log.h - the process-wide log: one line an event on stderr, logfmt.
  *
- * The only mutable global of the program. Lines carry the UTC time, a level, a
- * fixed event name and key="value" pairs; in values everything but printable
- * ASCII is escaped, so that nothing a stranger sent can forge a line. A line is
- * cut at 4096 bytes, so that it goes out in one piece. Tokens, keys and
- * payment headers are never passed in. */
+ * One of the two mutable globals of the program; common/clock.h is the other.
+ * Lines carry the UTC time, a level, a fixed event name and key="value" pairs;
+ * in values everything but printable ASCII is escaped, so that nothing a stranger
+ * sent can forge a line. A line is cut at 4096 bytes, so that it goes out in one
+ * piece. Tokens, keys and payment headers are never passed in. */
 #ifndef COMMON_LOG_H
 #define COMMON_LOG_H
 

@@ -169,7 +169,7 @@ static void reply_metrics(struct admin *admin, struct exchange *exchange)
 	    "# HELP tallyward_ready Whether new payments are being signed.\n"
 	    "# TYPE tallyward_ready gauge\n"
 	    "tallyward_ready %d\n",
-	    atomic_load(&admin->shared->calls), house_ready(admin->house, reason, clock_now_us()));
+	    atomic_load(&admin->shared->calls), house_ready(admin->house, reason));
 	front_reply_json(exchange, 200, "text/plain; version=0.0.4", text);
 }
 

@@ -801,7 +801,7 @@ static enum step step_record(struct call *call)
 
 	if (call->tool->price == 0)
 		return STEP_FORWARD;
-	if (!house_ready(call->house, reason, clock_now_us())) {
+	if (!house_ready(call->house, reason)) {
 		reserve_give_back(&call->reservation);
 		call->money = MONEY_OVER;
 		return refuse(call, PROBLEM_NOT_ACCEPTING_PAYMENTS, "%s", reason);
@@ -1287,13 +1287,15 @@ static enum step step_sign(struct call *call)
 {
 	uint8_t nonce[AUTHORIZATION_NONCE_SIZE], random[16];
 	char identifier[5 + 2 * sizeof random], reason[256];
-	int64_t now_us = clock_now_us();
+	int64_t now_us;
 	enum keystore_result result;
 	struct batch *batch;
 	enum step refused;
 
-	if (!house_ready(call->house, reason, now_us))
+	if (!house_ready(call->house, reason))
 		return unsign(call, reason);
+	/* Not before: house_ready() may have accepted a new time. */
+	now_us = clock_now_us();
 	/* It may have waited for its turn since the quote. */
 	refused = ask_owner_again(call);
 	if (refused != STEP_WAIT) {

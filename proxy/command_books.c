@@ -272,7 +272,7 @@ static json_t *doctor(struct command *command)
 
 	check(keys.rows, "config", true, "%s/tallyward.json is read", house->dir);
 	check(keys.rows, "clock",
-	    now_us > INT64_C(1700000000) * CLOCK_US_PER_S && house_ready(house, reason, now_us),
+	    now_us > INT64_C(1700000000) * CLOCK_US_PER_S && house_clock_ready(house, reason),
 	    "%s", *reason ? reason : "ahead of the newest row");
 	check_disk(keys.rows, house->dir);
 	*reason = '\0';

@@ -70,7 +70,7 @@ bool front_health(struct house *house, bool draining, struct exchange *exchange)
 	}
 	if (!target_is(exchange, "/readyz"))
 		return false;
-	ready = house_ready(house, reason, clock_now_us());
+	ready = house_ready(house, reason);
 	if (ready && draining) {
 		ready = false;
 		snprintf(reason, sizeof reason, "stopping: calls in flight are being finished");

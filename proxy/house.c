@@ -74,16 +74,31 @@ bool house_slot_of(unsigned *out, const struct house *house, const char *network
 	return true;
 }
 
-bool house_ready(struct house *house, char reason[256], int64_t now_us)
+bool house_clock_ready(struct house *house, char reason[256])
 {
-	if (store_health(house->store, reason) != STORE_OK)
+	struct clock_step step;
+	int64_t now_us;
+
+	if (!clock_check(&step)) {
+		snprintf(reason, 256,
+		    "the clock was stepped by %+lld s: payments resume when it has been steady for "
+		    "%lld s, or is set back",
+		    (long long)clock_round_s(step.by_us),
+		    (long long)((step.left_us + CLOCK_US_PER_S - 1) / CLOCK_US_PER_S));
 		return false;
+	}
+	now_us = clock_now_us();
 	if (store_next_id(house->store, now_us) - now_us > CLOCK_BEHIND_US_MAX) {
 		snprintf(reason, 256,
 		    "the clock is behind the newest row of the ledger: it was set back");
 		return false;
 	}
 	return true;
+}
+
+bool house_ready(struct house *house, char reason[256])
+{
+	return store_health(house->store, reason) == STORE_OK && house_clock_ready(house, reason);
 }
 
 /* --- the passphrase ------------------------------------------------------ */

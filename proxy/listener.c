@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "proxy/connection.h"
 
@@ -119,7 +120,7 @@ const char *listener_date(struct listener *listener)
 	static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
 	static const char months[12][4] = {
 	    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-	time_t now_s = time(NULL);
+	time_t now_s = clock_now_us() / CLOCK_US_PER_S;
 	struct tm utc;
 
 	if (now_s == listener->date_s)

@@ -47,8 +47,10 @@ unsigned house_slot(const struct house *house, const struct asset *asset);
 bool house_slot_of(
     unsigned *out, const struct house *house, const char *network, const char *asset) MUST_CHECK;
 
-/** May a new payment be signed now? False with reason: the store is broken, or the clock
- * is behind the newest row. */
-bool house_ready(struct house *house, char reason[256], int64_t now_us) MUST_CHECK;
+/** May a new payment be signed now? False with reason: the store is broken, the clock was
+ * stepped and is not believed yet (clock_check), or it is behind the newest row. */
+bool house_ready(struct house *house, char reason[256]) MUST_CHECK;
+/** The clock's part of it. */
+bool house_clock_ready(struct house *house, char reason[256]) MUST_CHECK;
 
 #endif

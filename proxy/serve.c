@@ -19,6 +19,7 @@
 #include "proxy/admin.h"
 #include "proxy/command.h"
 #include "proxy/rooms.h"
+#include "proxy/upkeep.h"
 #include "proxy/worker.h"
 
 #define WORKERS_MAX 256
@@ -32,6 +33,7 @@ struct daemon {
 	long count;
 	struct event_base *base;
 	struct admin *admin;
+	struct upkeep *upkeep;
 	char *socket_path;
 	char listen[NAME_SIZE], admin_name[NAME_SIZE];
 	struct event *term, *interrupt, *hangup, *tick;
@@ -190,6 +192,7 @@ static void add_signals(struct daemon *daemon)
 
 static void free_loop(struct daemon *daemon)
 {
+	upkeep_free(&daemon->upkeep);
 	admin_free(&daemon->admin);
 	if (daemon->term)
 		event_free(daemon->term);
@@ -295,6 +298,7 @@ int serve_run(const struct serve_options *options)
 		complain(status, "cannot write the ports file");
 	} else {
 		add_signals(daemon);
+		daemon->upkeep = upkeep_new(daemon->base, daemon->house);
 		run(daemon);
 		status = COMMAND_DONE;
 	}

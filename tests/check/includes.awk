@@ -21,7 +21,7 @@ BEGIN {
 	    "[^A-Z]UPDATE .* SET "
 	# A name that starts here, and the bracket of its call.
 	clock_call = "(^|[^A-Za-z0-9_])" \
-	    "(clock_now_us|clock_mono_us|clock_gettime|gettimeofday|timespec_get|time) *\\("
+	    "(clock_now_us|clock_mono_us|clock_check|clock_gettime|gettimeofday|timespec_get|time) *\\("
 	socket_call = "(^|[^A-Za-z0-9_.>])(socket|connect|accept|accept4|sendto|recvfrom|getaddrinfo) *\\("
 }
 

@@ -1,8 +1,33 @@
-/* Time as text, both ways. */
+/* Time as text, both ways; and what becomes of it when the machine's clock is set. */
+#include <errno.h>
+#include <sys/syscall.h>
+#include <time.h>
+
 #include "common/clock.h"
+#include "common/log.h"
 #include "tests/unit/unit.h"
 
 #define S CLOCK_US_PER_S
+
+/* The machine's clocks, as far as this program is concerned: this definition comes before
+ * libc's. 0: the real ones. */
+static int64_t real_us, steady_us;
+static bool boottime_missing;
+
+int clock_gettime(clockid_t id, struct timespec *out)
+{
+	int64_t us = id == CLOCK_REALTIME ? real_us : steady_us;
+
+	if (id == CLOCK_BOOTTIME && boottime_missing) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (us == 0)
+		return (int)syscall(SYS_clock_gettime, id, out);
+	out->tv_sec = us / S;
+	out->tv_nsec = us % S * 1000;
+	return 0;
+}
 
 static const struct {
 	int64_t us;
@@ -159,6 +184,187 @@ static void the_clocks_go_forward(void **state)
 	assert_true(wall > 1795181700 * S && wall < INT64_C(32503680000) * S);
 }
 
+/* --- steps --- */
+
+static void pass(int64_t us)
+{
+	real_us += us;
+	steady_us += us;
+}
+
+/* A machine whose clock shows what we take for the time. */
+static void begin_at(int64_t us)
+{
+	struct clock_step step;
+
+	real_us = us;
+	steady_us = 1000 * S;
+	boottime_missing = false;
+	(void)!clock_check(&step);
+	pass(CLOCK_SETTLE_US);
+	assert_true(clock_check(&step));
+	assert_int_equal(clock_now_us(), real_us);
+}
+
+static void small_differences_are_followed_at_once(void **state)
+{
+	static const int64_t drifts[] = {1000, 5000, S / 2, S, 5 * S, -1000, -5000, -S / 2, -S,
+	    -5 * S, 4 * S, 4 * S, -4 * S, -4 * S};
+	struct clock_step step = {77, 77};
+	size_t i;
+
+	(void)state;
+	begin_at(1795181700 * S);
+	for (i = 0; i < COUNT(drifts); i++) {
+		pass(S);
+		real_us += drifts[i];
+		assert_true(clock_check(&step));
+		assert_int_equal(clock_now_us(), real_us);
+	}
+	assert_int_equal(step.by_us, 77);
+	assert_int_equal(step.left_us, 77);
+}
+
+static void the_time_goes_on_under_a_step(void **state)
+{
+	static const int64_t steps[] = {5 * S + 1, 6 * S, 60 * S, 3600 * S, 86400 * S, 31536000 * S,
+	    INT64_C(1000) * 31536000 * S, -5 * S - 1, -6 * S, -60 * S, -3600 * S, -86400 * S,
+	    -31536000 * S, -1795181699 * S};
+	struct clock_step step;
+	int64_t now_us;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(steps); i++) {
+		begin_at(1795181700 * S);
+		now_us = clock_now_us();
+		real_us += steps[i];
+		/* Also before anybody looked. */
+		assert_int_equal(clock_now_us(), now_us);
+		assert_false(clock_check(&step));
+		assert_int_equal(step.by_us, steps[i]);
+		assert_int_equal(step.left_us, CLOCK_SETTLE_US);
+		pass(59 * S);
+		assert_false(clock_check(&step));
+		assert_int_equal(step.by_us, steps[i]);
+		assert_int_equal(step.left_us, S);
+		assert_int_equal(clock_now_us(), now_us + 59 * S);
+		/* Undone: no trace. */
+		real_us -= steps[i];
+		assert_true(clock_check(&step));
+		assert_int_equal(clock_now_us(), real_us);
+		assert_int_equal(clock_now_us(), now_us + 59 * S);
+	}
+}
+
+static void seconds_are_rounded(void **state)
+{
+	(void)state;
+	assert_int_equal(clock_round_s(0), 0);
+	assert_int_equal(clock_round_s(499999), 0);
+	assert_int_equal(clock_round_s(500000), 1);
+	assert_int_equal(clock_round_s(-499999), 0);
+	assert_int_equal(clock_round_s(-500000), -1);
+	assert_int_equal(clock_round_s(-5999997), -6);
+}
+
+static void what_stays_is_accepted(void **state)
+{
+	static const int64_t steps[] = {6 * S, 86400 * S, -6 * S, -86400 * S};
+	struct clock_step step;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(steps); i++) {
+		begin_at(1795181700 * S);
+		real_us += steps[i];
+		assert_false(clock_check(&step));
+		pass(CLOCK_SETTLE_US - 1);
+		assert_false(clock_check(&step));
+		assert_int_equal(step.left_us, 1);
+		pass(1);
+		/* Slewed meanwhile: what it shows in the end counts. */
+		real_us += S / 10;
+		assert_true(clock_check(&step));
+		assert_int_equal(clock_now_us(), real_us);
+		pass(S);
+		assert_true(clock_check(&step));
+	}
+}
+
+static void a_clock_that_keeps_moving_is_not_believed(void **state)
+{
+	struct clock_step step;
+	int64_t now_us;
+	int i;
+
+	(void)state;
+	/* A new step each time before the last one settled: one way, and to and fro. */
+	begin_at(1795181700 * S);
+	now_us = clock_now_us();
+	for (i = 1; i <= 20; i++) {
+		real_us += 6 * S;
+		assert_false(clock_check(&step));
+		assert_int_equal(step.by_us, i * 6 * S);
+		assert_int_equal(step.left_us, CLOCK_SETTLE_US);
+		pass(59 * S);
+	}
+	assert_int_equal(clock_now_us(), now_us + INT64_C(20) * 59 * S);
+	begin_at(1795181700 * S);
+	for (i = 0; i < 20; i++) {
+		real_us += i % 2 == 0 ? 7200 * S : -3600 * S;
+		assert_false(clock_check(&step));
+		assert_int_equal(step.left_us, CLOCK_SETTLE_US);
+		pass(59 * S);
+	}
+	/* A ramp: each second 4 s more than it should, as no clock that is slewed does. */
+	begin_at(1795181700 * S);
+	now_us = clock_now_us();
+	real_us += 3600 * S;
+	for (i = 0; i < 200; i++) {
+		assert_false(clock_check(&step));
+		pass(S);
+		real_us += 4 * S;
+	}
+	assert_int_equal(clock_now_us(), now_us + INT64_C(200) * S);
+	/* It comes to rest. */
+	assert_false(clock_check(&step));
+	pass(CLOCK_SETTLE_US);
+	assert_true(clock_check(&step));
+	assert_int_equal(clock_now_us(), real_us);
+}
+
+static void the_process_was_stopped_under_a_step(void **state)
+{
+	struct clock_step step;
+
+	(void)state;
+	begin_at(1795181700 * S);
+	real_us += 3600 * S;
+	/* Nobody looked for a day: the minute begins with the first look. */
+	pass(86400 * S);
+	assert_false(clock_check(&step));
+	assert_int_equal(step.left_us, CLOCK_SETTLE_US);
+	pass(86400 * S);
+	assert_true(clock_check(&step));
+	assert_int_equal(clock_now_us(), real_us);
+}
+
+static void without_a_clock_that_counts_sleep(void **state)
+{
+	struct clock_step step;
+
+	(void)state;
+	begin_at(1795181700 * S);
+	boottime_missing = true;
+	pass(3 * S);
+	assert_int_equal(clock_now_us(), real_us);
+	real_us -= 10 * S;
+	assert_false(clock_check(&step));
+	assert_int_equal(step.by_us, -10 * S);
+	boottime_missing = false;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -168,7 +374,16 @@ int main(void)
 	    cmocka_unit_test(parse_refuses_the_rest),
 	    cmocka_unit_test(durations_have_units_and_bounds),
 	    cmocka_unit_test(the_clocks_go_forward),
+	    cmocka_unit_test(small_differences_are_followed_at_once),
+	    cmocka_unit_test(the_time_goes_on_under_a_step),
+	    cmocka_unit_test(seconds_are_rounded),
+	    cmocka_unit_test(what_stays_is_accepted),
+	    cmocka_unit_test(a_clock_that_keeps_moving_is_not_believed),
+	    cmocka_unit_test(the_process_was_stopped_under_a_step),
+	    cmocka_unit_test(without_a_clock_that_counts_sleep),
 	};
+
+	log_set_level(LOG_ERROR);
 
 	return unit_run(tests);
 }
