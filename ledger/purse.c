@@ -649,6 +649,42 @@ void purse_refund(struct purse *purse, unsigned slot, int64_t amount, const char
 		subject_uncharge(payee_find(purse, payee), at_us, amount, 1);
 }
 
+bool purse_reopen(struct purse *purse, unsigned slot, int64_t amount, bool from_spent,
+    const char *session, const char *tool, const char *payee, int64_t at_us)
+{
+	struct balance *balance = chain_slot_at(purse, slot);
+
+	must(amount >= 0);
+	if (amount > INT64_MAX - balance->open)
+		return false;
+	if (from_spent) {
+		if (balance->spent < amount)
+			return false;
+		move_money(&balance->spent, &balance->open, amount);
+		return true;
+	}
+	if (balance->available < amount || purse_free(purse) < amount)
+		return false;
+	move_money(&balance->available, &balance->open, amount);
+	meter_charge(purse->whole.meter, at_us, amount, 0);
+	meter_charge(purse->wallet.meter, at_us, amount, 1);
+	if (session != NULL)
+		subject_charge(subject_at(&purse->sessions, session), at_us, amount, 0);
+	if (tool != NULL)
+		subject_charge(subject_at(&purse->tools, tool), at_us, amount, 0);
+	if (payee != NULL)
+		subject_charge(payee_at(purse, payee), at_us, amount, 1);
+	return true;
+}
+
+void purse_pay_back(struct purse *purse, unsigned slot, int64_t amount)
+{
+	struct balance *balance = chain_slot_at(purse, slot);
+
+	must(amount >= 0);
+	move_money(&balance->spent, &balance->available, amount);
+}
+
 /* --- upkeep -------------------------------------------------------------- */
 
 static void subjects_trim(struct purse_meter *table, int64_t now_us)

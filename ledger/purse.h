@@ -15,7 +15,7 @@
  *   agent, session, tool   every call admitted, once, by hold_place or
  *                          hold_place_metered; it stays counted whatever follows
  *   wallet, payee          every payment signed, by hold_sign; undone with it by
- *                          hold_unsign or purse_refund
+ *                          hold_unsign or purse_refund, done again by purse_reopen
  * So the counts of wallet and payee move only when the exact price is fitted: there
  * the caller asks their limits on calls for one more, and those of the others for none. */
 #ifndef LEDGER_PURSE_H
@@ -202,6 +202,25 @@ void purse_restore_charge(struct purse *purse, const char *session, const char *
 void purse_settle(struct purse *purse, unsigned slot, int64_t amount);
 void purse_refund(struct purse *purse, unsigned slot, int64_t amount, const char *session,
     const char *tool, const char *payee, int64_t at_us);
+/** purse_reopen - an end that did not last: the payment is open again.
+ *
+ * Returns  true   spent → open, when from_spent: it was charged all the while. Else available →
+ *                 open and charged once more, in the windows of at_us, to agent, wallet,
+ *                 session, tool and payee (each may be NULL: not charged there); a limit may
+ *                 stand above its maximum afterwards, because the seller has, or may take,
+ *                 what the owner's limits had been given back
+ *          false  nothing has changed: spent, or available, or the purse's free money
+ *                 (provisional holds are safe) is below amount. Not to be paid with money that
+ *                 is not there; the caller keeps the contradiction in view */
+bool purse_reopen(struct purse *purse, unsigned slot, int64_t amount, bool from_spent,
+    const char *session, const char *tool, const char *payee, int64_t at_us) MUST_CHECK;
+/** A seller pays back what was settled: spent → available, at most what is spent.
+ *
+ * No limit is given back: a limit says how much may go out in its windows, and it did go
+ * out. Else a seller who pays back at once would turn a day's limit into a turnover
+ * without end, and windows long closed would change behind their reader. An owner who
+ * thinks otherwise raises the limit. store_charges() counts the same way. */
+void purse_pay_back(struct purse *purse, unsigned slot, int64_t amount);
 
 /* --- upkeep -------------------------------------------------------------- */
 

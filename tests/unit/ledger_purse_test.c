@@ -546,6 +546,95 @@ static void test_a_purse_rebuilt_from_the_journal(void **state)
 	assert_int_equal(spend(purse, PURSE_PAYEE, ADA), 100);
 }
 
+/* An end that did not last: what was spent was charged all the while; what was given back
+ * is charged once more, where it was at first. */
+static void test_an_end_undone(void **state)
+{
+	struct fixture *fixture = *state;
+	struct purse *purse = fixture->purse;
+
+	assert_placed(&fixture->hold, purse, 0);
+	assert_int_equal(hold_sign(&fixture->hold, 1, ADA, 300), HOLD_OK);
+	hold_settle(&fixture->hold);
+	assert_balance(purse, 1, 700, 0, 0, 300);
+	assert_true(purse_reopen(purse, 1, 300, true, "s", "search", ADA, NOON));
+	assert_balance(purse, 1, 700, 0, 300, 0);
+	assert_counted(purse, 300, 1, 300, 1);
+	purse_refund(purse, 1, 300, "s", "search", ADA, NOON);
+	assert_balance(purse, 1, 1000, 0, 0, 0);
+	assert_counted(purse, 0, 1, 0, 0);
+	assert_true(purse_reopen(purse, 1, 300, false, "s", "search", ADA, NOON));
+	assert_balance(purse, 1, 700, 0, 300, 0);
+	assert_counted(purse, 300, 1, 300, 1);
+	purse_settle(purse, 1, 300);
+	assert_balance(purse, 1, 700, 0, 0, 300);
+	assert_counted(purse, 300, 1, 300, 1);
+	assert_true(purse_reopen(purse, 1, 0, true, NULL, NULL, NULL, NOON));
+	assert_counted(purse, 300, 1, 300, 1);
+}
+
+/* After a restart nothing may remember the session, the tool or the payee. */
+static void test_an_end_undone_charges_whom_it_has_to_find(void **state)
+{
+	struct purse *purse = ((struct fixture *)*state)->purse;
+
+	assert_true(purse_reopen(purse, 1, 5, false, NULL, NULL, NULL, NOON));
+	assert_int_equal(spend(purse, PURSE_AGENT, NULL), 5);
+	assert_int_equal(calls(purse, PURSE_AGENT, NULL), 0);
+	assert_int_equal(calls(purse, PURSE_WALLET, NULL), 1);
+	assert_int_equal(spend(purse, PURSE_SESSION, "s"), 0);
+	assert_true(purse_reopen(purse, 1, 10, false, "s", "search", ADA, NOON));
+	assert_int_equal(spend(purse, PURSE_SESSION, "s"), 10);
+	assert_int_equal(spend(purse, PURSE_TOOL, "search"), 10);
+	assert_int_equal(spend(purse, PURSE_PAYEE, ADA), 10);
+	assert_int_equal(spend(purse, PURSE_WALLET, NULL), 15);
+	assert_balance(purse, 1, 985, 0, 15, 0);
+}
+
+static void test_no_end_is_undone_with_money_that_is_not_there(void **state)
+{
+	struct fixture *fixture = *state;
+	struct purse *purse = fixture->purse;
+	struct balance huge = {10, 0, INT64_MAX - 5, 10};
+
+	purse_deposit(purse, 2, 50);
+	assert_false(purse_reopen(purse, 1, 1001, false, "s", "search", ADA, NOON));
+	assert_false(purse_reopen(purse, 2, 51, false, "s", "search", ADA, NOON));
+	assert_false(purse_reopen(purse, 1, 1, true, "s", "search", ADA, NOON));
+	/* Other calls' provisional holds are safe. */
+	assert_placed(&fixture->hold, purse, 1000);
+	assert_false(purse_reopen(purse, 1, 51, false, "s", "search", ADA, NOON));
+	assert_counted(purse, 0, 1, 0, 0);
+	assert_balance(purse, 1, 1000, 0, 0, 0);
+	assert_true(purse_reopen(purse, 1, 50, false, "s", "search", ADA, NOON));
+	assert_int_equal(purse_free(purse), 0);
+	hold_release(&fixture->hold);
+	purse_restore(purse, 3, &huge);
+	assert_false(purse_reopen(purse, 3, 6, true, NULL, NULL, NULL, NOON));
+	assert_false(purse_reopen(purse, 3, 6, false, NULL, NULL, NULL, NOON));
+	assert_balance(purse, 3, 10, 0, INT64_MAX - 5, 10);
+}
+
+/* It is money again, and no permission. */
+static void test_a_seller_pays_back(void **state)
+{
+	struct fixture *fixture = *state;
+	struct purse *purse = fixture->purse;
+
+	assert_placed(&fixture->hold, purse, 0);
+	assert_int_equal(hold_sign(&fixture->hold, 1, ADA, 300), HOLD_OK);
+	hold_settle(&fixture->hold);
+	purse_pay_back(purse, 1, 100);
+	assert_balance(purse, 1, 800, 0, 0, 200);
+	assert_counted(purse, 300, 1, 300, 1);
+	/* Only a damaged ledger asks for more than was spent. */
+	purse_pay_back(purse, 1, 201);
+	purse_pay_back(purse, 2, 5);
+	assert_balance(purse, 1, 1000, 0, 0, 0);
+	assert_balance(purse, 2, 0, 0, 0, 0);
+	assert_counted(purse, 300, 1, 300, 1);
+}
+
 static bool expire_listed(const char *session, void *arg)
 {
 	return strstr(arg, session) != NULL;
@@ -639,6 +728,10 @@ static void test_other_broken_promises_end_the_process(void **state)
 	assert_aborts((void)!purse_withdraw(purse, 1, -1));
 	assert_aborts(purse_settle(purse, PURSE_OFF_CHAIN, 1));
 	assert_aborts(purse_refund(purse, PURSE_SLOT_MAX, 1, NULL, NULL, NULL, 0));
+	assert_aborts((void)!purse_reopen(purse, PURSE_OFF_CHAIN, 1, true, NULL, NULL, NULL, 0));
+	assert_aborts((void)!purse_reopen(purse, 1, -1, false, NULL, NULL, NULL, 0));
+	assert_aborts(purse_pay_back(purse, PURSE_OFF_CHAIN, 1));
+	assert_aborts(purse_pay_back(purse, 1, -1));
 	assert_aborts((void)purse_balance(purse, PURSE_SLOT_MAX));
 	assert_aborts((void)purse_read(purse, PURSE_SESSION, NULL, WINDOW_DAY, false, 0));
 	assert_aborts((void)purse_read(purse, (enum purse_subject)9, "s", WINDOW_DAY, false, 0));
@@ -734,6 +827,13 @@ struct model_open {
 	size_t event;
 };
 
+/* What became of an open payment, and may be undone. */
+struct model_end {
+	struct model_open open;
+	bool spent;    /* else given back */
+	int64_t spend; /* its event has none any more when it was given back */
+};
+
 #define EVENTS_MAX 400
 #define HOLDS_MAX  12
 #define OPEN_MAX   64
@@ -750,6 +850,8 @@ struct model {
 	size_t hold_count;
 	struct model_open open[OPEN_MAX];
 	size_t open_count;
+	struct model_end ends[OPEN_MAX];
+	size_t end_count;
 	struct balance slots[SLOTS];
 	bool matches[COUNT(patterns)][COUNT(tools)];
 	size_t steps;
@@ -1197,12 +1299,16 @@ static void act_on_an_open_payment(struct model *model)
 {
 	struct model_open *open;
 	const struct event *event;
+	bool spent = below(model, 2);
 
 	if (model->open_count == 0)
 		return;
 	open = &model->open[below(model, (int64_t)model->open_count)];
 	event = &model->events[open->event];
-	if (below(model, 2)) {
+	if (model->end_count == OPEN_MAX)
+		model->end_count = 0; /* they can no longer be undone */
+	model->ends[model->end_count++] = (struct model_end){*open, spent, event->spend};
+	if (spent) {
 		purse_settle(model->purse, open->slot, event->spend);
 		model->slots[open->slot].open -= event->spend;
 		model->slots[open->slot].spent += event->spend;
@@ -1212,6 +1318,50 @@ static void act_on_an_open_payment(struct model *model)
 		model_undo(model, open->slot, open->event);
 	}
 	*open = model->open[--model->open_count];
+}
+
+static void act_on_an_end(struct model *model)
+{
+	struct model_end end;
+	struct balance *balance;
+	struct event *event;
+	int64_t unheld;
+	size_t which;
+	bool expected;
+
+	if (model->end_count == 0 || model->open_count == OPEN_MAX)
+		return;
+	which = (size_t)below(model, (int64_t)model->end_count);
+	end = model->ends[which];
+	balance = &model->slots[end.open.slot];
+	event = &model->events[end.open.event];
+	unheld = model->slots[1].available + model->slots[2].available -
+		 model_provisional(model, AT_AGENT);
+	expected = end.spent ? end.spend <= balance->spent
+			     : end.spend <= balance->available && end.spend <= unheld;
+	model_check(model,
+	    purse_reopen(model->purse, end.open.slot, end.spend, end.spent,
+		sessions[event->session], tools[event->tool], payees[event->payee],
+		event->at_us) == expected);
+	if (!expected)
+		return;
+	*(end.spent ? &balance->spent : &balance->available) -= end.spend;
+	balance->open += end.spend;
+	event->spend = end.spend;
+	event->calls = 1;
+	model->open[model->open_count++] = end.open;
+	model->ends[which] = model->ends[--model->end_count];
+}
+
+static void act_pay_back(struct model *model)
+{
+	unsigned slot = 1 + (unsigned)below(model, 2);
+	int64_t amount = below(model, 100), spent = model->slots[slot].spent;
+
+	purse_pay_back(model->purse, slot, amount);
+	amount = amount < spent ? amount : spent;
+	model->slots[slot].spent -= amount;
+	model->slots[slot].available += amount;
 }
 
 static void act_of_the_owner(struct model *model)
@@ -1279,7 +1429,16 @@ static void model_step(struct model *model)
 		act_metered(model);
 		break;
 	case 4:
-		act_on_an_open_payment(model);
+		switch (below(model, 4)) {
+		case 0:
+			act_on_an_end(model);
+			break;
+		case 1:
+			act_pay_back(model);
+			break;
+		default:
+			act_on_an_open_payment(model);
+		}
 		break;
 	case 5:
 		act_of_the_owner(model);
@@ -1372,6 +1531,10 @@ int main(void)
 	    with_purse(test_payees_have_no_case),
 	    with_purse(test_a_damaged_ledger),
 	    with_purse(test_a_purse_rebuilt_from_the_journal),
+	    with_purse(test_an_end_undone),
+	    with_purse(test_an_end_undone_charges_whom_it_has_to_find),
+	    with_purse(test_no_end_is_undone_with_money_that_is_not_there),
+	    with_purse(test_a_seller_pays_back),
 	    with_purse(test_trimming_sessions),
 	    with_purse(test_words_of_the_results),
 	    with_purse(test_a_hold_out_of_turn_ends_the_process),
