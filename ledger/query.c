@@ -37,6 +37,8 @@ enum query {
 	QUERY_CHAIN_ENDS,
 	QUERY_UNPROVED,
 	QUERY_UNPROVED_OF_AGENT,
+	QUERY_DISPUTED,
+	QUERY_ON_WORD,
 	QUERY_OUTSTANDING,
 	QUERY_CLAIMS,
 	QUERY_CLAIMS_OF_AGENT,
@@ -99,15 +101,16 @@ _Static_assert(QUERY_COUNT <= READER_STATEMENTS_MAX, "a slot per query");
 	" signed_us, answered_us, finished_us, request_bytes, response_bytes, request_digest,"     \
 	" response_digest, detail FROM audit"
 
-/* The pieces of store_charges. What came back of a payment, by the unused payment's refund or
- * the seller's, less what was reopened; never more than the payment, although a payment may
- * be paid back, reopened and then turn out unused. Few payments have any of these rows. */
+/* The pieces of store_charges. A payment that turned out unused counts no more, until it is
+ * reopened; what a seller pays back later does count: it did go out (ledger/purse.h). Few
+ * payments have any of these rows. */
 #define GIVEN_BACK                                                                                 \
-	"SELECT r.payment AS payment, sum(CASE WHEN r.event = 5 THEN r.amount"                     \
-	"   WHEN r.from_spent = 0 THEN -r.amount ELSE 0 END) AS amount,"                           \
-	"  sum(CASE WHEN r.from_spent = 1 THEN 0 WHEN r.event = 5 THEN 1 ELSE -1 END) AS unused"   \
+	"SELECT r.payment AS payment,"                                                             \
+	"  sum(CASE r.event WHEN 5 THEN r.amount ELSE -r.amount END) AS amount,"                   \
+	"  sum(CASE r.event WHEN 5 THEN 1 ELSE -1 END) AS unused"                                  \
 	"  FROM journal r INDEXED BY journal_given"                                                \
-	"  WHERE r.event IN (5, 9) AND r.payment IS NOT NULL GROUP BY r.payment"
+	"  WHERE r.event IN (5, 9) AND r.from_spent = 0 AND r.payment IS NOT NULL"                 \
+	"  GROUP BY r.payment"
 #define HOLD_STANDS                                                                                \
 	" h.event = 6 AND NOT EXISTS (SELECT 1 FROM journal e"                                     \
 	" WHERE e.call = h.call AND e.event IN (7, 8) AND e.event = 8)"
@@ -169,7 +172,7 @@ static const char *const query_sql[QUERY_COUNT] = {
 	    "  GROUP BY p.agent, p.session, p.tool, p.payee"
 	    " UNION ALL"
 	    " SELECT p.agent, " LIVE_SESSION("p.session") ", p.tool, p.payee, 1, p.call,"
-	    "  -min(g.amount, p.amount), -g.unused FROM (" GIVEN_BACK ") g"
+	    "  -g.amount, -g.unused FROM (" GIVEN_BACK ") g"
 	    "  CROSS JOIN payment p ON p.id = g.payment WHERE p.call < ?1"
 	    " UNION ALL"
 	    " SELECT h.agent, " LIVE_SESSION("coalesce(h.session, a.session)") ", h.tool, NULL, 0,"
@@ -185,8 +188,8 @@ static const char *const query_sql[QUERY_COUNT] = {
 	[QUERY_CHARGES] =
 	    "SELECT agent, session, tool, payee, wallet, at_us, spend, calls FROM ("
 	    " SELECT p.agent AS agent, p.session AS session, p.tool AS tool, p.payee AS payee,"
-	    "  1 AS wallet, p.call AS at_us, p.amount - min(coalesce(g.amount, 0), p.amount)"
-	    "  AS spend, 1 - coalesce(g.unused, 0) AS calls"
+	    "  1 AS wallet, p.call AS at_us, p.amount - coalesce(g.amount, 0) AS spend,"
+	    "  1 - coalesce(g.unused, 0) AS calls"
 	    "  FROM payment p NOT INDEXED LEFT JOIN (" GIVEN_BACK ") g ON g.payment = p.id"
 	    "  WHERE p.id > ?1 AND p.call >= ?1"
 	    " UNION ALL"
@@ -220,6 +223,18 @@ static const char *const query_sql[QUERY_COUNT] = {
 			   " ORDER BY p.id",
 	[QUERY_UNPROVED] = PAYMENT_SELECT " NOT INDEXED WHERE " PAYMENT_UNPROVED,
 	[QUERY_UNPROVED_OF_AGENT] = PAYMENT_SELECT " WHERE p.agent = ?1 AND " PAYMENT_UNPROVED,
+	[QUERY_DISPUTED] = PAYMENT_SELECT
+	    " WHERE p.id IN (SELECT e.payment FROM evidence e WHERE e.kind = 5)"
+	    " AND (?1 = 0 OR p.agent = ?1)"
+	    " AND (SELECT e.kind FROM evidence e WHERE e.payment = p.id AND e.kind <> 6"
+	    "  ORDER BY e.id DESC LIMIT 1) = 5"
+	    " AND coalesce((SELECT max(s.id) FROM payment_state s WHERE s.payment = p.id), 0)"
+	    "  < (SELECT max(e.id) FROM evidence e WHERE e.payment = p.id AND e.kind = 5)"
+	    " ORDER BY p.id",
+	[QUERY_ON_WORD] = PAYMENT_SELECT
+	    " WHERE p.id IN (SELECT j.payment FROM journal j INDEXED BY journal_given"
+	    "  WHERE j.event IN (5, 9) AND j.event = 5 AND j.from_spent = 0)"
+	    " AND (?1 = 0 OR p.agent = ?1) AND " PAYMENT_STATE " = 5 ORDER BY p.id",
 	[QUERY_OUTSTANDING] =
 	    "SELECT " PAYMENT_COLUMNS
 	    ", EXISTS (SELECT 1 FROM idempotency i WHERE i.payment = p.id),"
@@ -642,6 +657,27 @@ enum store_result store_unproved(struct store *store, int64_t agent, const char 
 
 	return run(store, agent == 0 ? QUERY_UNPROVED : QUERY_UNPROVED_OF_AGENT, params, 3,
 	    payment_step, &context);
+}
+
+static enum store_result payments_of(struct store *store, enum query query, int64_t agent,
+    payment_each_fn *each, void *arg)
+{
+	struct payment_context context = {.each = each, .arg = arg};
+	struct value params[] = {value_int(agent)};
+
+	return run(store, query, params, 1, payment_step, &context);
+}
+
+enum store_result store_disputed(
+    struct store *store, int64_t agent, payment_each_fn *each, void *arg)
+{
+	return payments_of(store, QUERY_DISPUTED, agent, each, arg);
+}
+
+enum store_result store_on_word(
+    struct store *store, int64_t agent, payment_each_fn *each, void *arg)
+{
+	return payments_of(store, QUERY_ON_WORD, agent, each, arg);
 }
 
 struct outstanding_context {

@@ -374,9 +374,9 @@ enum store_result store_balances(struct store *store, balance_each_fn *each, voi
 /** store_charges - spend and calls that count against limits.
  *
  * What counts, and when:
- *   a payment       unless its state is RESOLVED_UNUSED or EXPIRED_UNUSED; it has a
- *                   payee. spend: its amount less what the seller paid back. calls: 1,
- *                   one payment signed. At its call id
+ *   a payment       unless it has been given back unused; it has a payee. spend: its
+ *                   amount, also when the seller paid some of it back (purse_pay_back).
+ *                   calls: 1, one payment signed. At its call id
  *   a metered hold  spend: its amount, unless released. calls: 0. At its call id. Its
  *                   session is the journal row's, else the call's audit row's
  *   a call          calls: 1 for each audit row of kind CALL with allowed set, one call
@@ -410,6 +410,15 @@ enum store_result store_chain_ends(
  * asked about: no evidence row. Oldest first, at most limit. */
 enum store_result store_unproved(struct store *store, int64_t agent, const char *network,
     int64_t limit, payment_each_fn *each, void *arg) MUST_CHECK;
+/** Payments with a contradiction that nothing has answered yet: of what the chain said the
+ * newest row is EVIDENCE_DISAGREES, and no state was written after it. agent 0: all. Oldest
+ * first. */
+enum store_result store_disputed(
+    struct store *store, int64_t agent, payment_each_fn *each, void *arg) MUST_CHECK;
+/** Payments given back on the owner's word alone (RESOLVED_UNUSED): the chain may still say
+ * otherwise. agent 0: all. Oldest first. */
+enum store_result store_on_word(
+    struct store *store, int64_t agent, payment_each_fn *each, void *arg) MUST_CHECK;
 
 struct unanswered {
 	bool keyed;    /* an Idempotency-Key names this payment */

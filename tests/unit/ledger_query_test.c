@@ -554,7 +554,7 @@ static void charges_singly(void **state)
 	       "22|session-one|github/issues|-|0|0|1\n"
 	       "26|session-one|github/issues|payee|1|30000|1\n"
 	       "26|session-one|github/issues|-|0|0|1\n"
-	       "32|session-one|github/issues|payee|1|6000|1\n"
+	       "32|session-one|github/issues|payee|1|10000|1\n"
 	       "35|session-one|github/issues|payee|1|1|1\n"
 	       "37|session-two|search/api|-|0|700|0\n"
 	       "37|session-one|search/api|-|0|0|1\n"
@@ -570,13 +570,13 @@ static void charges_summed(void **state)
 
 	assert_int_equal(store_charges(world->store, since, put_charge, NULL), STORE_OK);
 	expect("26|session-one|github/issues|-|0|0|2\n"
-	       "35|session-one|github/issues|payee|1|86001|4\n"
+	       "35|session-one|github/issues|payee|1|90001|4\n"
 	       "38|session-one|search/api|-|0|0|2\n"
 	       "39|-|search/api|-|0|1200|0\n");
 	since = WORLD_START + 3601 * CLOCK_US_PER_S;
 	assert_int_equal(store_charges(world->store, since, put_charge, NULL), STORE_OK);
 	expect("26|-|github/issues|-|0|0|2\n"
-	       "35|-|github/issues|payee|1|86001|4\n"
+	       "35|-|github/issues|payee|1|90001|4\n"
 	       "39|-|search/api|-|0|1200|2\n");
 }
 
@@ -591,7 +591,7 @@ static void charges_on_both_sides(void **state)
 	       "22|session-one|github/issues|payee|1|50000|1\n"
 	       "26|session-one|github/issues|payee|1|30000|1\n"
 	       "26|session-one|github/issues|-|0|0|1\n"
-	       "32|session-one|github/issues|payee|1|6000|1\n"
+	       "32|session-one|github/issues|payee|1|10000|1\n"
 	       "35|session-one|github/issues|payee|1|1|1\n"
 	       "37|session-two|search/api|-|0|700|0\n"
 	       "37|session-one|search/api|-|0|0|1\n"
@@ -627,7 +627,7 @@ static void charges_add_up(void **state)
 		struct total total = {0};
 
 		assert_int_equal(store_charges(world->store, since, add_charge, &total), STORE_OK);
-		assert_int_equal(total.spend, 50000 + 30000 + 6000 + 1 + 700 + 500);
+		assert_int_equal(total.spend, 50000 + 30000 + 10000 + 1 + 700 + 500);
 		/* four calls admitted, four payments signed that were not given back */
 		assert_int_equal(total.calls, 4 + 4);
 	}
@@ -639,6 +639,73 @@ static void charges_add_up(void **state)
 		    STORE_OK);
 		assert_int_equal(total.stop_after, 0);
 	}
+}
+
+/* --- what the chain has still to be asked about ------------------------------------------- */
+
+static void says(struct world *world, int64_t payment, enum evidence_kind kind)
+{
+	struct batch *batch = batch_new(world->now);
+	struct evidence_row row = {.id = world_id(world), .payment = payment, .kind = kind,
+	    .network = WORLD_NETWORK, .block = 7, .log_index = kind == EVIDENCE_REFUND ? 1 : -1,
+	    .transaction = kind == EVIDENCE_REFUND ? "0xfeed" : NULL, .endpoints = 1};
+
+	batch_evidence(batch, &row);
+	world_append(world, batch);
+}
+
+static void disputed(void **state)
+{
+	struct world *world = *state;
+
+	assert_int_equal(store_disputed(world->store, 0, put_payment, NULL), STORE_OK);
+	expect("");
+	says(world, world->settled, EVIDENCE_USED);
+	says(world, world->unused, EVIDENCE_USED);
+	says(world, world->unused, EVIDENCE_DISAGREES);
+	says(world, world->open, EVIDENCE_DISAGREES);
+	says(world, world->repaid, EVIDENCE_DISAGREES);
+	/* A refund is no answer to it. */
+	says(world, world->repaid, EVIDENCE_REFUND);
+	assert_int_equal(store_disputed(world->store, 0, put_payment, NULL), STORE_OK);
+	expect("30000|2|-|because\n20000|6|-|because\n10000|4|-|because\n");
+	assert_int_equal(
+	    store_disputed(world->store, world->agent, put_payment, NULL), STORE_OK);
+	expect("30000|2|-|because\n20000|6|-|because\n10000|4|-|because\n");
+	assert_int_equal(
+	    store_disputed(world->store, world->agent_two, put_payment, NULL), STORE_OK);
+	expect("");
+	/* What the chain says later is, and so is a state. */
+	says(world, world->repaid, EVIDENCE_USED);
+	world_append(world, world_state(world, world->open, PAYMENT_SETTLED, 30000));
+	assert_int_equal(store_disputed(world->store, 0, put_payment, NULL), STORE_OK);
+	expect("20000|6|-|because\n");
+	says(world, world->settled, EVIDENCE_DISAGREES);
+	assert_int_equal(store_disputed(world->store, 0, put_payment, NULL), STORE_OK);
+	expect("50000|3|0xabc|because\n20000|6|-|because\n");
+}
+
+static void on_the_owners_word(void **state)
+{
+	struct world *world = *state;
+	struct batch *batch;
+
+	assert_int_equal(store_on_word(world->store, 0, put_payment, NULL), STORE_OK);
+	expect("");
+	world_append(world, world_state(world, world->open, PAYMENT_RESOLVED_UNUSED, 30000));
+	assert_int_equal(store_on_word(world->store, 0, put_payment, NULL), STORE_OK);
+	expect("30000|5|-|because\n");
+	assert_int_equal(store_on_word(world->store, world->agent, put_payment, NULL), STORE_OK);
+	expect("30000|5|-|because\n");
+	assert_int_equal(store_on_word(world->store, world->agent_two, put_payment, NULL), STORE_OK);
+	expect("");
+	/* The chain has said so too. */
+	batch = batch_new(world->now);
+	batch_payment_state(batch, &(struct payment_state_row){.id = world_id(world),
+	    .payment = world->open, .state = PAYMENT_EXPIRED_UNUSED, .by = "chain"});
+	world_append(world, batch);
+	assert_int_equal(store_on_word(world->store, 0, put_payment, NULL), STORE_OK);
+	expect("");
 }
 
 /* --- idempotency ----------------------------------------------------------------------- */
@@ -816,6 +883,8 @@ int main(void)
 	    query_test(charges_summed),
 	    query_test(charges_on_both_sides),
 	    query_test(charges_add_up),
+	    query_test(disputed),
+	    query_test(on_the_owners_word),
 	    query_test(idempotency),
 	    query_test(expired_keys_go_in_portions),
 	    query_test(queries_inside_queries),
