@@ -16,6 +16,7 @@ static const struct column payment_fields[] = {
     {"url", "url", CELL_TEXT},
     {"session", "session", CELL_TEXT},
     {"amount", "amount", CELL_AMOUNT},
+    {"refunded", "refunded", CELL_AMOUNT},
     {"network", "network", CELL_TEXT},
     {"asset", "asset", CELL_TEXT},
     {"payer", "payer", CELL_TEXT},
@@ -35,6 +36,7 @@ static void show_payments(struct buf *out, const json_t *result)
 	    {"tool", "TOOL", CELL_TEXT},
 	    {"state", "STATE", CELL_TEXT},
 	    {"amount", "AMOUNT", CELL_AMOUNT},
+	    {"refunded", "REFUNDED", CELL_AMOUNT},
 	    {"network", "NETWORK", CELL_TEXT},
 	    {"valid_before", "VALID BEFORE (UTC)", CELL_TIME},
 	    {"payee", "PAYEE", CELL_TEXT},
@@ -75,6 +77,7 @@ static void show_resolved(struct buf *out, const json_t *result)
 	    {"payment", "payment", CELL_TEXT},
 	    {"state", "state", CELL_TEXT},
 	    {"amount", "amount", CELL_AMOUNT},
+	    {"refunded", "refunded", CELL_AMOUNT},
 	    {.key = NULL},
 	};
 
@@ -130,6 +133,22 @@ static int run_resolve(const struct cli *cli)
 	    show_resolved);
 }
 
+static int run_refund(const struct cli *cli)
+{
+	const struct options *options = cli->options;
+	enum command_exit status = input_confirm(cli,
+	    "Book that the seller paid this back? It cannot be taken back. No limit is given back "
+	    "with it.");
+
+	if (status != COMMAND_DONE)
+		return status;
+	return client_show(cli, "payment.refund",
+	    json_pack("{s:s, s:s, s:s*, s:s*}", "payment", options_word(options, 0), "amount",
+		options_text(options, "amount"), "transaction",
+		options_text(options, "transaction"), "note", options_text(options, "note")),
+	    show_resolved);
+}
+
 static const struct option_row list_options[] = {
     {"agent", "AGENT", OPTION_TEXT, 0, "only this agent's"},
     {"open", NULL, OPTION_FLAG, 0, "only those whose outcome is not known"},
@@ -145,6 +164,14 @@ static const struct option_row resolve_options[] = {
     {.name = NULL},
 };
 
+static const struct option_row refund_options[] = {
+    {"amount", "AMOUNT", OPTION_AMOUNT, OPTION_REQUIRED, "how much came back"},
+    {"transaction", "HASH", OPTION_TEXT, 0, "the transaction that paid it back"},
+    {"note", "TEXT", OPTION_TEXT, 0, "kept in the ledger beside it"},
+    {"yes", NULL, OPTION_FLAG, 0, "do not ask"},
+    {.name = NULL},
+};
+
 static const struct verb payment_verbs[] = {
     {.name = "list", .help = "list the payments that were signed", .options = list_options,
 	.run = run_list},
@@ -153,6 +180,9 @@ static const struct verb payment_verbs[] = {
     {.name = "resolve", .help = "decide an open payment: your word, recorded as yours",
 	.words = {{"PAYMENT", OPTION_TEXT, false}}, .options = resolve_options,
 	.run = run_resolve},
+    {.name = "refund", .help = "book what the seller paid back for a settled payment",
+	.words = {{"PAYMENT", OPTION_TEXT, false}}, .options = refund_options,
+	.run = run_refund},
     {.run = NULL},
 };
 

@@ -54,12 +54,14 @@
  *     {agent, address, keystore: object}
  * payment.list      [agent], [open: bool]
  *     [{payment, call, agent, tool, state, amount, payee, network, nonce, valid_before,
- *       transaction}]
+ *       transaction, refunded}]
  * payment.show      payment
  *     the same with asset, symbol, value, payer, session, method, url, request_digest,
  *     header_name, reason, challenge, states
  * payment.resolve   payment, decision: "settled" | "unused", [transaction], [note], [force]
  *     the same with decision
+ * payment.refund    payment, amount, [transaction], [note]
+ *     the same as payment.show
  * ledger.statement  [agent], [since], [until]
  *     [{id, time, event, call, tool, from, to, amount, network, asset, symbol, transaction,
  *       note}]

@@ -23,19 +23,34 @@ static const char *payment_state_word(const struct payment_row *row, int64_t now
 		return "expired";
 	case PAYMENT_RESOLVED_SPENT:
 	case PAYMENT_RESOLVED_UNUSED:
-	case PAYMENT_CANCELLED:
 		return "resolved";
+	case PAYMENT_CANCELLED:
+		return "cancelled";
 	}
 	return "open";
 }
 
-static json_t *payment_json(const struct payment_row *row, int64_t now_us)
+static bool was_spent(enum payment_state state)
 {
-	return json_pack("{s:o, s:o, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:s?}", "payment",
-	    view_id(row->id), "call", view_id(row->call), "agent", row->agent_name, "tool",
-	    row->tool, "state", payment_state_word(row, now_us), "amount", view_amount(row->amount),
-	    "payee", row->payee, "network", row->network, "nonce", row->nonce, "valid_before",
-	    view_time(row->valid_before_s * CLOCK_US_PER_S), "transaction", row->transaction);
+	return state == PAYMENT_SETTLED || state == PAYMENT_RESOLVED_SPENT;
+}
+
+static json_t *payment_json(struct house *house, const struct payment_row *row, int64_t now_us)
+{
+	json_t *json = json_pack("{s:o, s:o, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:s?}",
+	    "payment", view_id(row->id), "call", view_id(row->call), "agent", row->agent_name,
+	    "tool", row->tool, "state", payment_state_word(row, now_us), "amount",
+	    view_amount(row->amount), "payee", row->payee, "network", row->network, "nonce",
+	    row->nonce, "valid_before", view_time(row->valid_before_s * CLOCK_US_PER_S),
+	    "transaction", row->transaction);
+	int64_t refunded = 0;
+
+	/* Only what was spent can come back, so only that is asked for. */
+	if (was_spent(row->state) && store_refunded(house->store, row->id, &refunded) != STORE_OK)
+		json_object_set_new(json, "refunded", json_null());
+	else
+		json_object_set_new(json, "refunded", view_amount(refunded));
+	return json;
 }
 
 struct payments {
@@ -47,7 +62,8 @@ static bool list_payment(const struct payment_row *row, void *arg)
 {
 	struct payments *payments = arg;
 
-	json_array_append_new(payments->rows, payment_json(row, payments->command->now_us));
+	json_array_append_new(payments->rows,
+	    payment_json(payments->command->house, row, payments->command->now_us));
 	return true;
 }
 
@@ -74,6 +90,7 @@ static json_t *payment_list(struct command *command)
 
 /* What outlives the query's callback. */
 struct payment_found {
+	struct house *house;
 	int64_t now_us;
 	json_t *json;
 	struct payment_row row;
@@ -95,7 +112,7 @@ static bool find_payment(const struct payment_row *row, void *arg)
 	found->payee = address_parse(&payee, row->payee)
 			   ? must_strdup(address_format_lower(lower, &payee))
 			   : must_strdup(row->payee);
-	found->json = payment_json(row, found->now_us);
+	found->json = payment_json(found->house, row, found->now_us);
 	json_object_set_new(found->json, "asset", json_string(row->asset));
 	json_object_set_new(found->json, "symbol", json_string(row->symbol));
 	json_object_set_new(found->json, "value", json_string(row->value));
@@ -129,6 +146,7 @@ static bool load_payment(struct payment_found *found, struct command *command, j
 	int64_t id;
 
 	memset(found, 0, sizeof *found);
+	found->house = command->house;
 	found->now_us = command->now_us;
 	if (!command_id(&id, command, error, "payment"))
 		return false;
@@ -278,7 +296,6 @@ static json_t *resolve(struct command *command, struct payment_found *found, boo
 	else
 		purse_settle(agent->purse, slot, row->amount);
 	purses_unlock(house->purses);
-	outstanding_remove(house->outstanding, row->id);
 	reserve_retry(house->purses, agent);
 	json_object_set_new(found->json, "state", json_string("resolved"));
 	json_object_set_new(found->json, "decision", json_string(unused ? "unused" : "settled"));
@@ -311,6 +328,142 @@ static json_t *payment_resolve(struct command *command)
 	return reply;
 }
 
+/* --- the seller paid back ------------------------------------------------------- */
+
+struct refund_search {
+	const char *transaction;
+	int64_t payment;
+	bool found;
+};
+
+static bool compare_refund(const struct journal_row *row, void *arg)
+{
+	struct refund_search *search = arg;
+
+	search->found = row->event == JOURNAL_REFUND && row->from_spent &&
+			row->payment == search->payment && row->transaction &&
+			strcasecmp(row->transaction, search->transaction) == 0;
+	return !search->found;
+}
+
+static bool compare_evidence(const struct evidence_row *row, void *arg)
+{
+	struct refund_search *search = arg;
+
+	search->found = row->kind == EVIDENCE_REFUND && row->transaction &&
+			strcasecmp(row->transaction, search->transaction) == 0;
+	return !search->found;
+}
+
+/* Has this transaction been booked for this payment already, by the owner or by the chain? */
+static bool booked_already(struct command *command, json_t **error, const struct payment_row *row,
+    const char *transaction)
+{
+	struct store *store = command->house->store;
+	struct refund_search search = {.transaction = transaction, .payment = row->id};
+
+	if (!transaction)
+		return false;
+	if (store_journal_of_call(store, row->call, compare_refund, &search) != STORE_OK ||
+	    (!search.found &&
+		store_evidence(store, row->id, compare_evidence, &search) != STORE_OK)) {
+		*error = answer_error(
+		    COMMAND_FAILED, "the ledger cannot be read: run `tallyward doctor`");
+		return true;
+	}
+	if (search.found)
+		*error = answer_error(COMMAND_NOT_ALLOWED,
+		    "the refund in %s has been booked for this payment already", transaction);
+	return search.found;
+}
+
+/* May this much be booked as paid back now? *refunded: what was before. */
+static json_t *refuse_refund(int64_t *refunded, struct command *command,
+    const struct payment_row *row, int64_t amount, const char *transaction)
+{
+	char left[AMOUNT_TEXT_SIZE];
+	json_t *error = NULL;
+
+	if (!was_spent(row->state))
+		return answer_error(COMMAND_NOT_ALLOWED,
+		    "only what was spent can be paid back, and this payment is %s%s",
+		    payment_state_word(row, command->now_us),
+		    row->state == PAYMENT_OPEN || row->state == PAYMENT_SIGNED
+			? ": resolve it first"
+			: "");
+	if (amount <= 0)
+		return answer_error(COMMAND_USAGE, "a refund is more than nothing");
+	if (booked_already(command, &error, row, transaction))
+		return error;
+	if (store_refunded(command->house->store, row->id, refunded) != STORE_OK)
+		return answer_error(
+		    COMMAND_FAILED, "the ledger cannot be read: run `tallyward doctor`");
+	if (amount > row->amount - *refunded)
+		return answer_error(COMMAND_NOT_ALLOWED,
+		    "at most $%s of this payment can still be paid back",
+		    amount_format(left, amount_of(row->amount - *refunded)));
+	return NULL;
+}
+
+static json_t *book_refund(
+    struct command *command, struct payment_found *found, int64_t refunded, int64_t amount)
+{
+	struct house *house = command->house;
+	const struct payment_row *row = &found->row;
+	struct agent *agent = registry_agent_by_id(house->registry, row->agent);
+	struct journal_row journal = {
+	    .event = JOURNAL_REFUND,
+	    .call = row->call,
+	    .payment = row->id,
+	    .agent = row->agent,
+	    .agent_name = agent->name,
+	    .owner = agent->owner,
+	    .tool = found->tool,
+	    .amount = amount,
+	    .network = found->network,
+	    .asset = found->asset,
+	    .symbol = found->symbol,
+	    .transaction = command_text_or(command, "transaction", NULL),
+	    .note = command_text_or(command, "note", "the seller paid back"),
+	    .from_spent = true,
+	};
+	struct batch *batch = batch_new(command->now_us);
+	unsigned slot;
+	json_t *error;
+
+	must(house_slot_of(&slot, house, found->network, found->asset));
+	batch_journal(batch, &journal);
+	error = command_write(command, &batch, "payment refund", agent, found->tool, journal.note);
+	if (error)
+		return error;
+	purses_lock(house->purses);
+	purse_pay_back(agent->purse, slot, amount);
+	purses_unlock(house->purses);
+	reserve_retry(house->purses, agent);
+	json_object_set_new(found->json, "refunded", view_amount(refunded + amount));
+	return answer_ok(json_incref(found->json));
+}
+
+static json_t *payment_refund(struct command *command)
+{
+	const char *transaction = json_str(command->args, "transaction");
+	int64_t amount, refunded = 0;
+	struct payment_found found;
+	json_t *reply = NULL;
+
+	if (!command_amount(&amount, command, &reply, "amount"))
+		return reply;
+	if (!transaction_valid(transaction))
+		return answer_error(COMMAND_USAGE, "a transaction is 0x and 64 hex digits");
+	if (load_payment(&found, command, &reply)) {
+		reply = refuse_refund(&refunded, command, &found.row, amount, transaction);
+		if (!reply)
+			reply = book_refund(command, &found, refunded, amount);
+	}
+	payment_found_fini(&found);
+	return reply;
+}
+
 json_t *command_payment(struct command *command, const char *name)
 {
 	static const struct {
@@ -320,6 +473,7 @@ json_t *command_payment(struct command *command, const char *name)
 	    {"payment.list", payment_list},
 	    {"payment.show", payment_show},
 	    {"payment.resolve", payment_resolve},
+	    {"payment.refund", payment_refund},
 	};
 
 	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {

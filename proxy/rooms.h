@@ -11,7 +11,6 @@
 #include "ledger/store.h"
 #include "proxy/config.h"
 #include "proxy/idempotency.h"
-#include "proxy/outstanding.h"
 #include "proxy/quote.h"
 #include "proxy/registry.h"
 #include "proxy/token.h"
@@ -31,7 +30,6 @@ struct house {
 	struct registry *registry;
 	struct quotes *quotes;
 	struct idempotency *idempotency;
-	struct outstanding *outstanding;
 	uint8_t token_secret[TOKEN_SECRET_SIZE];
 	char *default_policy; /* text of DIR/policy.json */
 };
