@@ -100,8 +100,10 @@ void policy_write(struct buf *out, const struct policy *policy)
 	write_list(out, "assets", &payment->assets);
 	write_list(out, "payees", &payment->payees);
 	buf_add_format(out,
-	    "    \"maxAuthorizationSeconds\": %lld,\n    \"pinPayee\": %s\n  }\n}\n",
-	    (long long)payment->authorization_s_max, payment->pin_payee ? "true" : "false");
+	    "    \"maxAuthorizationSeconds\": %lld,\n    \"pinPayee\": %s,\n"
+	    "    \"requireOffer\": %s\n  }\n}\n",
+	    (long long)payment->authorization_s_max, payment->pin_payee ? "true" : "false",
+	    payment->require_offer ? "true" : "false");
 }
 
 char *policy_format(const struct policy *policy)

@@ -466,12 +466,20 @@ static bool read_pin_payee(
 	return draft_flag(draft, at, &draft->policy->payment.pin_payee, value);
 }
 
+static bool read_require_offer(
+    struct draft *draft, const struct spot *at, json_t *value, const struct draft_key *key)
+{
+	(void)key;
+	return draft_flag(draft, at, &draft->policy->payment.require_offer, value);
+}
+
 static const struct draft_key PAYMENT_KEYS[] = {
     {"networks", read_networks, 0, 0},
     {"assets", read_assets, 0, 0},
     {"payees", read_payees, 0, 0},
     {"maxAuthorizationSeconds", read_authorization, 0, 0},
     {"pinPayee", read_pin_payee, 0, 0},
+    {"requireOffer", read_require_offer, 0, 0},
     {NULL, NULL, 0, 0},
 };
 

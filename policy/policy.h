@@ -49,6 +49,7 @@ struct policy_payment {
 	struct policy_list payees;   /* addresses, lower case, 0x */
 	int64_t authorization_s_max;
 	bool pin_payee;              /* a tool's first paid payee is the only one after */
+	bool require_offer;          /* only options that payTo has signed an offer for */
 };
 
 struct policy {

@@ -1045,6 +1045,8 @@ static void choose(struct call *call)
 	    .has_declared_price = call->tool->has_price,
 	    .declared_price = amount_of(call->tool->price),
 	    .payer = registry_address(call->house->registry, call->who.agent),
+	    .require_offer = allowed->require_offer,
+	    .now_s = call->quoted_us / CLOCK_US_PER_S,
 	    .funds = funds_of,
 	    .funds_arg = call,
 	};

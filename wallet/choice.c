@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "wallet/offer.h"
 #include "wallet/place.h"
 
 /* One option on its way down the list; each check may fill in what it found. */
@@ -15,6 +16,7 @@ struct candidate {
 	const struct requirement *option;
 	const struct choice_rules *rules;
 	const struct assets *assets;
+	struct offers *offers; /* NULL: none are asked for */
 	int version;
 	uint64_t chain_id;
 	const struct asset *asset;
@@ -43,6 +45,7 @@ const char *choice_reason_str(enum choice_reason reason)
 		[CHOICE_PAYEE_NOT_ALLOWED] = "payee_not_allowed",
 		[CHOICE_PAYEE_CHANGED] = "payee_changed",
 		[CHOICE_OVER_DECLARED_PRICE] = "over_declared_price",
+		[CHOICE_NO_SIGNED_OFFER] = "no_signed_offer",
 		[CHOICE_INSUFFICIENT_FUNDS] = "insufficient_funds",
 	};
 
@@ -124,6 +127,25 @@ static enum choice_reason check_claims(struct candidate *candidate)
 	return CHOICE_PAYABLE;
 }
 
+/* Whether payTo has put its name to what is asked. */
+static bool has_offer(const struct candidate *candidate)
+{
+	const struct offer_terms terms = {
+		.scheme = candidate->option->scheme,
+		.chain_id = candidate->chain_id,
+		.asset = candidate->asset->contract,
+		.payee = candidate->payee,
+		.value = candidate->value,
+		.resource_url = candidate->option->resource_url,
+		.host = candidate->rules->host,
+		.at_s = candidate->rules->now_s,
+	};
+	struct offer_verdict verdict;
+
+	offers_judge(&verdict, candidate->offers, &terms);
+	return verdict.state == OFFER_VALID;
+}
+
 /* Whether the owner allows it. */
 static enum choice_reason check_rules(const struct candidate *candidate)
 {
@@ -145,6 +167,8 @@ static enum choice_reason check_rules(const struct candidate *candidate)
 	if (rules->has_declared_price &&
 	    amount_cmp(candidate->price, rules->declared_price) > 0)
 		return CHOICE_OVER_DECLARED_PRICE;
+	if (candidate->offers != NULL && !has_offer(candidate))
+		return CHOICE_NO_SIGNED_OFFER;
 	if (rules->funds != NULL &&
 	    amount_cmp(candidate->price, rules->funds(rules->funds_arg, asset)) > 0)
 		return CHOICE_INSUFFICIENT_FUNDS;
@@ -165,6 +189,7 @@ static enum choice_reason check(struct candidate *candidate)
 void choice_make(struct choice *out, const struct challenge *challenge,
     const struct assets *assets, const struct choice_rules *rules)
 {
+	struct offers *offers = rules->require_offer ? offers_new(challenge) : NULL;
 	size_t i;
 
 	*out = (struct choice){.found = false};
@@ -173,6 +198,7 @@ void choice_make(struct choice *out, const struct challenge *challenge,
 			.option = &challenge->options[i],
 			.rules = rules,
 			.assets = assets,
+			.offers = offers,
 			.version = challenge->version,
 		};
 
@@ -189,4 +215,5 @@ void choice_make(struct choice *out, const struct challenge *challenge,
 		out->price = candidate.price;
 		out->upfront = text_is(candidate.option->payment_flow, "upfront");
 	}
+	offers_free(&offers);
 }

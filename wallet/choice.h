@@ -29,7 +29,8 @@ enum choice_reason {
 	CHOICE_PAYEE_NOT_ALLOWED = 14,
 	CHOICE_PAYEE_CHANGED = 15,       /* pinPayee: another payee than this tool's first */
 	CHOICE_OVER_DECLARED_PRICE = 16, /* above the price the tool was registered with */
-	CHOICE_INSUFFICIENT_FUNDS = 17,  /* payable, but that wallet cannot cover it */
+	CHOICE_NO_SIGNED_OFFER = 17,     /* require_offer: payTo signed none, or it had ended */
+	CHOICE_INSUFFICIENT_FUNDS = 18,  /* payable, but that wallet cannot cover it */
 };
 const char *choice_reason_str(enum choice_reason reason);
 
@@ -50,6 +51,8 @@ struct choice_rules {
 	const char *const *payees;   /* lower-case addresses */
 	size_t payee_count;
 	const char *pinned_payee;    /* lower-case address, or NULL */
+	bool require_offer;          /* wallet/offer.h */
+	int64_t now_s;               /* with require_offer */
 	const char *host;            /* host[:port] the call went to; NULL: not compared */
 	bool has_declared_price;
 	struct amount declared_price;

@@ -1,14 +1,25 @@
 /* wallet/eip712.c - typed data hashing, the part every token shares. */
 #include "wallet/eip712.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "common/uint256.h"
 
 static const char domain_type[] =
     "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)";
-static const char domain_type_bare[] =
+static const char domain_type_no_version[] =
     "EIP712Domain(string name,uint256 chainId,address verifyingContract)";
+static const char domain_type_no_contract[] =
+    "EIP712Domain(string name,string version,uint256 chainId)";
+static const char domain_type_bare[] = "EIP712Domain(string name,uint256 chainId)";
+
+static const char *domain_type_of(bool version, bool contract)
+{
+	if (contract)
+		return version ? domain_type : domain_type_no_version;
+	return version ? domain_type_no_contract : domain_type_bare;
+}
 
 void eip712_put_address(uint8_t word[EIP712_WORD_SIZE], const struct address *address)
 {
@@ -36,12 +47,13 @@ struct digest eip712_domain(const char *name, const char *version, uint64_t chai
 	uint8_t words[5][EIP712_WORD_SIZE];
 	size_t count = 0;
 
-	eip712_put_hash(words[count++], version != NULL ? domain_type : domain_type_bare);
+	eip712_put_hash(words[count++], domain_type_of(version != NULL, contract != NULL));
 	eip712_put_hash(words[count++], name);
 	if (version != NULL)
 		eip712_put_hash(words[count++], version);
 	eip712_put_u64(words[count++], chain_id);
-	eip712_put_address(words[count++], contract);
+	if (contract != NULL)
+		eip712_put_address(words[count++], contract);
 	return keccak256(words, count * EIP712_WORD_SIZE);
 }
 

@@ -10,7 +10,8 @@
 #include "wallet/address.h"
 
 /** The domain separator of (name, version, chain id, contract); a NULL version
- * leaves that member out of the type, as Permit2 does. */
+ * leaves that member out of the type, as Permit2 does, a NULL contract likewise, as
+ * messages do that no contract reads. */
 struct digest eip712_domain(const char *name, const char *version, uint64_t chain_id,
     const struct address *contract);
 

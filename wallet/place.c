@@ -1,4 +1,4 @@
-/* wallet/place.c - is a resource URL on the host that was called? */
+/* wallet/place.c - is a resource URL on the host that was called, and which host is that? */
 #include "wallet/place.h"
 
 #include <arpa/inet.h>
@@ -101,4 +101,14 @@ bool place_matches(const char *url, const char *host)
 	if (named.ipv6)
 		return memcmp(&named.address, &called.address, sizeof(named.address)) == 0;
 	return strcasecmp(named.host, called.host) == 0;
+}
+
+char *place_host(const char *url)
+{
+	const char *authority = NULL;
+	size_t length = find_authority(&authority, url);
+
+	if (length == 0 || memchr(authority, '@', length) != NULL)
+		return NULL;
+	return must_strndup(authority, length);
 }

@@ -1,4 +1,4 @@
-/* wallet/place.h - is a resource URL on the host that was called? */
+/* wallet/place.h - is a resource URL on the host that was called, and which host is that? */
 #ifndef WALLET_PLACE_H
 #define WALLET_PLACE_H
 
@@ -14,5 +14,9 @@
  * names no other place and matches; user information, a backslash, blanks and
  * control characters never match. */
 bool place_matches(const char *url, const char *host) MUST_CHECK;
+
+/** host[:port] of a URL as written, which the caller frees; NULL when it names none, or user
+ * information with it. */
+char *place_host(const char *url) MUST_CHECK;
 
 #endif

@@ -38,15 +38,15 @@ void signer_free(struct signer **signer)
 	*signer = NULL;
 }
 
-static struct address address_of(const struct signer *signer, const secp256k1_pubkey *public)
+static struct address address_of(const secp256k1_context *context, const secp256k1_pubkey *public)
 {
 	uint8_t point[PUBLIC_SIZE];
 	size_t size = sizeof(point);
 	struct address address;
 	struct digest hash;
 
-	must(secp256k1_ec_pubkey_serialize(signer->context, point, &size, public,
-		 SECP256K1_EC_UNCOMPRESSED) == 1);
+	must(secp256k1_ec_pubkey_serialize(
+		 context, point, &size, public, SECP256K1_EC_UNCOMPRESSED) == 1);
 	hash = keccak256(point + 1, size - 1);
 	memcpy(address.bytes, hash.bytes + DIGEST_SIZE - ADDRESS_SIZE, ADDRESS_SIZE);
 	return address;
@@ -59,7 +59,7 @@ bool signer_address(struct address *out, const struct signer *signer,
 
 	if (secp256k1_ec_pubkey_create(signer->context, &public, key) != 1)
 		return false;
-	*out = address_of(signer, &public);
+	*out = address_of(signer->context, &public);
 	return true;
 }
 
@@ -86,17 +86,19 @@ bool signer_sign(uint8_t out[SIGNER_SIGNATURE_SIZE], const struct signer *signer
 bool signer_recover(struct address *out, const struct signer *signer,
     const uint8_t signature[SIGNER_SIGNATURE_SIZE], const struct digest *digest)
 {
+	const secp256k1_context *context =
+	    signer != NULL ? signer->context : secp256k1_context_static;
 	secp256k1_ecdsa_recoverable_signature parsed;
 	secp256k1_pubkey public;
 	int recovery = signature[COMPACT_SIZE] - V_BASE;
 
 	if (recovery < 0 || recovery > 1)
 		return false;
-	if (secp256k1_ecdsa_recoverable_signature_parse_compact(signer->context, &parsed, signature,
-		recovery) != 1)
+	if (secp256k1_ecdsa_recoverable_signature_parse_compact(
+		context, &parsed, signature, recovery) != 1)
 		return false;
-	if (secp256k1_ecdsa_recover(signer->context, &public, &parsed, digest->bytes) != 1)
+	if (secp256k1_ecdsa_recover(context, &public, &parsed, digest->bytes) != 1)
 		return false;
-	*out = address_of(signer, &public);
+	*out = address_of(context, &public);
 	return true;
 }

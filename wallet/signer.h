@@ -29,7 +29,8 @@ bool signer_address(struct address *out, const struct signer *signer,
 bool signer_sign(uint8_t out[SIGNER_SIGNATURE_SIZE], const struct signer *signer,
     const uint8_t key[SIGNER_KEY_SIZE], const struct digest *digest) MUST_CHECK;
 
-/** Who signed; false when the signature is malformed or recovers to nothing. */
+/** Who signed; false when the signature is malformed or recovers to nothing. A high s is
+ * taken as well: it is for others to refuse. No secret is touched, so signer may be NULL. */
 bool signer_recover(struct address *out, const struct signer *signer,
     const uint8_t signature[SIGNER_SIGNATURE_SIZE], const struct digest *digest) MUST_CHECK;
 

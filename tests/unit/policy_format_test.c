@@ -32,7 +32,8 @@ static const struct {
 	   "  \"limits\": [],\n"
 	   "  \"payment\": {\n"
 	   "    \"maxAuthorizationSeconds\": 60,\n"
-	   "    \"pinPayee\": false\n"
+	   "    \"pinPayee\": false,\n"
+	   "    \"requireOffer\": false\n"
 	   "  }\n"
 	   "}\n"},
     {"{\"tools\": {\"allowlist\": [], \"blocklist\": [\"x\"]}}",
@@ -44,7 +45,8 @@ static const struct {
 	"  \"limits\": [],\n"
 	"  \"payment\": {\n"
 	"    \"maxAuthorizationSeconds\": 60,\n"
-	"    \"pinPayee\": false\n"
+	"    \"pinPayee\": false,\n"
+	"    \"requireOffer\": false\n"
 	"  }\n"
 	"}\n"},
     {"{\"owner\": \"asmit@example.com\", \"agentId\": \"coding \\\"agent\\\" \\\\ 01\","
@@ -55,7 +57,8 @@ static const struct {
      "\"limits\": [{\"scope\": \"tool:web_search\", \"window\": \"day\", \"spendCents\": 100},"
      "{\"scope\": \"payee:" ADDRESS "\", \"window\": \"month\", \"spend\": \"0.000001\"},"
      "{\"scope\": \"payee\", \"window\": \"hour\", \"calls\": 0}],"
-     "\"payment\": {\"pinPayee\": true, \"payees\": [\"" ADDRESS "\"], \"assets\": [],"
+     "\"payment\": {\"requireOffer\": true, \"pinPayee\": true, "
+     "\"payees\": [\"" ADDRESS "\"], \"assets\": [],"
      "\"networks\": [\"eip155:1\", \"eip155:8453\"], \"maxAuthorizationSeconds\": 90}}",
 	"{\n"
 	"  \"agentId\": \"coding \\\"agent\\\" \\\\ 01\",\n"
@@ -78,7 +81,8 @@ static const struct {
 	"    \"assets\": [],\n"
 	"    \"payees\": [\"" ADDRESS "\"],\n"
 	"    \"maxAuthorizationSeconds\": 90,\n"
-	"    \"pinPayee\": true\n"
+	"    \"pinPayee\": true,\n"
+	"    \"requireOffer\": true\n"
 	"  }\n"
 	"}\n"},
 };
@@ -136,6 +140,7 @@ static void assert_policy_equal(const struct policy *a, const struct policy *b)
 	assert_list_equal(&a->payment.payees, &b->payment.payees);
 	assert_true(a->payment.authorization_s_max == b->payment.authorization_s_max);
 	assert_int_equal(a->payment.pin_payee, b->payment.pin_payee);
+	assert_int_equal(a->payment.require_offer, b->payment.require_offer);
 }
 
 static void check_round_trip(const char *text)

@@ -149,6 +149,7 @@ static void test_payment(void **state)
 	assert_null(policy->payment.payees.items);
 	assert_int_equal(policy->payment.authorization_s_max, 60);
 	assert_false(policy->payment.pin_payee);
+	assert_false(policy->payment.require_offer);
 	policy_free(&policy);
 
 	policy = parse("{\"payment\": {\"networks\": [], \"assets\": [], \"payees\": []}}");
@@ -161,7 +162,8 @@ static void test_payment(void **state)
 	policy = parse("{\"payment\": {\"networks\": [\"eip155:8453\", \"eip155:84532\"],"
 		       "\"assets\": [\"USDC\", \"" ADDRESS_EIP55 "\"],"
 		       "\"payees\": [\"" ADDRESS_EIP55 "\", \"" ADDRESS_LOWER "\"],"
-		       "\"maxAuthorizationSeconds\": 15, \"pinPayee\": true}}");
+		       "\"maxAuthorizationSeconds\": 15, \"pinPayee\": true,"
+		       "\"requireOffer\": true}}");
 	assert_int_equal(policy->payment.networks.count, 2);
 	assert_string_equal(policy->payment.networks.items[1], "eip155:84532");
 	assert_int_equal(policy->payment.assets.count, 2);
@@ -171,6 +173,7 @@ static void test_payment(void **state)
 	assert_string_equal(policy->payment.payees.items[0], ADDRESS_LOWER);
 	assert_int_equal(policy->payment.authorization_s_max, 15);
 	assert_true(policy->payment.pin_payee);
+	assert_true(policy->payment.require_offer);
 	policy_free(&policy);
 
 	policy = parse("{\"payment\": {\"maxAuthorizationSeconds\": 3600}}");
@@ -375,6 +378,10 @@ static const struct {
 	"must be true or false, not a string"},
     {"{\"payment\": {\"pinPayee\": 1}}", 1, "payment.pinPayee",
 	"must be true or false, not a number"},
+    {"{\"payment\": {\"requireOffer\": null}}", 1, "payment.requireOffer",
+	"must be true or false, not null"},
+    {"{\"payment\": {\"requireOffers\": true}}", 1, "payment.requireOffers",
+	"unknown key \"requireOffers\"; did you mean \"requireOffer\"?"},
 };
 
 static void test_bad(void **state)

@@ -309,6 +309,95 @@ static void owners_rules_are_asked_in_order(void **state)
 	assert_int_equal(reason_of(bed, "\"amount\":\"500001\""), CHOICE_INSUFFICIENT_FUNDS);
 }
 
+/* A challenge by DEV_ADDRESS with these options (taken), and its signed offer when wanted. */
+static struct challenge *offered_by_dev(json_t *options, bool signed_offer)
+{
+	json_t *vectors = vectors_load("offer-receipt.json"), *offers = json_array();
+
+	if (signed_offer)
+		json_array_append(offers, json_object_get(json_object_get(vectors, "offers"),
+					      "eip712 on Base Sepolia"));
+	json_decref(vectors);
+	return challenge_of(json_pack("{s:i, s:{s:s}, s:o, s:{s:{s:{s:o}}}}", "x402Version", 2,
+	    "resource", "url", "https://api.example.com/premium-data", "accepts", options,
+	    "extensions", "offer-receipt", "info", "offers", offers));
+}
+
+static enum choice_reason reason_offered(
+    const struct bed *bed, const char *changes, bool signed_offer)
+{
+	struct challenge *challenge =
+	    offered_by_dev(json_pack("[o]", option_with(changes)), signed_offer);
+	enum choice_reason reason;
+	struct choice choice;
+
+	choice_make(&choice, challenge, bed->assets, &bed->rules);
+	reason = choice.reasons[0];
+	challenge_free(&challenge);
+	return reason;
+}
+
+static void an_offer_is_wanted_only_when_the_owner_says_so(void **state)
+{
+	static const char by_dev[] = "\"payTo\":\"" DEV_ADDRESS "\"";
+	struct bed *bed = *state;
+	struct choice_rules *rules = &bed->rules;
+	int asked = 0;
+
+	rules->payer = address_of(PAYEE);
+	assert_int_equal(reason_offered(bed, by_dev, false), CHOICE_PAYABLE);
+	assert_int_equal(reason_offered(bed, by_dev, true), CHOICE_PAYABLE);
+	rules->require_offer = true;
+	rules->now_s = 1703123516;
+	assert_int_equal(reason_offered(bed, by_dev, true), CHOICE_PAYABLE);
+	assert_int_equal(reason_offered(bed, by_dev, false), CHOICE_NO_SIGNED_OFFER);
+	/* Signed, but for another price, or by another than it is to be paid to. */
+	assert_int_equal(
+	    reason_offered(bed, "\"amount\":\"9999\",\"payTo\":\"" DEV_ADDRESS "\"", true),
+	    CHOICE_NO_SIGNED_OFFER);
+	assert_int_equal(reason_offered(bed, "\"payTo\":\"" BASE_SEPOLIA_USDC "\"", true),
+	    CHOICE_NO_SIGNED_OFFER);
+	rules->host = "other.example.com";
+	assert_int_equal(reason_offered(bed, by_dev, true), CHOICE_RESOURCE_MISMATCH);
+	rules->host = "api.example.com";
+	rules->now_s = 1703123517;
+	assert_int_equal(reason_offered(bed, by_dev, true), CHOICE_NO_SIGNED_OFFER);
+
+	/* Cheaper reasons come first, money last. */
+	rules->funds = funds_of_50_cents;
+	rules->funds_arg = &asked;
+	assert_int_equal(
+	    reason_offered(bed, "\"amount\":\"500001\",\"payTo\":\"" DEV_ADDRESS "\"", true),
+	    CHOICE_NO_SIGNED_OFFER);
+	assert_int_equal(asked, 0);
+	rules->has_declared_price = true;
+	rules->declared_price = amount_of(1);
+	assert_int_equal(reason_offered(bed, by_dev, true), CHOICE_OVER_DECLARED_PRICE);
+}
+
+static void the_signed_option_is_taken_though_another_is_cheaper(void **state)
+{
+	static const char by_dev[] = "\"payTo\":\"" DEV_ADDRESS "\"";
+	struct challenge *challenge = offered_by_dev(
+	    json_pack("[o, o]",
+		option_with("\"amount\":\"1\",\"payTo\":\"" DEV_ADDRESS "\""),
+		option_with(by_dev)),
+	    true);
+	struct bed *bed = *state;
+	struct choice choice;
+
+	bed->rules.payer = address_of(PAYEE);
+	choice_make(&choice, challenge, bed->assets, &bed->rules);
+	assert_int_equal(choice.position, 0);
+	bed->rules.require_offer = true;
+	bed->rules.now_s = 1703123516;
+	choice_make(&choice, challenge, bed->assets, &bed->rules);
+	assert_true(choice.found);
+	assert_int_equal(choice.position, 1);
+	assert_int_equal(choice.reasons[0], CHOICE_NO_SIGNED_OFFER);
+	challenge_free(&challenge);
+}
+
 static void empty_list_allows_nothing(void **state)
 {
 	static const char *const none[] = {NULL};
@@ -439,6 +528,7 @@ static void reasons_have_names(void **state)
 	(void)state;
 	assert_string_equal(choice_reason_str(CHOICE_PAYABLE), "payable");
 	assert_string_equal(choice_reason_str(CHOICE_UNKNOWN_ASSET), "unknown_asset");
+	assert_string_equal(choice_reason_str(CHOICE_NO_SIGNED_OFFER), "no_signed_offer");
 	assert_string_equal(choice_reason_str(CHOICE_INSUFFICIENT_FUNDS), "insufficient_funds");
 	for (reason = 0; reason <= CHOICE_INSUFFICIENT_FUNDS; reason++)
 		assert_non_null(choice_reason_str((enum choice_reason)reason));
@@ -454,6 +544,8 @@ int main(void)
 	    bed_test(each_option_gets_its_reason),
 	    bed_test(reasons_come_in_order),
 	    bed_test(owners_rules_are_asked_in_order),
+	    bed_test(an_offer_is_wanted_only_when_the_owner_says_so),
+	    bed_test(the_signed_option_is_taken_though_another_is_cheaper),
 	    bed_test(empty_list_allows_nothing),
 	    bed_test(resource_must_be_on_the_host_called),
 	    bed_test(v1_has_names_and_its_resource_in_the_entry),
