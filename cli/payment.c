@@ -56,10 +56,21 @@ static void show_payment(struct buf *out, const json_t *result)
 	    {"reason", "REASON", CELL_TEXT},
 	    {.key = NULL},
 	};
+	static const struct column verdict[] = {
+	    {"state", "state", CELL_TEXT},
+	    {"signer", "signer", CELL_TEXT},
+	    {"reason", "reason", CELL_TEXT},
+	    {.key = NULL},
+	};
+	static const char *const kinds[] = {"offer", "receipt"};
 	const json_t *states = json_object_get(result, "states");
 	const char *challenge = json_str(result, "challenge");
 
 	output_fields(out, payment_fields, result);
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		buf_add_format(out, "\nsigned %s\n", kinds[i]);
+		output_fields(out, verdict, json_object_get(result, kinds[i]));
+	}
 	if (json_is_array(states)) {
 		buf_add_str(out, "\n");
 		output_table(out, columns, states, "No states.");

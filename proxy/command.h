@@ -57,7 +57,8 @@
  *       transaction, refunded}]
  * payment.show      payment
  *     the same with asset, symbol, value, payer, session, method, url, request_digest,
- *     header_name, reason, challenge, states
+ *     header_name, reason, challenge, offer, receipt, states
+ *     offer, receipt: {state, signer, reason}: what the seller signed, checked
  * payment.resolve   payment, decision: "settled" | "unused", [transaction], [note], [force]
  *     the same with decision
  * payment.refund    payment, amount, [transaction], [note]

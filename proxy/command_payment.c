@@ -127,6 +127,8 @@ static bool find_payment(const struct payment_row *row, void *arg)
 	    found->json, "reason", row->reason ? json_string(row->reason) : json_null());
 	json_object_set_new(
 	    found->json, "challenge", row->challenge ? json_string(row->challenge) : json_null());
+	json_object_set_new(found->json, "offer", view_offer(row));
+	json_object_set_new(found->json, "receipt", view_receipt(found->house, row));
 	return false;
 }
 

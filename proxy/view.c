@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "wallet/offer.h"
 
 json_t *view_amount(int64_t micros)
 {
@@ -153,4 +154,65 @@ json_t *view_tools(struct house *house, const struct policy *policy)
 	free(names);
 	json_decref(tools.names);
 	return list;
+}
+
+static json_t *verdict_json(const struct offer_verdict *verdict)
+{
+	char signer[ADDRESS_TEXT_SIZE];
+
+	return json_pack("{s:s, s:s?, s:s?}", "state", offer_state_str(verdict->state), "signer",
+	    verdict->has_signer ? address_format(signer, &verdict->signer) : NULL, "reason",
+	    *verdict->reason ? verdict->reason : NULL);
+}
+
+/* False: the row is not one of ours to read; then nothing about it can be checked. */
+static bool read_paid(struct offer_paid *out, const struct payment_row *row)
+{
+	*out = (struct offer_paid){
+	    .url = row->url,
+	    .signed_s = row->id / CLOCK_US_PER_S,
+	    .transaction = row->transaction,
+	};
+	return network_parse(&out->chain_id, row->network) &&
+	       address_parse(&out->asset, row->asset) && address_parse(&out->payer, row->payer) &&
+	       address_parse(&out->payee, row->payee) && uint256_parse(&out->value, row->value);
+}
+
+json_t *view_offer(const struct payment_row *row)
+{
+	struct offer_verdict verdict = {.state = OFFER_ABSENT};
+	struct offer_paid paid;
+
+	if (read_paid(&paid, row))
+		offer_check(&verdict, row->challenge ? row->challenge : "", &paid);
+	return verdict_json(&verdict);
+}
+
+struct receipts {
+	struct offer_paid paid;
+	struct offer_verdict best;
+};
+
+static bool check_receipt(const struct payment_state_row *row, void *arg)
+{
+	struct receipts *receipts = arg;
+	struct offer_verdict verdict;
+
+	receipts->paid.received_s = row->id / CLOCK_US_PER_S;
+	offer_check_receipt(&verdict, row->receipt, &receipts->paid);
+	if (verdict.state <= receipts->best.state)
+		receipts->best = verdict;
+	return true;
+}
+
+json_t *view_receipt(struct house *house, const struct payment_row *row)
+{
+	struct receipts receipts = {.best.state = OFFER_ABSENT};
+
+	offer_check_receipt(&receipts.best, NULL, &receipts.paid);
+	if (read_paid(&receipts.paid, row) &&
+	    store_payment_states(house->store, row->id, check_receipt, &receipts) != STORE_OK)
+		receipts.best = (struct offer_verdict){
+		    .state = OFFER_ABSENT, .reason = "the ledger cannot be read"};
+	return verdict_json(&receipts.best);
 }

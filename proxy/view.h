@@ -26,4 +26,10 @@ json_t *view_limits(struct house *house, const struct agent *agent, const struct
 /** Names of the tools the policy allows, sorted. */
 json_t *view_tools(struct house *house, const struct policy *policy);
 
+/** What the seller signed about a payment, checked now against what is stored about it:
+ * {state, signer, reason}, the last two null when there is none (wallet/offer.h). Of several
+ * receipts the best counts. To be called from the callback that has the row. */
+json_t *view_offer(const struct payment_row *row);
+json_t *view_receipt(struct house *house, const struct payment_row *row);
+
 #endif
