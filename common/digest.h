@@ -3,14 +3,22 @@
 #ifndef COMMON_DIGEST_H
 #define COMMON_DIGEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define DIGEST_SIZE 32
 
 struct digest {
 	uint8_t bytes[DIGEST_SIZE];
 };
+
+/** Not for secrets: it stops at the first difference. */
+static inline bool digest_equal(const struct digest *a, const struct digest *b)
+{
+	return memcmp(a->bytes, b->bytes, DIGEST_SIZE) == 0;
+}
 
 /** SHA-256, one piece or streamed. sha256_free accepts NULL inside. */
 struct digest sha256(const void *bytes, size_t size);

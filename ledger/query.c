@@ -238,8 +238,8 @@ static const char *const query_sql[QUERY_COUNT] = {
 	[QUERY_OUTSTANDING] =
 	    "SELECT " PAYMENT_COLUMNS
 	    ", EXISTS (SELECT 1 FROM idempotency i WHERE i.payment = p.id),"
-	    " EXISTS (SELECT 1 FROM audit a WHERE a.id = p.call AND a.status BETWEEN 200 AND 299"
-	    "  AND a.response_digest IS NOT NULL)"
+	    " EXISTS (SELECT 1 FROM audit a WHERE a.id = p.call AND a.code IS NULL"
+	    "  AND a.status > 0 AND a.response_digest IS NOT NULL)"
 	    " FROM payment p WHERE" PAYMENTS_NOT_ENDED " ORDER BY p.id",
 	[QUERY_CLAIMS] = CLAIM_SELECT " WHERE" CLAIM_OPEN,
 	[QUERY_CLAIMS_OF_AGENT] = CLAIM_SELECT " WHERE d.agent = ?1 AND" CLAIM_OPEN,

@@ -422,7 +422,8 @@ enum store_result store_on_word(
 
 struct unanswered {
 	bool keyed;    /* an Idempotency-Key names this payment */
-	bool answered; /* the agent was given a whole answer with a status of 2xx */
+	bool answered; /* the agent was given a whole answer of the seller's: its audit row has
+			* no code, a status and a response digest */
 };
 typedef bool unanswered_each_fn(
     const struct payment_row *row, const struct unanswered *how, void *arg);

@@ -87,11 +87,6 @@ static bool column_digest(struct digest *out, sqlite3_stmt *stmt, int column)
 	return true;
 }
 
-static bool digest_equal(const struct digest *a, const struct digest *b)
-{
-	return memcmp(a->bytes, b->bytes, DIGEST_SIZE) == 0;
-}
-
 /* --- the file and its schema --------------------------------------------- */
 
 static void check_file(struct check *check)

@@ -33,6 +33,7 @@
 #include "common/log.h"
 #include "proxy/identify.h"
 #include "proxy/inflate.h"
+#include "proxy/outstanding.h"
 #include "proxy/problem.h"
 #include "proxy/relay.h"
 #include "proxy/reserve.h"
@@ -52,6 +53,7 @@ enum step {
 	STEP_COLLECT,
 	STEP_RECALL,
 	STEP_REPLAY,
+	STEP_TAKE_OVER,
 	STEP_RESERVE,
 	STEP_RECORD,
 	STEP_FORWARD,
@@ -131,6 +133,8 @@ struct call {
 	struct address payer;
 	char *header_name, *header_value; /* the exact signed bytes */
 	bool resending;
+	int64_t outstanding;  /* the payment this call has taken in the house's table; 0: none */
+	struct digest target; /* agent, method and URL, once they matter */
 	char resend_session[TOKEN_SESSION_SIZE]; /* of the call that signed */
 	int64_t resend_at_us;
 	char *replay_headers, *replay_body;
@@ -152,7 +156,7 @@ struct call {
 	char *kept_headers;
 
 	/* audit */
-	int64_t forwarded_us, quoted_us, signed_us, answered_us;
+	int64_t forwarded_us, quoted_us, signed_us, sent_us, answered_us;
 	bool audited;
 };
 
@@ -299,7 +303,10 @@ static void answer_problem(struct call *call)
 	body->detail = call->detail;
 	body->rule = call->rule;
 	body->call = call->id;
-	body->options = call->options;
+	body->options = call->problem == PROBLEM_NO_PAYABLE_OPTION ||
+				call->problem == PROBLEM_INSUFFICIENT_FUNDS
+			    ? call->options
+			    : NULL;
 	text = problem_format(body);
 	call->status = problem_status(call->problem);
 	headers_put(&headers, "Content-Type", "application/problem+json");
@@ -460,13 +467,17 @@ static enum step step_decide(struct call *call)
 			(size_t)config->body_memory_max, config->body_size_max);
 	else
 		call->body_done = true;
-	if (!key)
-		return STEP_RESERVE;
-	call->key = must_strdup(key);
-	return enter_key(call);
+	if (key) {
+		call->key = must_strdup(key);
+		return enter_key(call);
+	}
+	if (outstanding_may_take(&call->target, call->house->outstanding, call->who.agent->id,
+		call->method, call->url, call->id / CLOCK_US_PER_S))
+		return STEP_COLLECT;
+	return STEP_RESERVE;
 }
 
-/* --- a key that has been seen before --------------------------------------------- */
+/* --- has this been asked, and paid, before? ----------------------------------------------- */
 
 static void read_body(struct call *call)
 {
@@ -476,12 +487,14 @@ static void read_body(struct call *call)
 	}
 }
 
-/* The key stands for the whole request, so the whole request must be here. */
+/* A key, or an open payment, stands for the whole request, so all of it must be here. */
 static enum step step_collect(struct call *call)
 {
+	enum step next = call->key ? STEP_RECALL : STEP_TAKE_OVER;
+
 	if (call->body_done)
-		return STEP_RECALL;
-	call->resume = STEP_RECALL;
+		return next;
+	call->resume = next;
 	read_body(call);
 	return STEP_WAIT;
 }
@@ -505,7 +518,7 @@ static struct digest request_digest(const struct call *call)
 struct recall {
 	struct call *call;
 	bool same;
-	int64_t first_call, payment;
+	int64_t payment;
 };
 
 static void on_recalled(
@@ -515,7 +528,6 @@ static void on_recalled(
 	struct call *call = recall->call;
 
 	recall->same = memcmp(row->request.bytes, call->key_request.bytes, DIGEST_SIZE) == 0;
-	recall->first_call = row->call;
 	recall->payment = row->payment;
 	if (recall->same && answer) {
 		call->replay_status = answer->status;
@@ -527,7 +539,7 @@ static void on_recalled(
 	}
 }
 
-/* An earlier call with this key signed and never heard the end: take over its payment. */
+/* An earlier call signed and never heard the end: its bytes will do, and nothing else. */
 static bool on_payment(const struct payment_row *row, void *arg)
 {
 	struct call *call = arg;
@@ -554,6 +566,35 @@ static bool on_payment(const struct payment_row *row, void *arg)
 	return false;
 }
 
+static enum step refuse_spent_key(struct call *call, int64_t payment)
+{
+	return refuse(call, PROBLEM_IDEMPOTENCY_CONFLICT,
+	    "this Idempotency-Key made payment %lld; its answer is not kept and its payment cannot "
+	    "be sent again: use a new key to buy again",
+	    (long long)payment);
+}
+
+/* The payment is held; its row says what to send. */
+static enum step resend(struct call *call, int64_t payment)
+{
+	call->outstanding = payment;
+	if (store_payment(call->house->store, payment, on_payment, call) != STORE_OK)
+		return refuse(call, PROBLEM_NOT_ACCEPTING_PAYMENTS, "the ledger cannot be read");
+	if (!call->resending && call->key)
+		return refuse_spent_key(call, payment);
+	if (!call->resending) {
+		/* It has expired, or ended, this very moment: an ordinary call. */
+		outstanding_give_back(call->house->outstanding, payment, false);
+		call->outstanding = 0;
+		return STEP_RESERVE;
+	}
+	if (!headers_fit(exchange_headers(call->exchange), strlen(call->header_name),
+		strlen(call->header_value)))
+		return refuse(call, PROBLEM_BAD_REQUEST,
+		    "the request's headers leave no room for the payment's");
+	return STEP_RESERVE;
+}
+
 static enum step step_recall(struct call *call)
 {
 	struct recall recall = {.call = call};
@@ -573,19 +614,23 @@ static enum step step_recall(struct call *call)
 		return STEP_REPLAY;
 	if (recall.payment == 0)
 		return STEP_RESERVE;
-	if (store_payment(call->house->store, recall.payment, on_payment, call) != STORE_OK)
-		return refuse(call, PROBLEM_NOT_ACCEPTING_PAYMENTS, "the ledger cannot be read");
-	if (!call->resending)
-		return refuse(call, PROBLEM_IDEMPOTENCY_CONFLICT,
-		    "call %lld with this Idempotency-Key made payment %lld; its answer is not kept "
-		    "and "
-		    "its payment cannot be sent again: use a new key to buy again",
-		    (long long)recall.first_call, (long long)recall.payment);
-	if (!headers_fit(exchange_headers(call->exchange), strlen(call->header_name),
-		strlen(call->header_value)))
-		return refuse(call, PROBLEM_BAD_REQUEST,
-		    "the request's headers leave no room for the payment's");
-	return STEP_RESERVE;
+	if (!outstanding_hold(call->house->outstanding, recall.payment))
+		return refuse_spent_key(call, recall.payment);
+	return resend(call, recall.payment);
+}
+
+/* Without a key: an earlier call like this one ended without an answer, and what it signed can
+ * still be cashed. Buying again would be a second signature for one purchase. */
+static enum step step_take_over(struct call *call)
+{
+	struct digest body = body_digest(call);
+	struct digest request = outstanding_request(&call->target, &body);
+	int64_t payment;
+
+	if (!outstanding_take(&payment, call->house->outstanding, &call->target, &request,
+		call->id / CLOCK_US_PER_S))
+		return STEP_RESERVE;
+	return resend(call, payment);
 }
 
 static enum step step_replay(struct call *call)
@@ -997,12 +1042,14 @@ static json_t *options_json(const struct challenge *challenge, const struct choi
 
 	for (size_t i = 0; i < challenge->option_count; i++) {
 		const struct requirement *option = &challenge->options[i];
+		const char *reason = choice_reason_str(choice->reasons[i]);
 
-		must(json_array_append_new(
-			 list, json_pack("{s:s?, s:s?, s:s?, s:s?, s:s?, s:s}", "scheme",
-				   option->scheme, "network", option->network, "asset",
-				   option->asset, "amount", option->amount, "payee", option->pay_to,
-				   "reason", choice_reason_str(choice->reasons[i]))) == 0);
+		if (choice->found && choice->reasons[i] == CHOICE_PAYABLE)
+			reason = i == choice->position ? "taken" : "not_cheapest";
+		must(json_array_append_new(list,
+			 json_pack("{s:s?, s:s?, s:s?, s:s?, s:s?, s:s}", "scheme", option->scheme,
+			     "network", option->network, "asset", option->asset, "amount",
+			     option->amount, "payee", option->pay_to, "reason", reason)) == 0);
 	}
 	return list;
 }
@@ -1149,6 +1196,9 @@ static enum step step_quote(struct call *call)
 	choose(call);
 	if (!call->choice.found)
 		return refuse_options(call);
+	/* What was passed over is part of what was decided. */
+	if (call->challenge->option_count > 1)
+		call->options = options_json(call->challenge, &call->choice);
 	quotes_note(call->house->quotes, call->tool->name, call->method, call->rest,
 	    call->choice.price.micros);
 	/* The retry replays the body, so all of it must have come. */
@@ -1247,6 +1297,35 @@ static void write_signed(struct call *call, struct batch *batch)
 	}
 }
 
+/* What stays open is known to the whole house, until its call has ended as this call's. */
+static void note_outstanding(struct call *call, bool doubtful)
+{
+	const struct authorization *authorization = &call->payment->authorization;
+	struct digest body = body_digest(call);
+	struct open_payment payment = {
+	    .id = call->payment_id,
+	    .call = call->id,
+	    .agent = call->who.agent,
+	    .asset = call->asset,
+	    .amount = call->price,
+	    .value = authorization->value,
+	    .payer = authorization->from,
+	    .payee = authorization->to,
+	    .valid_before_s = (int64_t)authorization->valid_before_s,
+	    .tool = call->tool->name,
+	    .session = call->who.claims.session,
+	    .target = outstanding_target(call->who.agent->id, call->method, call->url),
+	    .keyed = call->key != NULL,
+	    .taken = !doubtful,
+	    .doubtful = doubtful,
+	};
+
+	memcpy(payment.nonce, authorization->nonce, sizeof payment.nonce);
+	payment.request = outstanding_request(&payment.target, &body);
+	outstanding_add(call->house->outstanding, &payment);
+	call->outstanding = doubtful ? 0 : payment.id;
+}
+
 static void on_signed(void *arg)
 {
 	struct call *call = arg;
@@ -1257,12 +1336,14 @@ static void on_signed(void *arg)
 		call_run(call, STEP_PAY);
 	} else {
 		/* A disk that failed may have kept the row although it said no. The signature
-		 * has not left and will not, but the money stays set aside until a restart reads
-		 * the truth. A row that was refused is not there. */
-		if (call->durable_result == STORE_BROKEN)
+		 * has not left, but the money stays set aside until the ledger can be read and
+		 * says whether the row is there (doubt.h). A row that was refused is not. */
+		if (call->durable_result == STORE_BROKEN) {
+			note_outstanding(call, true);
 			reserve_leave_open(&call->reservation);
-		else
+		} else {
 			reserve_unsign(&call->reservation);
+		}
 		call->money = MONEY_OVER;
 		call->price = 0;
 		call->payment_id = 0; /* an audit row may not name what may not be there */
@@ -1349,15 +1430,16 @@ static enum step step_pay(struct call *call)
 	if (call->transfer)
 		transfer_cancel(&call->transfer);
 	call->paying = true;
+	call->sent_us = clock_now_us();
 	if (call->forwarded_us == 0)
-		call->forwarded_us = clock_now_us();
+		call->forwarded_us = call->sent_us;
 	next = dispatch(call, &pay_events, call->header_name, call->header_value);
 	FAULT_POINT("payment handed over");
 	return next;
 }
 
-/* The owner may have decided about the payment while it was on its way once more: then the
- * ledger has refused the row, and memory must say what the ledger says. */
+/* The owner, or the chain, may have decided about the payment while it was on its way once
+ * more: then the ledger has refused the row, and memory must say what the ledger says. */
 static void on_resent_settled(void *arg)
 {
 	struct call *call = arg;
@@ -1407,6 +1489,7 @@ static void payment_ends(
 	} else if (settled) {
 		reserve_settle(&call->reservation);
 	} else {
+		note_outstanding(call, false);
 		reserve_leave_open(&call->reservation);
 	}
 	call->money = settled ? MONEY_SETTLED : MONEY_OPEN;
@@ -1646,7 +1729,9 @@ void call_on_body_end(struct call *call)
 		call->body_done = true;
 		if (call->transfer)
 			transfer_body_ready(call->transfer);
-		if (!call->answering && (call->resume == STEP_RECALL || call->resume == STEP_FIT)) {
+		if (!call->answering &&
+		    (call->resume == STEP_RECALL || call->resume == STEP_TAKE_OVER ||
+			call->resume == STEP_FIT)) {
 			enum step next = call->resume;
 
 			call->resume = STEP_WAIT;
@@ -1712,6 +1797,7 @@ static enum step run_one(struct call *call, enum step step)
 		RUN(STEP_COLLECT, step_collect);
 		RUN(STEP_RECALL, step_recall);
 		RUN(STEP_REPLAY, step_replay);
+		RUN(STEP_TAKE_OVER, step_take_over);
 		RUN(STEP_RESERVE, step_reserve);
 		RUN(STEP_RECORD, step_record);
 		RUN(STEP_FORWARD, step_forward);
@@ -1767,6 +1853,25 @@ static void on_audited(void *arg)
 	call_leave(call);
 }
 
+/* What the columns have no place for: when the payment left, and the options not taken. */
+static char *audit_detail(const struct call *call)
+{
+	char sent[CLOCK_TEXT_SIZE], *options, *text;
+
+	if (!call->options && !call->sent_us)
+		return NULL;
+	if (!call->options)
+		return must_format("{\"sent_at\":[\"%s\"]}", clock_format(sent, call->sent_us));
+	options = json_dumps(call->options, JSON_COMPACT);
+	if (call->sent_us)
+		text = must_format("{\"sent_at\":[\"%s\"],\"options\":%s}",
+		    clock_format(sent, call->sent_us), options);
+	else
+		text = must_format("{\"options\":%s}", options);
+	free(options);
+	return text;
+}
+
 static void audit(struct call *call)
 {
 	struct audit_row row = {
@@ -1791,7 +1896,7 @@ static void audit(struct call *call)
 	    .response_bytes = call->response_bytes,
 	};
 	char *path = call->rest ? must_strndup(call->rest, strcspn(call->rest, "?")) : NULL;
-	char *detail = call->options ? json_dumps(call->options, JSON_COMPACT) : NULL;
+	char *detail = audit_detail(call);
 	struct batch *batch = batch_new(row.finished_us);
 
 	FAULT_POINT("audit");
@@ -1895,12 +2000,24 @@ static void call_enter(struct call *call)
 	call->depth++;
 }
 
+/* Has the agent been given an answer, all of it, whatever its status? As store_outstanding()
+ * reads the audit row, so that a restart knows the same. */
+static bool answered(const struct call *call)
+{
+	return call->response_running && call->answered_us && !call->cut &&
+	    call->problem == PROBLEM_NONE;
+}
+
 static void call_leave(struct call *call)
 {
 	if (--call->depth > 0 || call->exchange || call->transfer || call->pending > 0)
 		return;
 	let_go(call);
 	must(!must_go_on(call));
+	if (call->outstanding) {
+		outstanding_give_back(call->house->outstanding, call->outstanding, answered(call));
+		call->outstanding = 0;
+	}
 	if (!call->audited) {
 		call->audited = true;
 		if (call->who.authentic)

@@ -298,6 +298,7 @@ static json_t *resolve(struct command *command, struct payment_found *found, boo
 	else
 		purse_settle(agent->purse, slot, row->amount);
 	purses_unlock(house->purses);
+	outstanding_remove(house->outstanding, row->id);
 	reserve_retry(house->purses, agent);
 	json_object_set_new(found->json, "state", json_string("resolved"));
 	json_object_set_new(found->json, "decision", json_string(unused ? "unused" : "settled"));

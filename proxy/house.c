@@ -516,6 +516,41 @@ static bool load_signed(const struct payment_row *row, void *arg)
 	return true;
 }
 
+/* What is open now, and whether its call's agent was given an answer. */
+static bool load_outstanding(
+    const struct payment_row *row, const struct unanswered *how, void *arg)
+{
+	struct house *house = ((struct load *)arg)->house;
+	struct open_payment payment = {
+	    .id = row->id,
+	    .call = row->call,
+	    .agent = registry_agent_by_id(house->registry, row->agent),
+	    .amount = row->amount,
+	    .valid_before_s = row->valid_before_s,
+	    .tool = (char *)(uintptr_t)row->tool,
+	    .session = (char *)(uintptr_t)row->session,
+	    .keyed = how->keyed,
+	    .answered = how->answered,
+	};
+	struct address contract;
+	uint64_t chain_id;
+
+	/* Money whose asset no table names keeps the house from opening (load_balance). */
+	if (!network_parse(&chain_id, row->network) || !address_parse(&contract, row->asset) ||
+	    !uint256_parse(&payment.value, row->value) ||
+	    !address_parse(&payment.payer, row->payer) ||
+	    !address_parse(&payment.payee, row->payee) || strncmp(row->nonce, "0x", 2) != 0 ||
+	    !hex_decode(payment.nonce, sizeof payment.nonce, row->nonce))
+		return true;
+	payment.asset = assets_find(house->assets, chain_id, &contract);
+	if (!payment.asset || !payment.agent)
+		return true;
+	payment.target = outstanding_target(row->agent, row->method, row->url);
+	payment.request = outstanding_request(&payment.target, &row->request);
+	outstanding_add(house->outstanding, &payment);
+	return true;
+}
+
 /* A metered call that a crash cut off may have been served and billed: it counts. */
 static bool load_orphan(const struct journal_row *row, void *arg)
 {
@@ -586,6 +621,8 @@ static enum house_result load_store(struct house *house, char reason[512], int64
 	purses_unlock(house->purses);
 	if (load.failed || store_first_payees(house->store, load_first_payee, &load) != STORE_OK)
 		return broken(reason, &load, "balances");
+	if (store_outstanding(house->store, load_outstanding, &load) != STORE_OK)
+		return broken(reason, &load, "open payments");
 	return HOUSE_OK;
 }
 
@@ -622,6 +659,7 @@ enum house_result house_open(
 		house->registry = registry_new();
 		house->quotes = quotes_new(QUOTES_MAX);
 		house->idempotency = idempotency_new();
+		house->outstanding = outstanding_new();
 		result = load_store(house, reason, now_us);
 	}
 	if (result == HOUSE_OK)
@@ -644,6 +682,7 @@ void house_close(struct house **house_p)
 	purses_free(&house->purses);
 	quotes_free(&house->quotes);
 	idempotency_free(&house->idempotency);
+	outstanding_free(&house->outstanding);
 	assets_free(&house->assets);
 	while (house->configs) {
 		struct config *config = house->configs;

@@ -11,6 +11,7 @@
 #include "ledger/store.h"
 #include "proxy/config.h"
 #include "proxy/idempotency.h"
+#include "proxy/outstanding.h"
 #include "proxy/quote.h"
 #include "proxy/registry.h"
 #include "proxy/token.h"
@@ -30,6 +31,7 @@ struct house {
 	struct registry *registry;
 	struct quotes *quotes;
 	struct idempotency *idempotency;
+	struct outstanding *outstanding;
 	uint8_t token_secret[TOKEN_SECRET_SIZE];
 	char *default_policy; /* text of DIR/policy.json */
 };
