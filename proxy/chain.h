@@ -35,15 +35,22 @@ enum chain_result {
 };
 const char *chain_result_str(enum chain_result result);
 
+#define CHAIN_REASON_SIZE   256u
 #define CHAIN_ENDPOINTS_MAX 8u
 #define CHAIN_QUERIES_MAX   64u /* payments in one question */
 #define CHAIN_TEXT_SIZE     67u /* "0x" and 64 digits */
 
-/** network  CAIP-2; urls  with blanks between, at most CHAIN_ENDPOINTS_MAX are used;
- *  upstream  transfers go through it. Never NULL. */
+/** May these URLs (with blanks between) be a network's endpoints? At most
+ * CHAIN_ENDPOINTS_MAX, each once, each as rpc_url_check() wants it. False with a reason that
+ * holds no key. No URL at all is fine: the network is then not asked. */
+bool chain_urls_check(char reason[CHAIN_REASON_SIZE], const char *urls) MUST_CHECK;
+
+/** network  CAIP-2; urls  with blanks between, at most CHAIN_ENDPOINTS_MAX are used, the same
+ * one once; one that may not be asked counts as an endpoint that fails.
+ *  upstream  transfers go through it; it must outlive the chain. Never NULL. */
 struct chain *chain_new(struct event_base *base, struct upstream *upstream, const char *network,
     const char *urls, uint32_t request_ms_max);
-/** Questions under way are dropped without a callback. */
+/** Questions under way are dropped without a callback. May be called from one. */
 void chain_free(struct chain **chain);
 
 /* A block as agreed: number, hash, timestamp. */
@@ -60,7 +67,8 @@ struct chain_query {
 	struct address payer, payee;
 	uint8_t nonce[32];
 	struct uint256 value;
-	int64_t since_s; /* signed then: no log is looked for much before */
+	int64_t since_s; /* signed then, by our clock: no log is looked for in blocks that are
+			  * more than 300 s older */
 	int64_t valid_before_s;
 };
 
@@ -80,15 +88,28 @@ struct chain_finding {
 	/* USED: the Transfer of that transaction moves exactly value from payer to payee */
 	bool transfer_matches;
 	int64_t endpoints; /* how many agreed */
-	char detail[160];  /* words for the books, such as what the transfer did instead */
+	char detail[160];  /* words for the books, such as what the transfer did instead; also
+			    * with UNKNOWN, and under CHAIN_DISAGREE who says what */
 };
 
 typedef void chain_fates_fn(enum chain_result result, const char *reason,
     const struct chain_finding *findings, size_t count, void *arg);
-/** chain_fates - ask about up to CHAIN_QUERIES_MAX authorizations at once; copies queries.
+/** chain_fates - ask about 1 to CHAIN_QUERIES_MAX authorizations at once; copies queries.
  * depth: how many blocks must follow a block before it is believed. done is called once,
  * from the loop, never before this returned. findings are in the order of queries, all
- * CHAIN_FATE_UNKNOWN unless OK. */
+ * CHAIN_FATE_UNKNOWN unless OK.
+ *
+ * All endpoints that count read at one block, `depth` below the lowest of their heads, and
+ * must name the same hash for it. One that says UNUSED showed: that block's time is at or
+ * after validBefore; authorizationState is false there; no log of it exists up to its
+ * head. One that says USED or CANCELLED showed the log at or below that block, and a
+ * receipt that has it. Another that says the opposite, or names another transaction, block
+ * or Transfer, is CHAIN_DISAGREE; another that has not seen it yet leaves UNKNOWN.
+ *
+ * Under CHAIN_DISAGREE the findings in dispute have a detail, and no other has: ask again
+ * without them. One question looks through all blocks between its earliest since_s and its
+ * latest valid_before_s, at most 64 pieces of what an endpoint allows in one eth_getLogs:
+ * ask about old and new payments apart. */
 void chain_fates(struct chain *chain, const struct chain_query *queries, size_t count,
     int64_t depth, chain_fates_fn *done, void *arg);
 
@@ -140,7 +161,18 @@ void chain_send(
 /* --- for `doctor` ---------------------------------------------------------------- */
 typedef void chain_head_fn(enum chain_result result, const char *reason,
     const struct chain_block *head, int64_t endpoints, void *arg);
-/** The chain id is checked; head: the lowest of the heads of those that answered. */
+/** Every endpoint is asked, its chain id checked; head: the lowest of the heads of those that
+ * answered, which agree on the block eight below it. */
 void chain_head(struct chain *chain, chain_head_fn *done, void *arg);
+
+struct chain_endpoint {
+	char origin[128];        /* scheme://host[:port] */
+	bool ok;                 /* answered when asked last, for this chain */
+	struct chain_block head; /* its newest block then; number 0: never asked */
+	char reason[192];        /* why not ok; "" when it was never asked */
+};
+/** What each endpoint did when it was asked last, in the owner's order; returns how many. */
+size_t chain_endpoints(
+    struct chain_endpoint out[CHAIN_ENDPOINTS_MAX], const struct chain *chain);
 
 #endif

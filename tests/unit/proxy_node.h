@@ -1,0 +1,461 @@
+/* tests/unit/proxy_node.h - a small chain, and JSON-RPC endpoints that tell the truth about it
+ * until they are told to lie. On the loop under test, over loopback; nothing sleeps.
+ *
+ * A lie is a function that is given each truthful answer before it leaves and may change it,
+ * replace the whole HTTP response, or hold it back. */
+#ifndef TESTS_UNIT_PROXY_NODE_H
+#define TESTS_UNIT_PROXY_NODE_H
+
+#include <arpa/inet.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/listener.h>
+#include <jansson.h>
+#include <netinet/in.h>
+
+#include "common/bytes.h"
+#include "common/clock.h"
+#include "common/digest.h"
+#include "common/must.h"
+#include "proxy/chain_read.h"
+#include "tests/unit/unit.h"
+
+#define WORLD_LOGS_MAX   600u
+#define WORLD_CHAIN_ID   INT64_C(84532)
+#define WORLD_NETWORK    "eip155:84532"
+#define NODE_METHODS_MAX 400u
+
+/* What is true. */
+struct world {
+	int64_t head;   /* number of the newest block */
+	int64_t time_s; /* of that block */
+	int64_t step_s; /* between blocks */
+	struct chain_log logs[WORLD_LOGS_MAX];
+	size_t log_count;
+	struct uint256 balance; /* of everybody, in everything */
+	int64_t asked;          /* requests to all nodes */
+};
+
+static inline struct world world_new(int64_t head, int64_t step_s)
+{
+	return (struct world){.head = head,
+	    .time_s = clock_now_us() / CLOCK_US_PER_S,
+	    .step_s = step_s,
+	    .balance = uint256_of(1234567)};
+}
+
+static inline int64_t world_time(const struct world *world, int64_t number)
+{
+	return world->time_s - (world->head - number) * world->step_s;
+}
+
+static inline const char *text_hash(char out[CHAIN_TEXT_SIZE], const char *what, int64_t number)
+{
+	char *text = must_format("%s %lld", what, (long long)number);
+	struct digest digest = keccak256(text, strlen(text));
+
+	free(text);
+	return hex_encode_0x(out, digest.bytes, sizeof(digest.bytes));
+}
+
+/* One more log in that block, in a transaction of its own unless `together`. */
+static inline struct chain_log *world_log(struct world *world, int64_t block,
+    const struct address *contract, const struct digest *topics, bool together)
+{
+	struct chain_log *log = &world->logs[world->log_count];
+	int64_t transaction = (int64_t)world->log_count;
+
+	must(world->log_count < WORLD_LOGS_MAX);
+	*log = (struct chain_log){.contract = *contract,
+	    .topic_count = 3,
+	    .block_number = block,
+	    .index = (int64_t)world->log_count};
+	memcpy(log->topics, topics, 3 * sizeof(*topics));
+	text_hash(log->block_hash, "block", block);
+	text_hash(log->transaction, "transaction", transaction);
+	if (together)
+		memcpy(log->transaction, world->logs[world->log_count - 1].transaction,
+		    sizeof(log->transaction));
+	world->log_count++;
+	return log;
+}
+
+static inline void world_use(struct world *world, int64_t block, const struct chain_query *query,
+    const struct address *payee, struct uint256 value)
+{
+	struct chain_topics all = chain_topics();
+	struct digest topics[3] = {all.used, chain_topic_address(&query->payer)};
+	struct chain_log *log;
+
+	memcpy(topics[2].bytes, query->nonce, 32);
+	(void)world_log(world, block, &query->asset->contract, topics, false);
+	topics[0] = all.transfer;
+	topics[2] = chain_topic_address(payee);
+	log = world_log(world, block, &query->asset->contract, topics, true);
+	log->data_size = 32;
+	memcpy(log->word, value.be, 32);
+}
+
+static inline void world_cancel(struct world *world, int64_t block, const struct chain_query *query)
+{
+	struct digest topics[3] = {chain_topics().cancelled, chain_topic_address(&query->payer)};
+
+	memcpy(topics[2].bytes, query->nonce, 32);
+	(void)world_log(world, block, &query->asset->contract, topics, false);
+}
+
+struct node;
+
+/* What leaves for one request. */
+struct node_answer {
+	const char *method;
+	json_t *params; /* borrowed */
+	json_t *root;   /* the whole JSON-RPC object; may be changed or replaced */
+	char *raw;      /* the whole HTTP response in place of it; freed */
+	size_t raw_size;
+	bool hang;   /* nothing leaves */
+	size_t drip; /* bytes that leave; the rest never does */
+};
+typedef void node_lie(struct node *node, struct node_answer *answer);
+
+struct node {
+	struct world *world;
+	struct evconnlistener *listener;
+	struct node_talk *talks;
+	int port;
+	node_lie *lie;    /* NULL: the truth */
+	int64_t behind;   /* blocks it has not seen yet */
+	int64_t span_max; /* eth_getLogs of more blocks is refused; 0: never */
+	int64_t number;   /* for lies to count with */
+	char methods[NODE_METHODS_MAX][32];
+	size_t method_count;
+};
+
+struct node_talk {
+	struct node *node;
+	struct node_talk *next;
+	struct bufferevent *stream; /* NULL: over */
+};
+
+/* --- the truth ------------------------------------------------------------------------- */
+
+static inline json_t *truth_block(const struct world *world, int64_t number)
+{
+	char hash[CHAIN_TEXT_SIZE];
+
+	return json_pack("{s:o, s:o, s:s, s:s, s:[]}", "number", chain_quantity(number),
+	    "timestamp", chain_quantity(world_time(world, number)), "hash",
+	    text_hash(hash, "block", number), "baseFeePerGas", "0x3b9aca00", "transactions");
+}
+
+static inline json_t *truth_log(const struct chain_log *log)
+{
+	json_t *topics = json_array();
+
+	for (size_t i = 0; i < log->topic_count; i++)
+		json_array_append_new(topics, chain_data(&log->topics[i], 32));
+	return json_pack("{s:o, s:o, s:o, s:o, s:s, s:s, s:o, s:b}", "address",
+	    chain_data(&log->contract, ADDRESS_SIZE), "topics", topics, "data",
+	    chain_data(log->word, log->data_size), "blockNumber", chain_quantity(log->block_number),
+	    "blockHash", log->block_hash, "transactionHash", log->transaction, "logIndex",
+	    chain_quantity(log->index), "removed", 0);
+}
+
+static inline int64_t number_of(const json_t *value, int64_t latest)
+{
+	int64_t number;
+
+	return chain_read_quantity(&number, value) ? number : latest;
+}
+
+/* Does a filter's entry (absent, null, one or a list) allow these bytes? */
+static inline bool filter_allows(const json_t *entry, const void *bytes, size_t size)
+{
+	json_t *own = chain_data(bytes, size);
+	bool allowed = entry == NULL || json_is_null(entry) || json_equal(entry, own);
+
+	for (size_t i = 0; i < json_array_size(entry); i++)
+		allowed |= json_equal(json_array_get(entry, i), own) != 0;
+	json_decref(own);
+	return allowed;
+}
+
+static inline json_t *truth_logs(const struct world *world, const json_t *filter, int64_t head)
+{
+	int64_t from = number_of(json_object_get(filter, "fromBlock"), head);
+	int64_t to = number_of(json_object_get(filter, "toBlock"), head);
+	const json_t *topics = json_object_get(filter, "topics");
+	json_t *logs = json_array();
+
+	for (size_t i = 0; i < world->log_count; i++) {
+		const struct chain_log *log = &world->logs[i];
+		bool wanted =
+		    log->block_number >= from && log->block_number <= to &&
+		    log->block_number <= head &&
+		    filter_allows(json_object_get(filter, "address"), &log->contract, ADDRESS_SIZE);
+
+		for (size_t j = 0; j < log->topic_count; j++)
+			wanted &= filter_allows(json_array_get(topics, j), &log->topics[j], 32);
+		if (wanted)
+			json_array_append_new(logs, truth_log(log));
+	}
+	return logs;
+}
+
+static inline json_t *truth_receipt(const struct world *world, const char *transaction)
+{
+	json_t *logs = json_array();
+	const struct chain_log *first = NULL;
+
+	for (size_t i = 0; i < world->log_count; i++) {
+		if (strcmp(world->logs[i].transaction, transaction) != 0)
+			continue;
+		first = first == NULL ? &world->logs[i] : first;
+		json_array_append_new(logs, truth_log(&world->logs[i]));
+	}
+	if (first == NULL) {
+		json_decref(logs);
+		return json_null();
+	}
+	return json_pack("{s:s, s:s, s:o, s:s, s:o}", "transactionHash", transaction, "blockHash",
+	    first->block_hash, "blockNumber", chain_quantity(first->block_number), "status", "0x1",
+	    "logs", logs);
+}
+
+/* authorizationState(payer, nonce), or a balance when the data is shorter. */
+static inline json_t *truth_call(const struct world *world, const json_t *call, int64_t block)
+{
+	const char *data = json_string_value(json_object_get(call, "data"));
+	struct chain_topics all = chain_topics();
+	struct digest words[2];
+	bool spent = false;
+
+	if (strlen(data) != 2 + 8 + 128)
+		return chain_data(world->balance.be, 32);
+	must(hex_decode(words, sizeof(words), data + 10));
+	for (size_t i = 0; i < world->log_count; i++) {
+		const struct chain_log *log = &world->logs[i];
+
+		spent |= log->block_number <= block &&
+			 memcmp(&log->topics[0], &all.transfer, 32) != 0 &&
+			 memcmp(&log->topics[1], words, 64) == 0;
+	}
+	memset(words, 0, 32);
+	words[0].bytes[31] = spent;
+	return chain_data(words, 32);
+}
+
+static inline json_t *truth(struct node *node, const char *method, const json_t *params)
+{
+	struct world *world = node->world;
+	int64_t head = world->head - node->behind;
+	const json_t *first = json_array_get(params, 0), *second = json_array_get(params, 1);
+
+	if (strcmp(method, "eth_chainId") == 0)
+		return chain_quantity(WORLD_CHAIN_ID);
+	if (strcmp(method, "eth_getBlockByNumber") == 0)
+		return number_of(first, head) > head ? json_null()
+						     : truth_block(world, number_of(first, head));
+	if (strcmp(method, "eth_getLogs") == 0)
+		return truth_logs(world, first, head);
+	if (strcmp(method, "eth_getTransactionReceipt") == 0)
+		return truth_receipt(world, json_string_value(first));
+	if (strcmp(method, "eth_call") == 0)
+		return truth_call(world, first, number_of(second, head));
+	if (strcmp(method, "eth_getBalance") == 0)
+		return chain_quantity(77000000);
+	if (strcmp(method, "eth_getTransactionCount") == 0)
+		return chain_quantity(7);
+	if (strcmp(method, "eth_maxPriorityFeePerGas") == 0)
+		return json_string("0xf4240");
+	if (strcmp(method, "eth_estimateGas") == 0)
+		return json_string("0xe2f1");
+	if (strcmp(method, "eth_sendRawTransaction") == 0) {
+		const char *text = json_string_value(first);
+		size_t size = (strlen(text) - 2) / 2;
+		uint8_t *raw = must_alloc(size + 1);
+		struct digest hash;
+
+		must(hex_decode(raw, size, text));
+		hash = keccak256(raw, size);
+		free(raw);
+		return chain_data(&hash, sizeof(hash));
+	}
+	fail_msg("a method that the node does not know: %s", method);
+	return NULL;
+}
+
+static inline json_t *node_error(int64_t code, const char *message)
+{
+	return json_pack("{s:I, s:s}", "code", (json_int_t)code, "message", message);
+}
+
+static inline bool span_refused(const struct node *node, const json_t *params)
+{
+	const json_t *filter = json_array_get(params, 0);
+
+	return node->span_max > 0 && number_of(json_object_get(filter, "toBlock"), 0) -
+					     number_of(json_object_get(filter, "fromBlock"), 0) >=
+					 node->span_max;
+}
+
+/* --- HTTP ---------------------------------------------------------------------------------- */
+
+static inline void answer_raw(
+    struct node_answer *answer, const char *head, const void *body, size_t size)
+{
+	char *text = must_format("%s\r\nContent-Length: %zu\r\n\r\n", head, size);
+
+	answer->raw_size = strlen(text) + size;
+	answer->raw = must_alloc(answer->raw_size + 1);
+	memcpy(answer->raw, text, strlen(text));
+	memcpy(answer->raw + strlen(text), body, size);
+	free(text);
+}
+
+static inline void answer_text(struct node_answer *answer, const char *head, const char *body)
+{
+	answer_raw(answer, head, body, strlen(body));
+}
+
+#define NODE_OK_HEAD "HTTP/1.1 200 OK\r\nContent-Type: application/json"
+
+/* Replace the result. */
+static inline void answer_set(struct node_answer *answer, json_t *result)
+{
+	json_object_set_new(answer->root, "result", result);
+}
+
+static inline void answer_error(struct node_answer *answer, int64_t code, const char *message)
+{
+	json_object_del(answer->root, "result");
+	json_object_set_new(answer->root, "error", node_error(code, message));
+}
+
+static inline void node_reply(struct node_talk *talk, const char *body, size_t size)
+{
+	struct node *node = talk->node;
+	json_t *question = json_loadb(body, size, 0, NULL);
+	struct node_answer answer = {.drip = SIZE_MAX};
+
+	must(question != NULL);
+	answer.method = json_string_value(json_object_get(question, "method"));
+	answer.params = json_object_get(question, "params");
+	answer.root = json_pack("{s:s, s:O, s:o}", "jsonrpc", "2.0", "id",
+	    json_object_get(question, "id"), "result", truth(node, answer.method, answer.params));
+	must(node->method_count < NODE_METHODS_MAX);
+	(void)snprintf(
+	    node->methods[node->method_count++], sizeof(node->methods[0]), "%s", answer.method);
+	node->world->asked++;
+	if (strcmp(answer.method, "eth_getLogs") == 0 && span_refused(node, answer.params))
+		answer_error(&answer, -32602, "eth_getLogs: block range too large");
+	if (node->lie != NULL)
+		node->lie(node, &answer);
+	if (answer.raw == NULL) {
+		char *text = json_dumps(answer.root, JSON_COMPACT);
+
+		answer_text(&answer, NODE_OK_HEAD, text);
+		free(text);
+	}
+	if (!answer.hang)
+		bufferevent_write(talk->stream, answer.raw,
+		    answer.drip < answer.raw_size ? answer.drip : answer.raw_size);
+	free(answer.raw);
+	json_decref(answer.root);
+	json_decref(question);
+}
+
+static inline void on_node_read(struct bufferevent *stream, void *arg)
+{
+	struct evbuffer *in = bufferevent_get_input(stream);
+
+	for (;;) {
+		struct evbuffer_ptr end = evbuffer_search(in, "\r\n\r\n", 4, NULL);
+		struct evbuffer_ptr field;
+		char digits[16] = "";
+		size_t head, size;
+
+		if (end.pos < 0)
+			return;
+		head = (size_t)end.pos + 4;
+		field = evbuffer_search(in, "Content-Length: ", 16, NULL);
+		must(field.pos >= 0);
+		must(evbuffer_ptr_set(in, &field, 16, EVBUFFER_PTR_ADD) == 0);
+		(void)evbuffer_copyout_from(in, &field, digits, sizeof(digits) - 1);
+		size = strtoul(digits, NULL, 10);
+		if (evbuffer_get_length(in) < head + size)
+			return;
+		evbuffer_drain(in, head);
+		node_reply(arg, (const char *)evbuffer_pullup(in, (ev_ssize_t)size), size);
+		evbuffer_drain(in, size);
+	}
+}
+
+static inline void on_node_event(struct bufferevent *stream, short what, void *arg)
+{
+	struct node_talk *talk = arg;
+
+	(void)what;
+	bufferevent_free(stream);
+	talk->stream = NULL;
+}
+
+static inline void on_node_accept(struct evconnlistener *listener, evutil_socket_t fd,
+    struct sockaddr *address, int size, void *arg)
+{
+	struct node *node = arg;
+	struct node_talk *talk = must_calloc(1, sizeof(*talk));
+
+	(void)address;
+	(void)size;
+	talk->node = node;
+	talk->next = node->talks;
+	node->talks = talk;
+	talk->stream =
+	    bufferevent_socket_new(evconnlistener_get_base(listener), fd, BEV_OPT_CLOSE_ON_FREE);
+	must(talk->stream != NULL);
+	bufferevent_setcb(talk->stream, on_node_read, NULL, on_node_event, talk);
+	bufferevent_enable(talk->stream, EV_READ | EV_WRITE);
+}
+
+static inline void node_open(struct node *node, struct event_base *base, struct world *world)
+{
+	struct sockaddr_in address = {
+	    .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t size = sizeof(address);
+
+	*node = (struct node){.world = world};
+	node->listener = evconnlistener_new_bind(base, on_node_accept, node,
+	    LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 16, (struct sockaddr *)&address,
+	    sizeof(address));
+	must(node->listener != NULL);
+	must(getsockname(
+		 evconnlistener_get_fd(node->listener), (struct sockaddr *)&address, &size) == 0);
+	node->port = ntohs(address.sin_port);
+}
+
+static inline void node_close(struct node *node)
+{
+	evconnlistener_free(node->listener);
+	while (node->talks != NULL) {
+		struct node_talk *talk = node->talks;
+
+		node->talks = talk->next;
+		if (talk->stream != NULL)
+			bufferevent_free(talk->stream);
+		free(talk);
+	}
+}
+
+/* How often it was asked this. */
+static inline size_t node_asked(const struct node *node, const char *method)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < node->method_count; i++)
+		count += strcmp(node->methods[i], method) == 0;
+	return count;
+}
+
+#endif
