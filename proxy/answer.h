@@ -32,6 +32,9 @@ bool command_id(int64_t *out, struct command *command, json_t **error, const cha
  * naming what was done to whom, goes into the same batch. */
 json_t *command_write(struct command *command, struct batch **batch, const char *what,
     const struct agent *agent, const char *tool, const char *detail);
+/** The same about one payment, which the audit row then names. */
+json_t *command_write_payment(struct command *command, struct batch **batch, const char *what,
+    const struct agent *agent, const char *tool, const char *detail, int64_t payment);
 
 /* The commands, by file. */
 json_t *command_setup(struct command *command, const char *name); /* agent, token, tool, network */

@@ -119,6 +119,12 @@ bool command_id(int64_t *out, struct command *command, json_t **error, const cha
 json_t *command_write(struct command *command, struct batch **batch, const char *what,
     const struct agent *agent, const char *tool, const char *detail)
 {
+	return command_write_payment(command, batch, what, agent, tool, detail, 0);
+}
+
+json_t *command_write_payment(struct command *command, struct batch **batch, const char *what,
+    const struct agent *agent, const char *tool, const char *detail, int64_t payment)
+{
 	struct audit_row row = {
 	    .id = store_next_id(command->house->store, command->now_us),
 	    .kind = AUDIT_OWNER,
@@ -129,6 +135,7 @@ json_t *command_write(struct command *command, struct batch **batch, const char 
 	    .method = command->house->who,
 	    .path = what,
 	    .allowed = true,
+	    .payment = payment,
 	    .detail = detail,
 	    .finished_us = command->now_us,
 	};

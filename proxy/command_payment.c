@@ -436,7 +436,8 @@ static json_t *book_refund(
 
 	must(house_slot_of(&slot, house, found->network, found->asset));
 	batch_journal(batch, &journal);
-	error = command_write(command, &batch, "payment refund", agent, found->tool, journal.note);
+	error = command_write_payment(
+	    command, &batch, "payment refund", agent, found->tool, journal.note, row->id);
 	if (error)
 		return error;
 	purses_lock(house->purses);

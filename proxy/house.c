@@ -531,6 +531,8 @@ static bool load_outstanding(
 	    .session = (char *)(uintptr_t)row->session,
 	    .keyed = how->keyed,
 	    .answered = how->answered,
+	    .withdrawn = row->reason && strncmp(row->reason, OUTSTANDING_CANCELLING,
+					    strlen(OUTSTANDING_CANCELLING)) == 0,
 	};
 	struct address contract;
 	uint64_t chain_id;

@@ -47,7 +47,8 @@ void open_payment_fini(struct open_payment *payment)
 
 static bool takeable(const struct open_payment *payment)
 {
-	return !payment->keyed && !payment->answered && !payment->taken && !payment->doubtful;
+	return !payment->keyed && !payment->answered && !payment->taken && !payment->withdrawn &&
+	       !payment->doubtful;
 }
 
 static int by_id(const struct entry *a, const struct entry *b)
@@ -162,9 +163,13 @@ void outstanding_add(struct outstanding *outstanding, const struct open_payment 
 	pthread_mutex_lock(&outstanding->lock);
 	entry = find(outstanding, payment->id);
 	if (entry) {
+		bool withdrawn = entry->payment.withdrawn;
+
 		unlist(outstanding, entry);
 		open_payment_fini(&entry->payment);
 		entry->payment = copy_of(payment);
+		/* The owner's word stands, whoever else has something to say. */
+		entry->payment.withdrawn |= withdrawn;
 	} else {
 		entry = must_calloc(1, sizeof *entry);
 		entry->payment = copy_of(payment);
@@ -229,7 +234,7 @@ bool outstanding_hold(struct outstanding *outstanding, int64_t payment)
 
 	pthread_mutex_lock(&outstanding->lock);
 	entry = find(outstanding, payment);
-	held = entry && !entry->payment.taken;
+	held = entry && !entry->payment.taken && !entry->payment.withdrawn;
 	if (held) {
 		entry->payment.taken = true;
 		relist(outstanding, entry);
@@ -247,6 +252,19 @@ void outstanding_give_back(struct outstanding *outstanding, int64_t payment, boo
 	if (entry) {
 		entry->payment.taken = false;
 		entry->payment.answered = entry->payment.answered || answered;
+		relist(outstanding, entry);
+	}
+	pthread_mutex_unlock(&outstanding->lock);
+}
+
+void outstanding_withdraw(struct outstanding *outstanding, int64_t payment, bool withdrawn)
+{
+	struct entry *entry;
+
+	pthread_mutex_lock(&outstanding->lock);
+	entry = find(outstanding, payment);
+	if (entry) {
+		entry->payment.withdrawn = withdrawn;
 		relist(outstanding, entry);
 	}
 	pthread_mutex_unlock(&outstanding->lock);

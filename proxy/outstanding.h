@@ -34,6 +34,7 @@ struct open_payment {
 	bool keyed;    /* belongs to an Idempotency-Key: never taken over without it */
 	bool answered; /* its call's agent has a whole answer */
 	bool taken;    /* a retry has it under way */
+	bool withdrawn; /* the owner is cancelling it: no retry takes it */
 	/* Its row may or may not be on the disk: the commit failed. The signature never left. */
 	bool doubtful;
 };
@@ -67,6 +68,13 @@ bool outstanding_take(int64_t *payment, struct outstanding *outstanding,
 bool outstanding_hold(struct outstanding *outstanding, int64_t payment) MUST_CHECK;
 /** answered: the agent has been given a whole answer since. */
 void outstanding_give_back(struct outstanding *outstanding, int64_t payment, bool answered);
+/** withdrawn: the owner is cancelling it on the chain, so from now on nobody takes it or holds it;
+ * false: the cancellation came to nothing. Whoever has it at the moment keeps it. One that is
+ * not there stays so. */
+void outstanding_withdraw(struct outstanding *outstanding, int64_t payment, bool withdrawn);
+/* How the reason of a payment's open state begins in the books while it is being cancelled; what
+ * a restart knows it by. */
+#define OUTSTANDING_CANCELLING "cancelling in "
 /** The row of a doubtful payment turned out to be on the disk: it is an open one. */
 void outstanding_confirm(struct outstanding *outstanding, int64_t payment);
 

@@ -173,6 +173,34 @@ static void a_hold_is_exclusive(void **state)
 	outstanding_free(&table);
 }
 
+static void what_the_owner_cancels_nobody_takes(void **state)
+{
+	struct outstanding *table = outstanding_new();
+	struct open_payment payment = payment_of(1, "http://a/x", "");
+	int64_t id = 0;
+
+	(void)state;
+	outstanding_withdraw(table, 1, true);
+	outstanding_add(table, &payment);
+	outstanding_withdraw(table, 1, true);
+	assert_false(take(&id, table, 7, "GET", "http://a/x", "", NOW));
+	assert_false(outstanding_hold(table, 1));
+	/* Written down again by somebody who does not know, and still not. */
+	outstanding_add(table, &payment);
+	outstanding_give_back(table, 1, false);
+	assert_false(take(&id, table, 7, "GET", "http://a/x", "", NOW));
+	assert_int_equal(outstanding_count(table), 1);
+	outstanding_withdraw(table, 1, false);
+	assert_true(take(&id, table, 7, "GET", "http://a/x", "", NOW));
+	/* A call has it under way while the owner cancels: it ends, and nobody follows. */
+	outstanding_withdraw(table, 1, true);
+	outstanding_give_back(table, 1, false);
+	assert_false(outstanding_hold(table, 1));
+	outstanding_withdraw(table, 1, false);
+	assert_true(outstanding_hold(table, 1));
+	outstanding_free(&table);
+}
+
 static void lists_are_in_order_and_by_page(void **state)
 {
 	struct outstanding *table = outstanding_new();
@@ -266,6 +294,7 @@ int main(void)
 	    cmocka_unit_test(one_retry_at_a_time),
 	    cmocka_unit_test(the_oldest_that_is_still_good),
 	    cmocka_unit_test(a_hold_is_exclusive),
+	    cmocka_unit_test(what_the_owner_cancels_nobody_takes),
 	    cmocka_unit_test(lists_are_in_order_and_by_page),
 	    cmocka_unit_test(each_is_taken_once_whoever_asks),
 	};
