@@ -13,6 +13,7 @@
 
 #include "common/buf.h"
 #include "common/file.h"
+#include "common/log.h"
 #include "ledger/schema.h"
 #include "ledger/store_parts.h"
 
@@ -164,6 +165,37 @@ static bool drop_expired(sqlite3 *db, int64_t now_us)
 	return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK;
 }
 
+/* What was written beside the database at the last commit, against the database. From here
+ * on the writer rewrites it, unless it says more than the database has. */
+static void open_slot(struct store *store, sqlite3 *db)
+{
+	char *path = file_path(store->dir, HEAD_FILE);
+	struct heads heads;
+
+	switch (head_read(&heads, path)) {
+	case HEAD_OK:
+		if (!head_in(store->behind, db, &heads))
+			log_event(LOG_ERROR, "ledger_behind", "reason", store->behind, NULL);
+		break;
+	case HEAD_ABSENT:
+		break;
+	case HEAD_DAMAGED:
+	case HEAD_IO:
+		snprintf(store->slot_damage, sizeof(store->slot_damage),
+		    "%.160s was damaged when the ledger was opened: it could not be compared",
+		    path);
+		log_event(LOG_ERROR, "head_damaged", "path", path, NULL);
+		break;
+	}
+	if (store->behind[0] == '\0') {
+		store->slot = head_slot_open(path);
+		if (store->slot == NULL)
+			log_event(LOG_ERROR, "head_not_written", "path", path, "reason",
+			    strerror(errno), NULL);
+	}
+	free(path);
+}
+
 static enum store_result start(struct store *store, char reason[256], const char *path,
     int64_t now_us)
 {
@@ -180,10 +212,14 @@ static enum store_result start(struct store *store, char reason[256], const char
 	}
 	if (result == STORE_OK) {
 		atomic_init(&store->last_id, last_id);
-		result = writer_start(&store->writer, reason, db, &store->last_id);
+		open_slot(store, db);
+		result =
+		    writer_start(&store->writer, reason, db, &store->last_id, store->slot);
 	}
-	if (result != STORE_OK)
+	if (result != STORE_OK) {
+		head_slot_close(&store->slot);
 		sqlite3_close(db);
+	}
 	return result;
 }
 
@@ -229,6 +265,7 @@ enum store_result store_open(struct store **out, char reason[256], const char *d
 	enum store_result result;
 
 	store->lock_fd = -1;
+	store->dir = must_strdup(dir);
 	if (access(path, F_OK) != 0 && errno == ENOENT) {
 		snprintf(reason, 256, "there is no ledger in %.160s", dir);
 		result = STORE_NOT_FOUND;
@@ -245,6 +282,8 @@ enum store_result store_open(struct store **out, char reason[256], const char *d
 out:
 	if (store != NULL && store->lock_fd >= 0)
 		close(store->lock_fd);
+	if (store != NULL)
+		free(store->dir);
 	free(store);
 	free(path);
 	return result;
@@ -256,7 +295,9 @@ void store_close(struct store **store)
 		return;
 	readers_free(&(*store)->readers);
 	writer_stop(&(*store)->writer);
+	head_slot_close(&(*store)->slot);
 	close((*store)->lock_fd);
+	free((*store)->dir);
 	free(*store);
 	*store = NULL;
 }
@@ -269,6 +310,24 @@ int64_t store_next_id(struct store *store, int64_t now_us)
 enum store_result store_health(struct store *store, char reason[256])
 {
 	return writer_health(store->writer, reason);
+}
+
+static bool say_trouble(char reason[256], const char trouble[256])
+{
+	if (trouble[0] == '\0')
+		return false;
+	memcpy(reason, trouble, 256);
+	return true;
+}
+
+bool store_behind(const struct store *store, char reason[256])
+{
+	return say_trouble(reason, store->behind);
+}
+
+bool store_slot_damaged(const struct store *store, char reason[256])
+{
+	return say_trouble(reason, store->slot_damage);
 }
 
 size_t store_queued(const struct store *store)

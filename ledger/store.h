@@ -52,6 +52,14 @@ int64_t store_next_id(struct store *store, int64_t now_us);
  * succeeds clears it. */
 enum store_result store_health(struct store *store, char reason[256]);
 
+/** store_behind - is the ledger older than it was before it was opened?
+ *
+ * True, with reason, when it has not the rows that DIR/head was written with
+ * (ledger/head.h): its end was cut off, or it is a restored backup. What was signed since
+ * is not known, so no limit can be trusted. DIR/head then stays as it is. Whoever
+ * has put the backup there on purpose removes that file. */
+bool store_behind(const struct store *store, char reason[256]);
+
 /* --- rows -------------------------------------------------------------- */
 /* Strings are borrowed in both directions: copied by batch_*, valid only during the
  * callback in queries. Stored numbers of enums are frozen. */

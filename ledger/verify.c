@@ -32,6 +32,7 @@ struct check {
 	sqlite3_stmt *postings, *payment;
 	sqlite3_stmt *rows[TABLE_LAST + 1];
 	int64_t recorded[TABLE_LAST + 1];
+	struct witness *witness;
 };
 
 static void problem(struct check *check, const char *format, ...) PRINTF_LIKE(2, 3);
@@ -357,7 +358,7 @@ static void check_transaction(struct check *check, sqlite3_stmt *stmt, int64_t i
 	struct verify_report *report = &check->report;
 	struct transaction transaction = {0};
 	bool whole = read_transaction(&transaction, stmt);
-	struct digest hash, stored;
+	struct digest hash, stored = {{0}};
 	size_t hashed;
 
 	report->transactions++;
@@ -377,6 +378,7 @@ static void check_transaction(struct check *check, sqlite3_stmt *stmt, int64_t i
 		hash = stored;
 	}
 	report->head = hash;
+	witness_row(check->witness, WITNESS_JOURNAL, transaction.id, &stored);
 	if (!whole) {
 		problem(check, "journal row %lld is no event we know", (long long)transaction.id);
 		return;
@@ -401,6 +403,7 @@ static void check_journal(struct check *check)
 		check_transaction(check, stmt, id_before);
 		id_before = sqlite3_column_int64(stmt, 0);
 	}
+	witness_end(check->witness, WITNESS_JOURNAL);
 	sqlite3_finalize(stmt);
 	sqlite3_finalize(check->postings);
 	sqlite3_finalize(check->payment);
@@ -510,9 +513,11 @@ static void check_records(struct check *check)
 			problem(check, "record rows %lld to %lld were removed",
 			    (long long)seq_before + 1, (long long)seq - 1);
 		check_record(check, stmt, seq, seq == seq_before + 1);
+		witness_row(check->witness, WITNESS_RECORD, seq, &check->report.audit_head);
 		seq_before = seq;
 		check->report.audits++;
 	}
+	witness_end(check->witness, WITNESS_RECORD);
 	sqlite3_finalize(stmt);
 	for (int table = TABLE_FIRST; table <= TABLE_LAST; table++) {
 		sqlite3_finalize(check->rows[table]);
@@ -581,17 +586,30 @@ static void check_rules(struct check *check)
 	}
 }
 
-enum store_result verify_run(struct verify_report *out, struct store *store)
+static void take_problem(void *arg, const char *words)
+{
+	problem(arg, "%s", words);
+}
+
+enum store_result verify_against(struct verify_report *out, struct store *store,
+    const struct witness_options *options)
 {
 	struct check check = {.report = {.ok = true}};
 	struct reader *reader = reader_take(store->readers);
+	char reason[256];
 
 	if (reader == NULL)
 		return STORE_BROKEN;
 	check.db = reader->db;
+	if (store_slot_damaged(store, reason))
+		problem(&check, "%s", reason);
+	/* Before the snapshot: what is committed from here on is no contradiction. */
+	check.witness = witness_new(store->dir, options, take_problem, &check);
 	/* The snapshot is taken by the first read and lasts until COMMIT. */
 	if (sqlite3_exec(check.db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK) {
 		reader_give(store->readers, &reader);
+		witness_free(&check.witness);
+		verify_fini(&check.report);
 		return STORE_BROKEN;
 	}
 	check_schema(&check);
@@ -604,8 +622,19 @@ enum store_result verify_run(struct verify_report *out, struct store *store)
 	free_tallies(&check);
 	sqlite3_exec(check.db, "COMMIT", NULL, NULL, NULL);
 	reader_give(store->readers, &reader);
+	check.report.anchors = witness_anchors(check.witness);
+	check.report.anchored_us = witness_anchored_us(check.witness);
+	check.report.torn = witness_torn(check.witness);
+	witness_free(&check.witness);
 	*out = check.report;
 	return STORE_OK;
+}
+
+enum store_result verify_run(struct verify_report *out, struct store *store)
+{
+	const struct witness_options none = {.anchor_file = NULL};
+
+	return verify_against(out, store, &none);
 }
 
 void verify_fini(struct verify_report *report)

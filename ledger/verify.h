@@ -6,12 +6,15 @@
  * payment its sign row, states follow each other and agree with the journal, trial
  * balance zero, the triggers that refuse changes still in place, the file itself whole.
  *
- * What it cannot see: that the newest rows were cut off both chains. Compare `head` and
- * `audit_head` with ones noted down earlier for that. */
+ * The rows alone cannot show that the newest were cut off both chains, or that whoever has
+ * the file wrote a new history and computed every hash again. So they are held against
+ * what is known of them from outside (ledger/witness.h): DIR/head always, and what the
+ * options name. */
 #ifndef LEDGER_VERIFY_H
 #define LEDGER_VERIFY_H
 
 #include "ledger/store.h"
+#include "ledger/witness.h"
 
 #define VERIFY_PROBLEMS_MAX 100u
 
@@ -21,6 +24,9 @@ struct verify_report {
 	int64_t audits;           /* rows of the audit chain: all but the journal's */
 	struct digest head;       /* of the journal's chain; zero when it is empty */
 	struct digest audit_head;
+	int64_t anchors;          /* in the anchor file; 0 when none was named */
+	int64_t anchored_us;      /* time of the newest; 0: none */
+	int64_t torn;             /* lines of it that a crash or a full disk cut short */
 	char **problems;          /* sentences naming the row; the first VERIFY_PROBLEMS_MAX */
 	size_t problem_count;
 };
@@ -32,6 +38,9 @@ struct verify_report {
  *          STORE_BROKEN  the file cannot be opened; *out is untouched
  * Owns     the caller calls verify_fini(out). */
 enum store_result verify_run(struct verify_report *out, struct store *store) MUST_CHECK;
+/** The same against more witnesses. */
+enum store_result verify_against(struct verify_report *out, struct store *store,
+    const struct witness_options *options) MUST_CHECK;
 void verify_fini(struct verify_report *report);
 
 #endif

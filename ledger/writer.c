@@ -20,7 +20,8 @@
 
 struct chain {
 	struct digest head;
-	int64_t count; /* the record chain's last seq */
+	int64_t count;
+	int64_t last; /* id of the journal's last row; the record chain's last seq */
 };
 
 enum writer_statement {
@@ -58,6 +59,7 @@ static const char *const statement_sql[WRITER_STATEMENTS] = {
 struct writer {
 	sqlite3 *db;
 	_Atomic int64_t *last_id;
+	struct head_slot *slot; /* NULL: none */
 	sqlite3_stmt *statements[WRITER_STATEMENTS];
 	sqlite3_stmt *inserts[TABLE_LAST + 1];
 	/* the heads as of the rows applied so far; read again from disk after a failure */
@@ -177,7 +179,7 @@ static enum store_result apply_recorded(struct writer *writer, enum table table,
 	result = run_bound(writer, stmt, "record");
 	if (result != STORE_OK)
 		return result;
-	writer->record = (struct chain){.head = hash, .count = seq};
+	writer->record = (struct chain){.head = hash, .count = seq, .last = seq};
 	return STORE_OK;
 }
 
@@ -280,7 +282,8 @@ static enum store_result apply_journal_to(struct writer *writer, struct record *
 	if (result == STORE_OK)
 		result = apply_posting(writer, id, to_id, row->amount);
 	if (result == STORE_OK)
-		writer->journal.head = hash;
+		writer->journal = (struct chain){
+		    .head = hash, .count = writer->journal.count + 1, .last = id};
 	return result;
 }
 
@@ -374,7 +377,8 @@ static bool read_head(struct chain *out, sqlite3 *db, const char *sql)
 		return false;
 	rc = sqlite3_step(stmt);
 	if (rc == SQLITE_ROW && sqlite3_column_bytes(stmt, 1) == DIGEST_SIZE) {
-		chain.count = sqlite3_column_int64(stmt, 0);
+		chain.last = sqlite3_column_int64(stmt, 0);
+		chain.count = sqlite3_column_int64(stmt, 2);
 		memcpy(chain.head.bytes, sqlite3_column_blob(stmt, 1), DIGEST_SIZE);
 		ok = true;
 	}
@@ -389,9 +393,10 @@ static bool read_heads(struct writer *writer)
 {
 	writer->heads_known =
 	    read_head(&writer->journal, writer->db,
-		"SELECT id, hash FROM journal ORDER BY id DESC LIMIT 1") &&
+		"SELECT id, hash, (SELECT count(*) FROM journal) FROM journal"
+		" ORDER BY id DESC LIMIT 1") &&
 	    read_head(&writer->record, writer->db,
-		"SELECT seq, hash FROM record ORDER BY seq DESC LIMIT 1");
+		"SELECT seq, hash, seq FROM record ORDER BY seq DESC LIMIT 1");
 	if (writer->heads_known || writer->failure[0] != '\0')
 		return writer->heads_known;
 	if (sqlite3_errcode(writer->db) == SQLITE_OK)
@@ -489,6 +494,17 @@ static void checkpoint_when_due(struct writer *writer)
 	FAULT_POINT("checkpoint done");
 }
 
+/* What is durable now, a second time outside the database (ledger/head.h). */
+static void put_heads(struct writer *writer)
+{
+	const struct chain *journal = &writer->journal, *record = &writer->record;
+	struct heads heads = {{journal->count, journal->last, journal->head},
+	    {record->count, record->last, record->head}};
+
+	if (writer->slot != NULL)
+		head_slot_put(writer->slot, &heads);
+}
+
 static void write_group(struct writer *writer, struct batch *group)
 {
 	enum store_result result;
@@ -497,8 +513,11 @@ static void write_group(struct writer *writer, struct batch *group)
 	result = apply_group(writer, group);
 	if (result != STORE_OK)
 		abandon_group(writer, group);
-	else
+	else {
 		FAULT_POINT("committed");
+		put_heads(writer);
+		FAULT_POINT("head written");
+	}
 	set_health(writer, result);
 	tell_callers(writer, group);
 	FAULT_POINT("callers told");
@@ -579,12 +598,13 @@ static void writer_free(struct writer **writer)
 }
 
 enum store_result writer_start(struct writer **out, char reason[256], sqlite3 *db,
-    _Atomic int64_t *last_id)
+    _Atomic int64_t *last_id, struct head_slot *slot)
 {
 	struct writer *writer = must_calloc(1, sizeof(*writer));
 
 	writer->db = db;
 	writer->last_id = last_id;
+	writer->slot = slot;
 	writer->last = &writer->first;
 	must(pthread_mutex_init(&writer->lock, NULL) == 0);
 	must(pthread_cond_init(&writer->wake, NULL) == 0);
@@ -595,6 +615,7 @@ enum store_result writer_start(struct writer **out, char reason[256], sqlite3 *d
 		writer_free(&writer);
 		return STORE_BROKEN;
 	}
+	put_heads(writer);
 	sqlite3_wal_hook(db, note_wal_pages, writer);
 	if (pthread_create(&writer->thread, NULL, writer_main, writer) != 0) {
 		snprintf(reason, 256, "cannot start the thread that writes the ledger");

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "ledger/batch.h"
+#include "ledger/head.h"
 #include "ledger/store.h"
 
 struct writer;
@@ -20,9 +21,10 @@ struct writer;
 int64_t writer_next_id(_Atomic int64_t *last_id, int64_t now_us);
 
 /** writer_start - take db and start the thread. last_id is the store's.
+ * slot is written now and after each commit; NULL: none. It outlives the writer.
  * STORE_OK, or STORE_BROKEN with reason; db is the caller's still then. */
 enum store_result writer_start(struct writer **out, char reason[256], sqlite3 *db,
-    _Atomic int64_t *last_id) MUST_CHECK;
+    _Atomic int64_t *last_id, struct head_slot *slot) MUST_CHECK;
 
 /** Commits what is queued, ends the thread, checkpoints, closes db. */
 void writer_stop(struct writer **writer);
