@@ -19,20 +19,20 @@ enum chain_result chain_wait_fates(struct chain_finding *findings, char reason[C
     struct chain_wait *wait, const struct chain_query *queries, size_t count,
     int64_t depth) MUST_CHECK;
 enum chain_result chain_wait_balance(struct uint256 *balance, struct chain_block *block,
-    int64_t *endpoints, char reason[CHAIN_REASON_SIZE], struct chain_wait *wait, const struct asset *asset,
-    const struct address *holder, int64_t depth) MUST_CHECK;
+    int64_t *endpoints, char reason[CHAIN_REASON_SIZE], struct chain_wait *wait,
+    const struct asset *asset, const struct address *holder, int64_t depth) MUST_CHECK;
 /** transfers: CHAIN_TRANSFERS_MAX of them. */
 enum chain_result chain_wait_transfers(struct chain_transfer *transfers, size_t *count,
     int64_t *endpoints, char reason[CHAIN_REASON_SIZE], struct chain_wait *wait,
     const struct asset *asset, const struct address *senders, size_t sender_count,
     const struct address *to, int64_t since_s, int64_t depth) MUST_CHECK;
-enum chain_result chain_wait_gas(struct chain_gas *gas, char reason[CHAIN_REASON_SIZE], struct chain_wait *wait,
-    const struct address *sender, const struct address *to, const uint8_t *data,
-    size_t data_size) MUST_CHECK;
+enum chain_result chain_wait_gas(struct chain_gas *gas, char reason[CHAIN_REASON_SIZE],
+    struct chain_wait *wait, const struct address *sender, const struct address *to,
+    const uint8_t *data, size_t data_size) MUST_CHECK;
 enum chain_result chain_wait_send(char transaction[CHAIN_TEXT_SIZE], char reason[CHAIN_REASON_SIZE],
     struct chain_wait *wait, const uint8_t *raw, size_t size) MUST_CHECK;
-enum chain_result chain_wait_head(struct chain_block *head, int64_t *endpoints, char reason[CHAIN_REASON_SIZE],
-    struct chain_wait *wait) MUST_CHECK;
+enum chain_result chain_wait_head(struct chain_block *head, int64_t *endpoints,
+    char reason[CHAIN_REASON_SIZE], struct chain_wait *wait) MUST_CHECK;
 /** As chain_endpoints(). */
 size_t chain_wait_endpoints(
     struct chain_endpoint out[CHAIN_ENDPOINTS_MAX], const struct chain_wait *wait);
