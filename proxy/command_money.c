@@ -39,7 +39,7 @@ static json_t *policy_set(struct command *command)
 	}
 	result = json_pack("{s:s, s:I, s:I}", "agent", agent->name, "rules",
 	    (json_int_t)policy->rule_count, "limits", (json_int_t)policy->limit_count);
-	registry_set_policy(command->house->registry, agent, policy, text);
+	registry_set_policy(command->house->registry, agent, policy);
 	reserve_retry(command->house->purses, agent);
 	return answer_ok(result);
 }

@@ -128,13 +128,13 @@ static json_t *agent_add(struct command *command)
 	json_t *error = NULL;
 	const char *name = command_text(command, &error, "name");
 	const char *owner = name ? command_text(command, &error, "owner") : NULL;
-	const char *text = command_text_or(command, "policy", house->default_policy);
+	const char *text = command_text_or(command, "policy", NULL);
 	char address_text[ADDRESS_TEXT_SIZE];
 	struct agent made_agent = {0}; /* only its names, for the audit */
 	struct token_claims claims;
 	enum keystore_result made;
 	struct address address;
-	struct policy *policy;
+	struct policy *policy = NULL;
 	struct agent_row row;
 	struct agent *agent;
 	struct batch *batch;
@@ -151,8 +151,8 @@ static json_t *agent_add(struct command *command)
 	if (registry_agent(house->registry, name))
 		return answer_error(
 		    COMMAND_FAILED, "there is an agent %s already; nothing was changed", name);
-	policy = read_policy(command, &error, text, name, owner);
-	if (!policy)
+	/* Without one it has the default policy, whatever that comes to be. */
+	if (text && !(policy = read_policy(command, &error, text, name, owner)))
 		return error;
 	made = keystore_generate(&address, house->keystore, name);
 	if (made == KEYSTORE_EXISTS)
@@ -170,7 +170,9 @@ static json_t *agent_add(struct command *command)
 	    .address = address_format(address_text, &address),
 	};
 	batch_agent(batch, &row);
-	batch_policy(batch, store_next_id(house->store, command->now_us), row.id, text);
+	if (text)
+		batch_policy(
+		    batch, store_next_id(house->store, command->now_us), row.id, text);
 	session_begin(command, batch, &claims, row.id, name, owner, ttl_s);
 	made_agent.id = row.id;
 	made_agent.name = claims.agent;
@@ -183,7 +185,8 @@ static json_t *agent_add(struct command *command)
 	purses_lock(house->purses);
 	agent = registry_add_agent(house->registry, &row, purses_at(house->purses, row.id));
 	purses_unlock(house->purses);
-	registry_set_policy(house->registry, agent, policy, text);
+	if (policy)
+		registry_set_policy(house->registry, agent, policy);
 	return answer_ok(token_json(command, &claims, address_text));
 }
 

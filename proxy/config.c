@@ -24,23 +24,44 @@ struct key {
 	const char *default_text;
 	const char *unit;
 	const char *help;
+	bool at_start; /* a change takes effect at the next start only */
+	bool secret;   /* its value is not shown in the log */
 };
 
+#define ROW(field, kind, text, words)                                                              \
+	.name = #field, .type = kind, .offset = offsetof(struct config, field),                    \
+	.default_text = text, .unit = "", .help = words
 #define STRING(field, value, words)                                                                \
 	{                                                                                          \
-#field, KEY_STRING, offsetof(struct config, field), 0, 0, 0, value, "", words      \
+		ROW(field, KEY_STRING, value, words)                                               \
 	}
+/* Sockets are bound, threads run and money is counted by what these said at the start. */
+#define STRING_AT_START(field, value, words)                                                       \
+	{                                                                                          \
+		ROW(field, KEY_STRING, value, words), .at_start = true                             \
+	}
+/* A URL that others are told about may hold a token. */
+#define STRING_SECRET(field, value, words)                                                         \
+	{                                                                                          \
+		ROW(field, KEY_STRING, value, words), .secret = true                               \
+	}
+#define INTEGER_ROW(field, least, most, value, unit_text, words)                                   \
+	.name = #field, .type = KEY_INTEGER, .offset = offsetof(struct config, field),             \
+	.min = least, .max = most, .default_integer = value, .unit = unit_text, .help = words
 #define INTEGER(field, least, most, value, unit_text, words)                                       \
 	{                                                                                          \
-#field, KEY_INTEGER, offsetof(struct config, field), least, most, value, NULL,     \
-		    unit_text, words                                                               \
+		INTEGER_ROW(field, least, most, value, unit_text, words)                           \
+	}
+#define INTEGER_AT_START(field, least, most, value, unit_text, words)                              \
+	{                                                                                          \
+		INTEGER_ROW(field, least, most, value, unit_text, words), .at_start = true         \
 	}
 
 static const struct key keys[] = {
-    STRING(listen, "127.0.0.1:8402", "Where agents connect: address and port."),
-    STRING(admin, "127.0.0.1:8403", "Where health and metrics are served."),
+    STRING_AT_START(listen, "127.0.0.1:8402", "Where agents connect: address and port."),
+    STRING_AT_START(admin, "127.0.0.1:8403", "Where health and metrics are served."),
     STRING(log_level, "info", "error, warn, info or debug."),
-    STRING(passphrase_file, "passphrase",
+    STRING_AT_START(passphrase_file, "passphrase",
 	"File holding the passphrase of the data key; relative to the data folder. "
 	"A systemd credential named passphrase comes before it."),
     STRING(default_network, "eip155:84532",
@@ -48,10 +69,11 @@ static const struct key keys[] = {
 	"Base Sepolia, a test network, so that real money is only ever named on purpose."),
     STRING(ca_file, "", "Certificates trusted for sellers; empty: the system's."),
     STRING(temporary_dir, "", "Where large request bodies wait; empty: the data folder."),
-    {"assets", KEY_ARRAY, offsetof(struct config, assets), 0, 128, 0, "[]", "",
-	"Further tokens that may be paid with, each {network, contract, symbol, name, version}: "
-	"six decimals, EIP-3009, name and version as in the token's EIP-712 domain."},
-    INTEGER(workers, 0, 256, 0, "threads", "Worker threads; 0: one per core."),
+    {ROW(assets, KEY_ARRAY, "[]",
+	 "Further tokens that may be paid with, each {network, contract, symbol, name, version}: "
+	 "six decimals, EIP-3009, name and version as in the token's EIP-712 domain."),
+	.max = 128, .at_start = true},
+    INTEGER_AT_START(workers, 0, 256, 0, "threads", "Worker threads; 0: one per core."),
     INTEGER(token_ttl_s, 60, 315360000, 28800, "s", "Lifetime of a token issued without --ttl."),
     INTEGER(connections_max, 1, 1000000, 20000, "per worker",
 	"Agents' connections; further ones are answered 503 and closed."),
@@ -86,11 +108,11 @@ static const struct key keys[] = {
 	"How many blocks must follow one before it is believed; -1: as usual on that network."),
     INTEGER(chain_poll_ms, 100, 3600000, 3000, "ms",
 	"Pause between two looks at a chain while payments are open there."),
-    STRING(anchor_file, "anchors",
+    STRING_AT_START(anchor_file, "anchors",
 	"Where the ledger's heads are anchored, one line each, only ever appended to; relative to "
 	"the data folder. Best on another disk."),
     INTEGER(anchor_s, 1, 86400, 60, "s", "Pause between two anchors while rows are written."),
-    STRING(anchor_webhook, "", "Each anchor is also POSTed to this URL; empty: none."),
+    STRING_SECRET(anchor_webhook, "", "Each anchor is also POSTed to this URL; empty: none."),
     INTEGER(anchor_syslog, 0, 1, 0, "0 or 1", "Each anchor is also written to syslog."),
 };
 #define KEY_COUNT (sizeof keys / sizeof keys[0])
@@ -276,6 +298,65 @@ out:
 	return ok;
 }
 
+static json_t *value_of(const struct config *config, const struct key *key)
+{
+	json_t *value = NULL;
+
+	switch (key->type) {
+	case KEY_STRING:
+		value = json_string(*(char **)field(config, key));
+		break;
+	case KEY_INTEGER:
+		value = json_integer(*(int64_t *)field(config, key));
+		break;
+	case KEY_ARRAY:
+		value = json_incref(*(json_t **)field(config, key));
+		break;
+	}
+	must(value != NULL);
+	return value;
+}
+
+static void tell_change(
+    const struct key *key, json_t *before, json_t *after, config_change_fn *each, void *arg)
+{
+	char *old_text = json_dumps(before, JSON_COMPACT | JSON_ENCODE_ANY);
+	char *new_text = json_dumps(after, JSON_COMPACT | JSON_ENCODE_ANY);
+
+	must(old_text && new_text);
+	each(key->name, key->secret ? NULL : old_text, key->secret ? NULL : new_text, key->at_start,
+	    arg);
+	free(old_text);
+	free(new_text);
+}
+
+void config_changes(
+    const struct config *before, const struct config *after, config_change_fn *each, void *arg)
+{
+	for (size_t i = 0; i < KEY_COUNT; i++) {
+		json_t *old_value = value_of(before, &keys[i]);
+		json_t *new_value = value_of(after, &keys[i]);
+
+		if (!json_equal(old_value, new_value))
+			tell_change(&keys[i], old_value, new_value, each, arg);
+		json_decref(old_value);
+		json_decref(new_value);
+	}
+}
+
+void config_keep_started(struct config *config, const struct config *started)
+{
+	for (size_t i = 0; i < KEY_COUNT; i++) {
+		struct json_error unused;
+		json_t *value = value_of(started, &keys[i]);
+
+		/* It was accepted once. */
+		if (keys[i].at_start)
+			must(set(config, &unused, &keys[i], value));
+		json_decref(value);
+	}
+}
+
 void config_dump(struct buf *out, const struct config *config)
 {
 	json_t *root = json_object();
@@ -283,21 +364,7 @@ void config_dump(struct buf *out, const struct config *config)
 
 	must(root != NULL);
 	for (size_t i = 0; i < KEY_COUNT; i++) {
-		const struct key *key = &keys[i];
-		json_t *value = NULL;
-
-		switch (key->type) {
-		case KEY_STRING:
-			value = json_string(*(char **)field(config, key));
-			break;
-		case KEY_INTEGER:
-			value = json_integer(*(int64_t *)field(config, key));
-			break;
-		case KEY_ARRAY:
-			value = json_incref(*(json_t **)field(config, key));
-			break;
-		}
-		must(json_object_set_new(root, key->name, value) == 0);
+		must(json_object_set_new(root, keys[i].name, value_of(config, &keys[i])) == 0);
 	}
 	text = json_dumps(root, JSON_INDENT(2));
 	must(text != NULL);

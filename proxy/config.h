@@ -62,6 +62,15 @@ bool config_read(
 /** The whole configuration as JSON, pretty-printed, all keys. */
 void config_dump(struct buf *out, const struct config *config);
 
+/** What a new configuration changes, key by key, in the order of the table; values as JSON,
+ * NULL for one that may hold a secret. at_start: it takes effect at the next start only. */
+typedef void config_change_fn(
+    const char *name, const char *before, const char *after, bool at_start, void *arg);
+void config_changes(
+    const struct config *before, const struct config *after, config_change_fn *each, void *arg);
+/** Gives the keys that take effect at a start only the values they had at the start. */
+void config_keep_started(struct config *config, const struct config *started);
+
 /** The table itself, for --help and the man page: calls each with name, type ("string",
  * "integer", "array"), unit, default and help. */
 typedef void config_key_fn(const char *name, const char *type, const char *unit,

@@ -63,6 +63,9 @@ struct exchange_events {
  * a stale one is replaced). Return the fd, or -1 with reason filled. */
 struct listener *listener_new(struct event_base *base, int fd, const struct listener_limits *limits,
     const struct exchange_events *events, void *arg);
+/** Other limits from now on: for what is waited for next; a connection's own time to take
+ * output stays as it was made. On the listener's loop. */
+void listener_set_limits(struct listener *listener, const struct listener_limits *limits);
 /** Stop accepting; kept idle connections are closed, exchanges under way go on. */
 void listener_drain(struct listener *listener);
 /** Connections still there. */

@@ -11,6 +11,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "proxy/rooms.h"
+#include "proxy/settings.h"
 
 /* Endpoints whose last price is remembered: 64 bytes each with their table. */
 #define QUOTES_MAX          65536u
@@ -296,37 +297,28 @@ out:
 
 /* --- open: files ----------------------------------------------------------- */
 
-static enum house_result read_config(struct house *house, char reason[512])
+static enum house_result read_settings(struct settings *out, struct house *house, char reason[512])
 {
-	char *path = file_path(house->dir, "tallyward.json");
-	struct json_error error;
-	size_t size;
-	char *text = file_read(&size, path, CONFIG_SIZE_MAX);
-	enum house_result result = HOUSE_OK;
+	struct settings_error error;
 
-	if (!text) {
-		result = say(reason,
-		    errno == ENOENT || errno == ENOTDIR ? HOUSE_NOT_FOUND : HOUSE_BROKEN,
-		    errno == ENOENT || errno == ENOTDIR
-			? "no data folder at %s: run `tallyward init`, or name one with -d (%s)"
-			: "cannot read the configuration of %s: %s",
-		    house->dir, strerror(errno));
-	} else {
-		struct config *config = must_calloc(1, sizeof *config);
-
-		if (config_read(config, &error, text, size)) {
-			config->next = house->configs;
-			house->configs = config;
-			atomic_store_explicit(&house->config, config, memory_order_release);
-		} else {
-			free(config);
-			result = say(reason, HOUSE_BAD_CONFIG, "%s:%d: %s%s%s", path, error.line,
-			    error.path, *error.path ? ": " : "", error.reason);
-		}
+	switch (settings_read(out, &error, house->dir)) {
+	case SETTINGS_OK:
+		break;
+	case SETTINGS_NOT_FOUND:
+		return say(reason, HOUSE_NOT_FOUND,
+		    "no data folder at %s: run `tallyward init`, or name one with -d (%s)",
+		    house->dir, error.at.reason);
+	case SETTINGS_UNREADABLE:
+		return say(
+		    reason, HOUSE_BAD_CONFIG, "cannot read %s: %s", error.file, error.at.reason);
+	case SETTINGS_BAD:
+		return say(reason, HOUSE_BAD_CONFIG, "%s:%d: %s%s%s", error.file, error.at.line,
+		    error.at.path, *error.at.path ? ": " : "", error.at.reason);
 	}
-	free(text);
-	free(path);
-	return result;
+	house->configs = out->config;
+	atomic_store_explicit(&house->config, out->config, memory_order_release);
+	out->config = NULL;
+	return HOUSE_OK;
 }
 
 static enum house_result read_keys(
@@ -367,26 +359,6 @@ out:
 	return result;
 }
 
-static enum house_result read_default_policy(struct house *house, char reason[512])
-{
-	char *path = file_path(house->dir, "policy.json");
-	struct json_error error;
-	struct policy *policy = NULL;
-	size_t size;
-	enum house_result result = HOUSE_OK;
-
-	house->default_policy = file_read(&size, path, POLICY_SIZE_MAX);
-	if (!house->default_policy)
-		result = say(reason, HOUSE_BAD_CONFIG, "cannot read the default policy %s: %s",
-		    path, strerror(errno));
-	else if (!(policy = policy_parse(&error, house->default_policy, size)))
-		result = say(reason, HOUSE_BAD_CONFIG, "%s:%d: %s: %s", path, error.line,
-		    error.path, error.reason);
-	policy_free(&policy);
-	free(path);
-	return result;
-}
-
 static void add_assets(struct house *house)
 {
 	size_t i;
@@ -422,12 +394,11 @@ static bool load_agent(const struct agent_row *row, void *arg)
 {
 	struct load *load = arg;
 	struct house *house = load->house;
-	const char *text = row->policy ? row->policy : house->default_policy;
 	struct json_error error;
-	struct policy *policy = policy_parse(&error, text, strlen(text));
+	struct policy *policy = NULL;
 	struct agent *agent;
 
-	if (!policy) {
+	if (row->policy && !(policy = policy_parse(&error, row->policy, strlen(row->policy)))) {
 		say(load->reason, HOUSE_BROKEN,
 		    "the stored policy of agent %s does not parse: %s: %s", row->name, error.path,
 		    error.reason);
@@ -435,7 +406,8 @@ static bool load_agent(const struct agent_row *row, void *arg)
 		return false;
 	}
 	agent = registry_add_agent(house->registry, row, purses_at(house->purses, row->id));
-	registry_set_policy(house->registry, agent, policy, text);
+	if (policy)
+		registry_set_policy(house->registry, agent, policy);
 	return true;
 }
 
@@ -628,6 +600,43 @@ static enum house_result load_store(struct house *house, char reason[512], int64
 	return HOUSE_OK;
 }
 
+struct recorded {
+	const char *text;
+	bool same;
+};
+
+static void compare_setting(const char *body, int64_t id, void *arg)
+{
+	struct recorded *recorded = arg;
+
+	(void)id;
+	recorded->same = strcmp(body, recorded->text) == 0;
+}
+
+/* The default policy is in force from now on, and the ledger says so. Nobody waits for the
+ * row: it comes before all that is decided by it, and is tried again while the disk fails. */
+static enum house_result take_default_policy(
+    struct house *house, char reason[512], struct settings *settings, int64_t now_us)
+{
+	struct recorded recorded = {.text = settings->policy_text};
+	struct load load = {.house = house};
+	struct batch *batch;
+	enum store_result found = store_setting(
+	    house->store, HOUSE_SETTING_DEFAULT_POLICY, 0, compare_setting, &recorded);
+
+	if (found != STORE_OK && found != STORE_NOT_FOUND)
+		return broken(reason, &load, "the default policy");
+	if (!recorded.same) {
+		batch = batch_new(now_us);
+		batch_setting(batch, store_next_id(house->store, now_us),
+		    HOUSE_SETTING_DEFAULT_POLICY, settings->policy_text);
+		store_append(house->store, &batch, NULL, NULL);
+	}
+	registry_set_default_policy(house->registry, settings->policy, settings->policy_text);
+	settings->policy = NULL;
+	return HOUSE_OK;
+}
+
 static enum house_result open_store(struct house *house, char reason[512], int64_t now_us)
 {
 	char words[256] = "";
@@ -642,14 +651,13 @@ enum house_result house_open(
     struct house **out, char reason[512], const struct house_options *options)
 {
 	struct house *house = must_calloc(1, sizeof *house);
+	struct settings settings = {0};
 	int64_t now_us = clock_now_us();
 	enum house_result result;
 
 	house->dir = must_strdup(options->dir);
 	house->who = must_strdup(options->command ? options->command : "cli");
-	result = read_config(house, reason);
-	if (result == HOUSE_OK)
-		result = read_default_policy(house, reason);
+	result = read_settings(&settings, house, reason);
 	if (result == HOUSE_OK)
 		result = open_store(house, reason, now_us);
 	if (result == HOUSE_OK)
@@ -662,8 +670,11 @@ enum house_result house_open(
 		house->quotes = quotes_new(QUOTES_MAX);
 		house->idempotency = idempotency_new();
 		house->outstanding = outstanding_new();
-		result = load_store(house, reason, now_us);
+		result = take_default_policy(house, reason, &settings, now_us);
 	}
+	if (result == HOUSE_OK)
+		result = load_store(house, reason, now_us);
+	settings_fini(&settings);
 	if (result == HOUSE_OK)
 		*out = house;
 	else
@@ -694,7 +705,6 @@ void house_close(struct house **house_p)
 		free(config);
 	}
 	bytes_wipe(house->token_secret, sizeof house->token_secret);
-	free(house->default_policy);
 	free(house->who);
 	free(house->dir);
 	free(house);

@@ -60,16 +60,21 @@ static void on_accept_error(struct evconnlistener *acceptor, void *arg)
 	event_add(listener->again, &after);
 }
 
+void listener_set_limits(struct listener *listener, const struct listener_limits *limits)
+{
+	must(limits->connections_max > 0 && limits->head_ms_max > 0 && limits->idle_ms_max > 0);
+	must(limits->body_idle_ms_max > 0 && limits->write_idle_ms_max > 0);
+	must(limits->out_size_low < limits->out_size_high);
+	listener->limits = *limits;
+}
+
 struct listener *listener_new(struct event_base *base, int fd, const struct listener_limits *limits,
     const struct exchange_events *events, void *arg)
 {
 	struct listener *listener = must_calloc(1, sizeof(*listener));
 
-	must(limits->connections_max > 0 && limits->head_ms_max > 0 && limits->idle_ms_max > 0);
-	must(limits->body_idle_ms_max > 0 && limits->write_idle_ms_max > 0);
-	must(limits->out_size_low < limits->out_size_high);
+	listener_set_limits(listener, limits);
 	listener->base = base;
-	listener->limits = *limits;
 	listener->events = events;
 	listener->arg = arg;
 	listener->again = event_new(base, -1, 0, on_accept_again, listener);

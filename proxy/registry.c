@@ -36,6 +36,8 @@ struct registry {
 	struct session *revoked;
 	struct pin *pins;
 	struct rpc *rpcs;
+	struct policy_ref *default_policy;
+	char *default_policy_text;
 };
 
 struct registry *registry_new(void)
@@ -49,7 +51,6 @@ struct registry *registry_new(void)
 static void agent_free(struct agent *agent)
 {
 	policy_unref(&agent->policy);
-	free(agent->policy_text);
 	free(agent->name);
 	free(agent->owner);
 	free(agent);
@@ -92,6 +93,8 @@ void registry_free(struct registry **registry_p)
 		free(rpc->urls);
 		free(rpc);
 	}
+	policy_unref(&registry->default_policy);
+	free(registry->default_policy_text);
 	pthread_rwlock_destroy(&registry->lock);
 	free(registry);
 }
@@ -180,22 +183,49 @@ void policy_unref(struct policy_ref **ref_p)
 	}
 }
 
-void registry_set_policy(
-    struct registry *registry, struct agent *agent, struct policy *policy, const char *text)
+static struct policy_ref *policy_ref_new(struct policy *policy)
 {
-	struct policy_ref *ref = must_calloc(1, sizeof *ref), *old;
-	char *copy = must_strdup(text), *old_text;
+	struct policy_ref *ref = must_calloc(1, sizeof *ref);
 
 	atomic_init(&ref->refs, 1);
 	ref->policy = policy;
+	return ref;
+}
+
+void registry_set_policy(struct registry *registry, struct agent *agent, struct policy *policy)
+{
+	struct policy_ref *ref = policy_ref_new(policy), *old;
+
 	write_lock(registry);
 	old = agent->policy;
-	old_text = agent->policy_text;
 	agent->policy = ref;
-	agent->policy_text = copy;
+	unlock(registry);
+	policy_unref(&old);
+}
+
+void registry_set_default_policy(struct registry *registry, struct policy *policy, const char *text)
+{
+	struct policy_ref *ref = policy_ref_new(policy), *old;
+	char *copy = must_strdup(text), *old_text;
+
+	write_lock(registry);
+	old = registry->default_policy;
+	old_text = registry->default_policy_text;
+	registry->default_policy = ref;
+	registry->default_policy_text = copy;
 	unlock(registry);
 	policy_unref(&old);
 	free(old_text);
+}
+
+char *registry_default_policy_text(struct registry *registry)
+{
+	char *copy;
+
+	read_lock(registry);
+	copy = registry->default_policy_text ? must_strdup(registry->default_policy_text) : NULL;
+	unlock(registry);
+	return copy;
 }
 
 struct policy_ref *registry_policy(struct registry *registry, struct agent *agent)
@@ -203,7 +233,7 @@ struct policy_ref *registry_policy(struct registry *registry, struct agent *agen
 	struct policy_ref *ref;
 
 	read_lock(registry);
-	ref = agent->policy;
+	ref = agent->policy ? agent->policy : registry->default_policy;
 	if (ref)
 		atomic_fetch_add(&ref->refs, 1);
 	unlock(registry);

@@ -34,8 +34,7 @@ struct agent {
 	atomic_bool suspended;
 	/* Under the registry's lock. */
 	struct address address;
-	struct policy_ref *policy;
-	char *policy_text;
+	struct policy_ref *policy; /* its own, or NULL: the default one */
 	/* Under the purses' lock. */
 	struct purse *purse;
 	struct reservation *waiting_first, *waiting_last;
@@ -69,10 +68,15 @@ struct agent *registry_add_agent(
 void registry_set_address(
     struct registry *registry, struct agent *agent, const struct address *address);
 struct address registry_address(struct registry *registry, const struct agent *agent);
-/** Takes policy and copies text. */
-void registry_set_policy(
-    struct registry *registry, struct agent *agent, struct policy *policy, const char *text);
-/** A reference of the caller's own, or NULL when the agent has none; policy_unref ends it. */
+/** A policy of the agent's own, from now on; takes it. */
+void registry_set_policy(struct registry *registry, struct agent *agent, struct policy *policy);
+/** The policy of agents without one of their own; takes it and copies text. */
+void registry_set_default_policy(
+    struct registry *registry, struct policy *policy, const char *text);
+/** Its text; the caller frees it. NULL while there is none. */
+char *registry_default_policy_text(struct registry *registry);
+/** The policy in force for an agent, a reference of the caller's own; policy_unref ends it.
+ * NULL only while there is no default either. */
 struct policy_ref *registry_policy(struct registry *registry, struct agent *agent);
 void policy_unref(struct policy_ref **ref);
 /** Every agent, in order of creation; each returns false to stop. */

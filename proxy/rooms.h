@@ -33,8 +33,10 @@ struct house {
 	struct idempotency *idempotency;
 	struct outstanding *outstanding;
 	uint8_t token_secret[TOKEN_SECRET_SIZE];
-	char *default_policy; /* text of DIR/policy.json */
 };
+
+/* The setting under which the ledger keeps each text that DIR/policy.json has had in force. */
+#define HOUSE_SETTING_DEFAULT_POLICY "default_policy"
 
 /** The configuration in force; stays valid until the house is closed. Ask again for each
  * call: SIGHUP may have changed it. */

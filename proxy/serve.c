@@ -18,6 +18,7 @@
 #include "common/log.h"
 #include "proxy/admin.h"
 #include "proxy/command.h"
+#include "proxy/reload.h"
 #include "proxy/rooms.h"
 #include "proxy/upkeep.h"
 #include "proxy/worker.h"
@@ -170,13 +171,30 @@ static void on_stop(evutil_socket_t fd, short what, void *arg)
 	must(event_add(daemon->tick, &tick) == 0);
 }
 
+static void follow_log_level(const struct daemon *daemon)
+{
+	enum log_level level;
+
+	must(log_level_parse(&level, house_config(daemon->house)->log_level));
+	log_set_level(level);
+}
+
 static void on_hangup(evutil_socket_t fd, short what, void *arg)
 {
+	struct daemon *daemon = arg;
+	bool ok;
+
 	(void)fd;
 	(void)what;
-	(void)arg;
-	log_event(LOG_INFO, "hangup_ignored", "reason",
-	    "commands take effect at once; a changed tallyward.json needs a restart", NULL);
+	tell_systemd("RELOADING=1");
+	ok = house_reload(daemon->house);
+	if (ok) {
+		follow_log_level(daemon);
+		for (long i = 0; i < daemon->count; i++)
+			worker_refresh(daemon->workers[i]);
+	}
+	tell_systemd(ok ? "READY=1\nSTATUS=Reloaded."
+			: "READY=1\nSTATUS=Reload refused, the log says why: as before.");
 }
 
 static void add_signals(struct daemon *daemon)
@@ -267,7 +285,6 @@ int serve_run(const struct serve_options *options)
 	struct daemon *daemon = must_calloc(1, sizeof *daemon);
 	struct house_options house_options = options->house;
 	char reason[512] = "", words[256] = "";
-	enum log_level level;
 	int status;
 
 	protect_process();
@@ -279,8 +296,7 @@ int serve_run(const struct serve_options *options)
 		complain(status, reason);
 		goto out;
 	}
-	must(log_level_parse(&level, house_config(daemon->house)->log_level));
-	log_set_level(level);
+	follow_log_level(daemon);
 	status = COMMAND_FAILED;
 	daemon->count = worker_count(options, house_config(daemon->house));
 	daemon->base = event_base_new();

@@ -14,7 +14,8 @@ struct serve_options {
 };
 
 /** serve_run - returns the exit status (command.h) once stopped by SIGTERM or SIGINT.
- * Owner's commands take effect at once; SIGHUP is noted and changes nothing.
+ * Owner's commands take effect at once; SIGHUP reads configuration and default policy again
+ * (reload.h).
  * Errors before listening are one line on stderr. Tells systemd when ready (sd_notify
  * protocol, spoken directly: one datagram). */
 int serve_run(const struct serve_options *options);

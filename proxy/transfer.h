@@ -30,6 +30,9 @@ struct upstream_limits {
 };
 
 struct upstream *upstream_new(struct event_base *base, const struct upstream_limits *limits);
+/** Other limits from now on; a phase of a transfer that has begun keeps its time. Connections
+ * are used again only for the same certificates. On the upstream's loop, not from a callback. */
+void upstream_set_limits(struct upstream *upstream, const struct upstream_limits *limits);
 void upstream_free(struct upstream **upstream); /* no transfer may be under way */
 
 enum transfer_result {

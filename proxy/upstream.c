@@ -139,16 +139,26 @@ static void upstream_work(evutil_socket_t fd, short what, void *arg)
 		event_active(&upstream->work, EV_TIMEOUT, 1);
 }
 
+void upstream_set_limits(struct upstream *upstream, const struct upstream_limits *limits)
+{
+	char *ca_file = limits->ca_file == NULL ? NULL : must_strdup(limits->ca_file);
+
+	must(limits->connect_ms_max > 0 && limits->response_ms_max > 0 && limits->idle_ms_max > 0);
+	free(upstream->ca_file);
+	upstream->ca_file = ca_file;
+	upstream->limits = *limits;
+	upstream->limits.ca_file = ca_file;
+	must(curl_multi_setopt(
+		 upstream->multi, CURLMOPT_MAXCONNECTS, (long)limits->connections_max) == CURLM_OK);
+}
+
 struct upstream *upstream_new(struct event_base *base, const struct upstream_limits *limits)
 {
 	struct upstream *upstream = must_calloc(1, sizeof(*upstream));
 	CURLM *multi;
 
-	must(limits->connect_ms_max > 0 && limits->response_ms_max > 0 && limits->idle_ms_max > 0);
 	must(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
 	upstream->base = base;
-	upstream->limits = *limits;
-	upstream->ca_file = limits->ca_file == NULL ? NULL : must_strdup(limits->ca_file);
 	event_assign(&upstream->timer, base, -1, 0, on_curl_timer, upstream);
 	event_assign(&upstream->work, base, -1, 0, upstream_work, upstream);
 	multi = curl_multi_init();
@@ -158,8 +168,7 @@ struct upstream *upstream_new(struct event_base *base, const struct upstream_lim
 	must(curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, upstream) == CURLM_OK);
 	must(curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer_wish) == CURLM_OK);
 	must(curl_multi_setopt(multi, CURLMOPT_TIMERDATA, upstream) == CURLM_OK);
-	must(curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)limits->connections_max) ==
-	     CURLM_OK);
+	upstream_set_limits(upstream, limits);
 	/* One transfer a connection at a time, in HTTP/2 too: curl holds back all streams
 	 * of a connection when one is paused, and an agent that reads slowly must not
 	 * stop the others. */

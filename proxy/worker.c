@@ -19,10 +19,9 @@
 /* How often a draining worker looks whether it is done. */
 static const struct timeval drain_tick = {0, 20000};
 
-static struct listener *make_listener(struct worker *worker, int fd)
+static struct listener_limits listener_limits_of(const struct config *config)
 {
-	const struct config *config = house_config(worker->house);
-	struct listener_limits limits = {
+	return (struct listener_limits){
 	    .connections_max = (uint32_t)config->connections_max,
 	    .head_ms_max = (uint32_t)config->head_ms_max,
 	    .idle_ms_max = (uint32_t)config->idle_ms_max,
@@ -31,14 +30,11 @@ static struct listener *make_listener(struct worker *worker, int fd)
 	    .out_size_high = OUT_SIZE_HIGH,
 	    .out_size_low = OUT_SIZE_LOW,
 	};
-
-	return listener_new(worker->base, fd, &limits, &front_events, worker);
 }
 
-static struct upstream *make_upstream(struct worker *worker)
+static struct upstream_limits upstream_limits_of(const struct config *config)
 {
-	const struct config *config = house_config(worker->house);
-	struct upstream_limits limits = {
+	return (struct upstream_limits){
 	    .connections_max = UPSTREAM_CONNECTIONS_MAX,
 	    .connect_ms_max = (uint32_t)config->connect_ms_max,
 	    .response_ms_max = (uint32_t)config->response_ms_max,
@@ -46,6 +42,18 @@ static struct upstream *make_upstream(struct worker *worker)
 	    .head_size_max = HEADERS_SIZE_MAX,
 	    .ca_file = *config->ca_file ? config->ca_file : NULL,
 	};
+}
+
+static struct listener *make_listener(struct worker *worker, int fd)
+{
+	struct listener_limits limits = listener_limits_of(house_config(worker->house));
+
+	return listener_new(worker->base, fd, &limits, &front_events, worker);
+}
+
+static struct upstream *make_upstream(struct worker *worker)
+{
+	struct upstream_limits limits = upstream_limits_of(house_config(worker->house));
 
 	return upstream_new(worker->base, &limits);
 }
@@ -85,6 +93,33 @@ struct worker *worker_start(struct house *house, struct workers_state *shared, i
 	must(pthread_create(&worker->thread, NULL, run, worker) == 0);
 	must(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
 	return worker;
+}
+
+static void on_refresh(void *arg)
+{
+	struct worker *worker = arg;
+	const struct config *config;
+	struct listener_limits listener;
+	struct upstream_limits upstream;
+
+	/* First: what is posted from here on has a note of its own. */
+	atomic_store(&worker->refreshing, false);
+	config = house_config(worker->house);
+	listener = listener_limits_of(config);
+	upstream = upstream_limits_of(config);
+	if (worker->listener)
+		listener_set_limits(worker->listener, &listener);
+	upstream_set_limits(worker->upstream, &upstream);
+}
+
+void worker_refresh(struct worker *worker)
+{
+	/* The one that is on its way will read the newest. */
+	if (atomic_exchange(&worker->refreshing, true))
+		return;
+	worker->refresh.run = on_refresh;
+	worker->refresh.arg = worker;
+	mailbox_post(worker->mailbox, &worker->refresh);
 }
 
 static void on_drain_tick(evutil_socket_t fd, short what, void *arg)

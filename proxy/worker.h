@@ -29,12 +29,15 @@ struct worker {
 	struct listener *listener;
 	struct call *calls; /* in flight here */
 	pthread_t thread;
-	struct note drain;
+	struct note drain, refresh;
+	atomic_bool refreshing; /* its note is on its way */
 	atomic_bool done;
 };
 
 /** worker_start - serve the agents' side on fd (taken) in a thread of its own. */
 struct worker *worker_start(struct house *house, struct workers_state *shared, int fd);
+/** The configuration has changed: follow it (house_config). From the main thread. */
+void worker_refresh(struct worker *worker);
 /** Stop accepting; the loop ends when the calls in flight have ended. */
 void worker_drain(struct worker *worker);
 /** Joins the thread and frees the worker. Only after it has drained: a process that will not

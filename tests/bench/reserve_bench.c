@@ -131,7 +131,7 @@ static void measure(size_t limit_count, unsigned threads, int64_t call_count)
 	struct runner runners[THREADS_MAX];
 	pthread_barrier_t start;
 
-	registry_set_policy(registry, agent, policy, "");
+	registry_set_policy(registry, agent, policy);
 	purses_lock(purses);
 	purse_deposit(agent->purse, 1, INT64_C(1000000) * 90000);
 	purses_unlock(purses);

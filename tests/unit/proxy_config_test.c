@@ -255,9 +255,107 @@ static void assets_of_the_owner(void **state)
 	free(many);
 }
 
+#define REST_ASSET                                                                                 \
+	"{\"network\":\"eip155:1\",\"contract\":\"0x1c7D4B196Cb0C7B01d743Fbc6116a902379C7238\","   \
+	"\"symbol\":\"X\",\"name\":\"X\",\"version\":\"1\"}"
+
+/* --- what a reload asks ---------------------------------------------------------------- */
+
+struct seen {
+	size_t count, at_start;
+	char names[256];
+	bool shown; /* of the last: were its values said */
+	char before[64], after[64];
+};
+
+static void see(const char *name, const char *before, const char *after, bool at_start, void *arg)
+{
+	struct seen *seen = arg;
+
+	seen->count++;
+	seen->at_start += at_start;
+	strncat(seen->names, name, sizeof seen->names - strlen(seen->names) - 1);
+	strncat(seen->names, " ", sizeof seen->names - strlen(seen->names) - 1);
+	assert_true((before == NULL) == (after == NULL));
+	seen->shown = before != NULL;
+	snprintf(seen->before, sizeof seen->before, "%s", before ? before : "");
+	snprintf(seen->after, sizeof seen->after, "%s", after ? after : "");
+}
+
+static void changes_are_told_key_by_key(void **state)
+{
+	static const struct {
+		const char *before, *after, *names;
+		size_t at_start;
+		bool shown;
+		const char *was, *is; /* of the last */
+	} rows[] = {
+	    {"{}", "{}", "", 0, false, "", ""},
+	    {"{}", "{\"calls_max\":20000,\"listen\":\"127.0.0.1:8402\",\"assets\":[]}", "", 0,
+		false, "", ""},
+	    {"{}", "{\"calls_max\":7}", "calls_max ", 0, true, "20000", "7"},
+	    {"{\"calls_max\":7}", "{}", "calls_max ", 0, true, "7", "20000"},
+	    {"{}", "{\"log_level\":\"warn\"}", "log_level ", 0, true, "\"info\"", "\"warn\""},
+	    {"{}", "{\"workers\":2,\"admin\":\"[::1]:1\"}", "admin workers ", 2, true, "0", "2"},
+	    {"{}", "{\"drain_ms_max\":1,\"passphrase_file\":\"p\"}",
+		"passphrase_file drain_ms_max ", 1, true, "30000", "1"},
+	    {"{\"assets\":[" REST_ASSET "]}", "{\"assets\":[" REST_ASSET "]}", "", 0, false, "",
+		""},
+	    {"{\"assets\":[" REST_ASSET "]}", "{}", "assets ", 1, true, NULL, "[]"},
+	    {"{}", "{\"anchor_file\":\"/x\"}", "anchor_file ", 1, true, "\"anchors\"", "\"/x\""},
+	    {"{}", "{\"anchor_webhook\":\"https://h/s3cret\"}", "anchor_webhook ", 0, false, "",
+		""},
+	    {"{\"anchor_webhook\":\"https://h/s3cret\"}", "{}", "anchor_webhook ", 0, false, "",
+		""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct config before, after;
+		struct json_error error;
+		struct seen seen = {0};
+
+		row_check(rows[i].after, read_text(&before, &error, rows[i].before));
+		row_check(rows[i].after, read_text(&after, &error, rows[i].after));
+		config_changes(&before, &after, see, &seen);
+		row_check(rows[i].after, strcmp(seen.names, rows[i].names) == 0);
+		row_check(rows[i].after, seen.at_start == rows[i].at_start);
+		row_check(rows[i].after, seen.shown == rows[i].shown);
+		row_check(rows[i].after, !rows[i].was || strcmp(seen.before, rows[i].was) == 0);
+		row_check(rows[i].after, strcmp(seen.after, rows[i].is) == 0);
+		config_fini(&before);
+		config_fini(&after);
+	}
+}
+
+static void what_was_bound_at_the_start_is_kept(void **state)
+{
+	struct config started, config;
+	struct json_error error;
+	struct seen seen = {0};
+
+	(void)state;
+	assert_true(read_text(&started, &error,
+	    "{\"listen\":\"[::1]:1\",\"workers\":3,\"calls_max\":5,\"assets\":[" REST_ASSET "]}"));
+	assert_true(read_text(&config, &error,
+	    "{\"listen\":\"[::1]:2\",\"workers\":4,\"calls_max\":6,\"passphrase_file\":\"p\"}"));
+	config_keep_started(&config, &started);
+	config_changes(&started, &config, see, &seen);
+	assert_string_equal(seen.names, "calls_max ");
+	assert_string_equal(seen.after, "6");
+	assert_string_equal(config.listen, "[::1]:1");
+	assert_string_equal(config.passphrase_file, "passphrase");
+	assert_int_equal(config.workers, 3);
+	config_fini(&started);
+	assert_int_equal(json_array_size(config.assets), 1);
+	config_fini(&config);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(changes_are_told_key_by_key),
+	    cmocka_unit_test(what_was_bound_at_the_start_is_kept),
 	    cmocka_unit_test(nothing_said_is_the_default),
 	    cmocka_unit_test(values_land_in_their_fields),
 	    cmocka_unit_test(every_key_has_bounds),

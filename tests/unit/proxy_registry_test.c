@@ -93,10 +93,9 @@ static void policies_are_counted(void **state)
 	(void)state;
 	assert_null(none);
 	policy_unref(&none);
-	registry_set_policy(
-	    registry, agent, policy("{\"budget\":{\"dailyLimit\":\"1\"}}"), "first");
+	registry_set_policy(registry, agent, policy("{\"budget\":{\"dailyLimit\":\"1\"}}"));
 	first = registry_policy(registry, agent);
-	registry_set_policy(registry, agent, policy("{}"), "second");
+	registry_set_policy(registry, agent, policy("{}"));
 	second = registry_policy(registry, agent);
 	assert_ptr_not_equal(first, second);
 	assert_int_equal(first->policy->limit_count, 1);
@@ -398,6 +397,46 @@ static void *read_on(void *arg)
 	return NULL;
 }
 
+static void the_default_is_for_agents_without_their_own(void **state)
+{
+	struct registry *registry = registry_new();
+	struct purses *purses = purses_new();
+	struct agent *one = add(registry, purses, 1, "one"), *two = add(registry, purses, 2, "two");
+	struct policy_ref *of_one, *of_two, *kept;
+	char *text = registry_default_policy_text(registry);
+
+	(void)state;
+	assert_null(text);
+	registry_set_policy(registry, one, policy("{}"));
+	registry_set_default_policy(
+	    registry, policy("{\"budget\":{\"dailyLimit\":\"1\"}}"), "first");
+	of_one = registry_policy(registry, one);
+	kept = registry_policy(registry, two);
+	assert_int_equal(of_one->policy->limit_count, 0);
+	assert_int_equal(kept->policy->limit_count, 1);
+	text = registry_default_policy_text(registry);
+	assert_string_equal(text, "first");
+	free(text);
+	registry_set_default_policy(registry,
+	    policy("{\"budget\":{\"dailyLimit\":\"1\",\"maxPerCall\":\"1\"}}"), "second");
+	of_two = registry_policy(registry, two);
+	assert_int_equal(of_two->policy->limit_count, 2);
+	assert_int_equal(kept->policy->limit_count, 1);
+	policy_unref(&of_two);
+	/* Its own from now on, whatever becomes of the default. */
+	registry_set_policy(registry, two, policy("{}"));
+	registry_set_default_policy(
+	    registry, policy("{\"budget\":{\"dailyLimit\":\"1\"}}"), "third");
+	of_two = registry_policy(registry, two);
+	assert_int_equal(of_two->policy->limit_count, 0);
+	registry_free(&registry);
+	assert_int_equal(kept->policy->limit_count, 1);
+	policy_unref(&kept);
+	policy_unref(&of_one);
+	policy_unref(&of_two);
+	purses_free(&purses);
+}
+
 static void readers_and_a_writer(void **state)
 {
 	struct purses *purses = purses_new();
@@ -407,14 +446,15 @@ static void readers_and_a_writer(void **state)
 
 	(void)state;
 	readers.agent = add(readers.registry, purses, 1, "one");
-	registry_set_policy(readers.registry, readers.agent, policy("{}"), "{}");
+	registry_set_policy(readers.registry, readers.agent, policy("{}"));
 	for (size_t i = 0; i < COUNT(threads); i++)
 		must(pthread_create(&threads[i], NULL, read_on, &readers) == 0);
 	for (int i = 0; i < 500; i++) {
 		struct address address;
 
 		registry_set_policy(readers.registry, readers.agent,
-		    policy(i % 2 ? "{}" : "{\"budget\":{\"dailyLimit\":\"1\"}}"), "x");
+		    policy(i % 2 ? "{}" : "{\"budget\":{\"dailyLimit\":\"1\"}}"));
+		registry_set_default_policy(readers.registry, policy("{}"), i % 2 ? "a" : "b");
 		put(readers.registry, "a", i % 3 ? "https://h" : NULL);
 		memset(&address, i, sizeof address);
 		registry_set_address(readers.registry, readers.agent, &address);
@@ -434,6 +474,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(agents),
 	    cmocka_unit_test(policies_are_counted),
+	    cmocka_unit_test(the_default_is_for_agents_without_their_own),
 	    cmocka_unit_test(tool_names),
 	    cmocka_unit_test(tool_urls),
 	    cmocka_unit_test(tools_are_matched_by_their_longest_name),

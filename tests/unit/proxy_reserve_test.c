@@ -39,7 +39,7 @@ static void set_policy(struct world *world, const char *text)
 
 	if (!policy)
 		fail_msg("%s: %s: %s", text, error.path, error.reason);
-	registry_set_policy(world->registry, world->agent, policy, text);
+	registry_set_policy(world->registry, world->agent, policy);
 }
 
 static struct world world_open(const char *policy, int64_t deposit)
@@ -962,7 +962,7 @@ static void storm_open(struct storm *storm, struct storm_thread *threads, unsign
 			fail_msg("%s: %s", error.path, error.reason);
 		storm->agents[i] =
 		    registry_add_agent(storm->registry, &row, purses_at(storm->purses, row.id));
-		registry_set_policy(storm->registry, storm->agents[i], policy, storm_policy);
+		registry_set_policy(storm->registry, storm->agents[i], policy);
 		purse_deposit(storm->agents[i]->purse, 1, DOLLAR);
 		purse_deposit(storm->agents[i]->purse, 2, DOLLAR);
 		storm->deposited[i] = 2 * DOLLAR;

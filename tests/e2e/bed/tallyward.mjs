@@ -111,7 +111,7 @@ export class Tallyward {
 		return tw;
 	}
 
-	/** Change keys of the configuration file; takes effect at the next start. */
+	/** Change keys of the configuration file; takes effect at the next start or reload(). */
 	configure(settings) {
 		const file = path.join(this.dir, 'tallyward.json');
 		const now = JSON.parse(fs.readFileSync(file, 'utf8'));
@@ -215,6 +215,28 @@ export class Tallyward {
 	/** End it as a power cut would. */
 	kill() {
 		return this.stop('SIGKILL');
+	}
+
+	/** SIGHUP; resolves to the lines that the daemon logged about it, the verdict last. */
+	reload() {
+		const { stderr } = this.daemon;
+		return new Promise((resolve, reject) => {
+			let text = '';
+			const timer = setTimeout(() => done(reject, new Error(`no reload: ${text}`)), 20_000);
+			const done = (settle, value) => {
+				clearTimeout(timer);
+				stderr.off('data', look);
+				settle(value);
+			};
+			const look = (chunk) => {
+				text += chunk;
+				const verdict = /^.* event=(reloaded|reload_refused) .*$/m.exec(text);
+				if (verdict && text.indexOf('\n', verdict.index) >= 0)
+					done(resolve, text.slice(0, verdict.index + verdict[0].length));
+			};
+			stderr.on('data', look);
+			this.daemon.kill('SIGHUP');
+		});
 	}
 
 	async restart() {
