@@ -1390,8 +1390,9 @@ static enum step step_sign(struct call *call)
 	bytes_random(random, sizeof random);
 	memcpy(identifier, "pay_", 4);
 	hex_encode(identifier + 4, random, sizeof random);
+	call->payer = registry_address(call->house->registry, call->who.agent);
 	result = payment_sign(&call->payment, call->house->keystore, call->who.agent->name,
-	    call->challenge, &call->choice, now_us / CLOCK_US_PER_S,
+	    &call->payer, call->challenge, &call->choice, now_us / CLOCK_US_PER_S,
 	    call->policy->policy->payment.authorization_s_max, nonce, identifier);
 	if (result != KEYSTORE_OK) {
 		log_event(LOG_ERROR, "cannot_sign", "agent", call->who.agent->name, "reason",

@@ -11,17 +11,12 @@
 #include "ledger/export.h"
 #include "ledger/verify.h"
 #include "proxy/answer.h"
-#include "proxy/chain_wait.h"
 #include "proxy/view.h"
 
 /* An export is built in memory: a million postings are some 200 MB. */
 #define EXPORT_SIZE_MAX (1024u * 1024u * 1024u)
 /* Under this much free space the ledger may soon fail to grow. */
 #define DISK_FREE_MIN (64u * 1024u * 1024u)
-/* The slowest chain we pay on makes a block every 12 s. */
-#define HEAD_AGE_S_MAX 900
-/* An owner waits at the terminal: no more than this for one answer of an RPC endpoint. */
-#define RPC_MS_MAX 5000
 
 static json_t *cannot_read(void)
 {
@@ -238,96 +233,32 @@ struct keys {
 static bool check_key(struct agent *agent, void *arg)
 {
 	struct keys *keys = arg;
-	struct address address, known = registry_address(keys->house->registry, agent);
-	enum keystore_result result =
-	    keystore_address(&address, keys->house->keystore, agent->name);
+	struct address known = registry_address(keys->house->registry, agent);
+	enum keystore_result result = keystore_adopt(keys->house->keystore, agent->name, &known);
 
 	keys->count++;
-	if (result == KEYSTORE_OK && address_equal(&address, &known))
+	if (result == KEYSTORE_OK)
 		return true;
 	keys->ok = false;
 	check(keys->rows, "keys", false, "agent %s: %s", agent->name,
-	    result == KEYSTORE_OK ? "the key is not the ledger's address"
-				  : keystore_result_str(result));
+	    result == KEYSTORE_BAD_KEY ? "the key is not the ledger's address"
+				       : keystore_result_str(result));
 	return true;
-}
-
-static void check_endpoint(
-    json_t *rows, const char *network, const struct chain_endpoint *endpoint, int64_t now_s)
-{
-	int64_t age_s = now_s - endpoint->head.time_s;
-
-	if (!endpoint->ok)
-		check(rows, "rpc", false, "%s: %s: %s", network, endpoint->origin,
-		    *endpoint->reason ? endpoint->reason : "was not reached");
-	else if (age_s > HEAD_AGE_S_MAX)
-		check(rows, "rpc", false,
-		    "%s: %s: its newest block, %lld, is %lld s old: it lags, or the chain stands "
-		    "still",
-		    network, endpoint->origin, (long long)endpoint->head.number, (long long)age_s);
-	else
-		check(rows, "rpc", true, "%s: %s: newest block %lld, %lld s old", network,
-		    endpoint->origin, (long long)endpoint->head.number, (long long)age_s);
-}
-
-/* What is asked here is what ending a payment needs: the right chain, and agreement. */
-static void check_chain(json_t *rows, const struct config *config, const char *network,
-    const char *urls)
-{
-	struct chain_endpoint endpoints[CHAIN_ENDPOINTS_MAX];
-	int64_t rpc_ms_max = config->rpc_ms_max < RPC_MS_MAX ? config->rpc_ms_max : RPC_MS_MAX;
-	struct chain_wait *wait = chain_wait_new(network, urls, (uint32_t)rpc_ms_max,
-	    *config->ca_file ? config->ca_file : NULL);
-	char reason[CHAIN_REASON_SIZE];
-	struct chain_block head;
-	int64_t agree = 0;
-	enum chain_result result = chain_wait_head(&head, &agree, reason, wait);
-	size_t count = chain_wait_endpoints(endpoints, wait);
-
-	for (size_t i = 0; i < count; i++)
-		check_endpoint(rows, network, &endpoints[i], clock_now_us() / CLOCK_US_PER_S);
-	if (result != CHAIN_OK)
-		check(rows, "chain", false, "%s: %s: %s", network, chain_result_str(result),
-		    reason);
-	else if (count < 2)
-		check(rows, "chain", true,
-		    "%s: one endpoint answers, and nothing confirms what it says: name a second "
-		    "one (network set)",
-		    network);
-	else
-		check(rows, "chain", true, "%s: %lld of %zu endpoints agree", network,
-		    (long long)agree, count);
-	chain_wait_free(&wait);
-}
-
-static bool network_seen(const struct house *house, size_t i)
-{
-	size_t first = 0;
-
-	while (assets_at(house->assets, first)->chain_id != assets_at(house->assets, i)->chain_id)
-		first++;
-	return first < i;
 }
 
 static void check_chains(struct house *house, json_t *rows)
 {
-	bool any = false;
+	size_t with = 0;
 
 	for (size_t i = 0; i < assets_count(house->assets); i++) {
-		const char *network = assets_at(house->assets, i)->network;
-		char *urls;
+		char *rpc = registry_rpc(house->registry, assets_at(house->assets, i)->network);
 
-		if (network_seen(house, i))
-			continue;
-		urls = registry_rpc(house->registry, network);
-		if (*urls)
-			check_chain(rows, house_config(house), network, urls);
-		any |= *urls != '\0';
-		free(urls);
+		with += *rpc != '\0';
+		free(rpc);
 	}
-	if (!any)
-		check(rows, "chain", true,
-		    "no RPC registered: open payments wait for your decision (payment resolve)");
+	check(rows, "chain", true, "%s",
+	    with ? "RPC URLs are registered"
+		 : "no RPC registered: open payments wait for your decision (payment resolve)");
 }
 
 static json_t *doctor(struct command *command)

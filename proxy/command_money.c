@@ -415,6 +415,11 @@ static json_t *wallet_import(struct command *command)
 	if (error)
 		return error;
 	registry_set_address(house->registry, agent, &address);
+	/* If this fails, or the process ends here, the first signature does it. */
+	result = keystore_adopt(house->keystore, agent->name, &address);
+	if (result != KEYSTORE_OK)
+		command_warn(command, "the key is stored but not in its place yet: %s",
+		    keystore_result_str(result));
 	return answer_ok(json_pack("{s:s, s:s}", "agent", agent->name, "address", text));
 }
 
@@ -430,8 +435,11 @@ static json_t *wallet_export(struct command *command)
 
 	if (!password)
 		return error;
-	result = keystore_export_v3(
-	    &text, command->house->keystore, agent->name, password, strlen(password));
+	address = registry_address(command->house->registry, agent);
+	result = keystore_adopt(command->house->keystore, agent->name, &address);
+	if (result == KEYSTORE_OK)
+		result = keystore_export_v3(
+		    &text, command->house->keystore, agent->name, password, strlen(password));
 	if (result != KEYSTORE_OK)
 		return key_reply(agent->name, result, NULL);
 	batch = batch_new(command->now_us);
@@ -443,7 +451,6 @@ static json_t *wallet_export(struct command *command)
 	keystore = json_loads(text, 0, NULL);
 	must(keystore != NULL);
 	free(text);
-	address = registry_address(command->house->registry, agent);
 	return answer_ok(json_pack("{s:s, s:s, s:o}", "agent", agent->name, "address",
 	    address_format(address_text, &address), "keystore", keystore));
 }

@@ -213,11 +213,20 @@ static char *agent_path(const struct keystore *keystore, const char *agent)
 	return file_path(keystore->dir, keyfile_name(name, agent));
 }
 
-/* The agent's key from its file into an arena slot; found to be what it claims. */
-static enum keystore_result read_key(uint8_t *key, struct address *address,
-    struct keystore *keystore, const char *agent)
+/* Where a key that is to replace another waits until it is adopted. */
+static char *next_path(const struct keystore *keystore, const char *agent)
 {
 	char *path = agent_path(keystore, agent);
+	char *next = must_format("%s.next", path);
+
+	free(path);
+	return next;
+}
+
+/* An agent's key from a file into an arena slot; found to be what it claims. */
+static enum keystore_result read_key_at(uint8_t *key, struct address *address,
+    struct keystore *keystore, const char *agent, const char *path)
+{
 	struct address derived, claimed;
 	enum keystore_result result;
 	char *text = NULL;
@@ -234,6 +243,17 @@ static enum keystore_result read_key(uint8_t *key, struct address *address,
 		*address = derived;
 	error = errno;
 	free(text);
+	errno = error;
+	return result;
+}
+
+static enum keystore_result read_key(uint8_t *key, struct address *address,
+    struct keystore *keystore, const char *agent)
+{
+	char *path = agent_path(keystore, agent);
+	enum keystore_result result = read_key_at(key, address, keystore, agent, path);
+	int error = errno;
+
 	free(path);
 	errno = error;
 	return result;
@@ -262,11 +282,12 @@ static bool keep_old(const char *path)
 	return kept;
 }
 
-/* Seals key into the agent's file. Any key unlocked before is forgotten. */
+/* Seals key into the agent's file, or beside it when there is one already that is to be
+ * replaced: it is then not yet the agent's. */
 static enum keystore_result store_key(struct keystore *keystore, const char *agent,
     const uint8_t *key, const struct address *address, bool replace)
 {
-	char *path = agent_path(keystore, agent);
+	char *path = agent_path(keystore, agent), *next = next_path(keystore, agent);
 	enum keystore_result result;
 	char *text = NULL;
 	int error;
@@ -276,11 +297,10 @@ static enum keystore_result store_key(struct keystore *keystore, const char *age
 		goto out;
 	must(pthread_rwlock_wrlock(&keystore->lock) == 0);
 	FAULT_POINT("key");
-	if (!replace)
-		result = write_new(path, text);
-	else if (!keep_old(path) || !file_replace(path, text, strlen(text), S_IRUSR | S_IWUSR))
-		result = KEYSTORE_IO;
-	keycache_drop(keystore->cache, agent);
+	result = write_new(path, text);
+	if (result == KEYSTORE_EXISTS && replace)
+		result = file_replace(next, text, strlen(text), S_IRUSR | S_IWUSR) ? KEYSTORE_OK :
+										     KEYSTORE_IO;
 	error = errno;
 	FAULT_POINT("key stored");
 	must(pthread_rwlock_unlock(&keystore->lock) == 0);
@@ -288,6 +308,7 @@ static enum keystore_result store_key(struct keystore *keystore, const char *age
 out:
 	error = errno;
 	free(text);
+	free(next);
 	free(path);
 	errno = error;
 	return result;
@@ -479,16 +500,19 @@ enum keystore_result keystore_address(struct address *out, struct keystore *keys
 	return result;
 }
 
+/* signer NULL: whoever's it is. */
+static bool is_of(const struct cached_key *cached, const struct address *signer)
+{
+	return signer == NULL || address_equal(signer, &cached->address);
+}
+
 /* Under the lock, for reading or writing. */
 static enum keystore_result sign_cached(uint8_t out[KEYSTORE_SIGNATURE_SIZE],
-    const struct keystore *keystore, struct cached_key *cached, const struct address *signer,
-    const struct digest *digest)
+    const struct keystore *keystore, struct cached_key *cached, const struct digest *digest)
 {
 	uint8_t signature[KEYSTORE_SIGNATURE_SIZE];
 	struct address recovered;
 
-	if (signer != NULL && !address_equal(signer, &cached->address))
-		return KEYSTORE_BAD_KEY;
 	if (!signer_sign(signature, keystore->signer, cached->key, digest))
 		return KEYSTORE_BAD_KEY;
 	if (!atomic_load(&cached->proved)) {
@@ -501,6 +525,46 @@ static enum keystore_result sign_cached(uint8_t out[KEYSTORE_SIGNATURE_SIZE],
 	}
 	memcpy(out, signature, KEYSTORE_SIGNATURE_SIZE);
 	return KEYSTORE_OK;
+}
+
+/* Under the lock for writing: the key that waits becomes the agent's, if it is the one of
+ * address. Whatever a crash leaves of this is done again when it is next asked for. */
+static enum keystore_result adopt(struct keystore *keystore, const char *agent,
+    const struct address *address)
+{
+	char *path = agent_path(keystore, agent), *next = next_path(keystore, agent);
+	uint8_t *key = arena_take(keystore->arena);
+	enum keystore_result result = KEYSTORE_IO;
+	struct address waiting;
+	char *text = NULL;
+	size_t size;
+	int error;
+
+	if (key == NULL)
+		goto out;
+	result = read_key_at(key, &waiting, keystore, agent, next);
+	if (result == KEYSTORE_NOT_FOUND ||
+	    (result == KEYSTORE_OK && !address_equal(&waiting, address)))
+		result = KEYSTORE_BAD_KEY;
+	if (result == KEYSTORE_OK)
+		result = keyfile_read(&text, &size, next);
+	if (result != KEYSTORE_OK)
+		goto out;
+	if (keep_old(path) && file_replace(path, text, size, S_IRUSR | S_IWUSR)) {
+		FAULT_POINT("key adopted");
+		unlink(next);
+		keycache_drop(keystore->cache, agent);
+	} else {
+		result = KEYSTORE_IO;
+	}
+out:
+	error = errno;
+	arena_give(keystore->arena, &key);
+	free(text);
+	free(next);
+	free(path);
+	errno = error;
+	return result;
 }
 
 /* Under the lock for writing: the key of an agent whose key is not unlocked yet. */
@@ -525,14 +589,16 @@ static enum keystore_result sign(uint8_t out[KEYSTORE_SIGNATURE_SIZE], struct ke
 {
 	enum keystore_result result = KEYSTORE_OK;
 	struct cached_key *cached;
+	bool usable;
 	int error;
 
 	must(pthread_rwlock_rdlock(&keystore->lock) == 0);
 	cached = keycache_find(keystore->cache, agent);
-	if (cached != NULL)
-		result = sign_cached(out, keystore, cached, signer, digest);
+	usable = cached != NULL && is_of(cached, signer);
+	if (usable)
+		result = sign_cached(out, keystore, cached, digest);
 	must(pthread_rwlock_unlock(&keystore->lock) == 0);
-	if (cached != NULL)
+	if (usable)
 		return result;
 
 	/* First use. Another thread may have come first; then its work is found here. */
@@ -540,10 +606,41 @@ static enum keystore_result sign(uint8_t out[KEYSTORE_SIGNATURE_SIZE], struct ke
 	cached = keycache_find(keystore->cache, agent);
 	if (cached == NULL)
 		result = unlock_key(&cached, keystore, agent);
+	if (result == KEYSTORE_OK && !is_of(cached, signer)) {
+		result = adopt(keystore, agent, signer);
+		if (result == KEYSTORE_OK)
+			result = unlock_key(&cached, keystore, agent);
+	}
 	if (result == KEYSTORE_OK)
-		result = sign_cached(out, keystore, cached, signer, digest);
+		result = sign_cached(out, keystore, cached, digest);
 	error = errno;
 	must(pthread_rwlock_unlock(&keystore->lock) == 0);
+	errno = error;
+	return result;
+}
+
+enum keystore_result keystore_adopt(struct keystore *keystore, const char *agent,
+    const struct address *address)
+{
+	uint8_t *key = arena_take(keystore->arena);
+	enum keystore_result result = KEYSTORE_OK;
+	const struct cached_key *cached;
+	struct address present;
+	int error;
+
+	if (key == NULL)
+		return KEYSTORE_IO;
+	must(pthread_rwlock_wrlock(&keystore->lock) == 0);
+	cached = keycache_find(keystore->cache, agent);
+	if (cached != NULL)
+		present = cached->address;
+	else
+		result = read_key(key, &present, keystore, agent);
+	if (result == KEYSTORE_OK && !address_equal(&present, address))
+		result = adopt(keystore, agent, address);
+	error = errno;
+	must(pthread_rwlock_unlock(&keystore->lock) == 0);
+	arena_give(keystore->arena, &key);
 	errno = error;
 	return result;
 }

@@ -54,9 +54,10 @@ void keystore_close(struct keystore **keystore);
 /** A fresh random key for agent; durable when it returns OK. EXISTS, IO. */
 enum keystore_result keystore_generate(struct address *out, struct keystore *keystore,
     const char *agent) MUST_CHECK;
-/** keystore_import_* - a key made elsewhere. replace: overwrite this agent's key (the old file
- * is kept beside it as <file>.replaced-<microseconds>, the time it was written); else
- * KEYSTORE_EXISTS. reason: one sentence when not OK; may be NULL.
+/** keystore_import_* - a key made elsewhere. When the agent has one: KEYSTORE_EXISTS, or, with
+ * replace, it waits durably beside it until it is adopted, so that whatever says whose key the
+ * agent's is (the ledger) can change in between and a crash leaves one of the two in force.
+ * reason: one sentence when not OK; may be NULL.
  *   hex:  64 hex digits with or without 0x, surrounding white space ignored
  *   v3:   Web3 Secret Storage v3 JSON (scrypt or pbkdf2), as geth, foundry, MetaMask and
  *         web3.py write it; an address in it must be the key's (else BAD_FILE). Its
@@ -68,6 +69,12 @@ enum keystore_result keystore_import_hex(struct address *out, char reason[256],
 enum keystore_result keystore_import_v3(struct address *out, char reason[256],
     struct keystore *keystore, const char *agent, const char *json, size_t size,
     const char *password, size_t password_size, bool replace) MUST_CHECK;
+/** keystore_adopt - from now on the agent's key is that of address: either it is already, or it
+ * is the one that waits. The key before it is kept beside it as <file>.replaced-<microseconds>,
+ * the time it was written. BAD_KEY when neither is of that address; NOT_FOUND, BAD_FILE,
+ * UNSAFE_FILE, IO. Durable when OK. */
+enum keystore_result keystore_adopt(struct keystore *keystore, const char *agent,
+    const struct address *address) MUST_CHECK;
 /** Web3 Secret Storage v3 JSON (scrypt n=262144 r=8 p=1) under password; caller frees *out. */
 enum keystore_result keystore_export_v3(char **out, struct keystore *keystore, const char *agent,
     const char *password, size_t password_size) MUST_CHECK;
@@ -80,8 +87,8 @@ enum keystore_result keystore_address(struct address *out, struct keystore *keys
  * The first signature by each unlocked key is recovered and compared with the key's
  * address before it is handed out (BAD_KEY when it differs); later ones are not, the
  * key and the code having been proved by then.
- *  keystore_sign_as - the same, but BAD_KEY unless the key is still the one of signer:
- * a key replaced between the building of a message and its signing signs nothing.
+ *  keystore_sign_as - the same, but BAD_KEY unless the key is the one of signer, or that one
+ * waits, which is then adopted: what a message names and what signs it are the same key.
  * OK, NOT_FOUND, BAD_FILE, BAD_KEY, UNSAFE_FILE, IO. */
 enum keystore_result keystore_sign(uint8_t out[KEYSTORE_SIGNATURE_SIZE], struct keystore *keystore,
     const char *agent, const struct digest *digest) MUST_CHECK;

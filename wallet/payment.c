@@ -142,8 +142,8 @@ static void encode(struct payment *payment, const struct challenge *challenge,
 }
 
 enum keystore_result payment_sign(struct payment **out, struct keystore *keystore,
-    const char *agent, const struct challenge *challenge, const struct choice *choice,
-    int64_t now_s, int64_t authorization_s_max, const uint8_t nonce[AUTHORIZATION_NONCE_SIZE],
+    const char *agent, const struct address *payer, const struct challenge *challenge,
+    const struct choice *choice, int64_t now_s, int64_t authorization_s_max, const uint8_t nonce[AUTHORIZATION_NONCE_SIZE],
     const char *identifier)
 {
 	const struct requirement *option;
@@ -166,12 +166,9 @@ enum keystore_result payment_sign(struct payment **out, struct keystore *keystor
 	authorization->value = choice->value;
 	authorization->valid_before_s = (uint64_t)(now_s + valid_s);
 	memcpy(authorization->nonce, nonce, AUTHORIZATION_NONCE_SIZE);
-	result = keystore_address(&authorization->from, keystore, agent);
-	if (result == KEYSTORE_OK) {
-		digest = authorization_digest(authorization, &choice->asset->domain_separator);
-		result = keystore_sign_as(payment->signature, keystore, agent,
-		    &authorization->from, &digest);
-	}
+	authorization->from = *payer;
+	digest = authorization_digest(authorization, &choice->asset->domain_separator);
+	result = keystore_sign_as(payment->signature, keystore, agent, payer, &digest);
 	if (result != KEYSTORE_OK) {
 		payment_free(&payment);
 		return result;

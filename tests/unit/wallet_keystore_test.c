@@ -77,6 +77,13 @@ static int bed_remove(void **state)
 	return unit_folder_remove(&folder);
 }
 
+/* As after a restart: nothing is unlocked, only the files speak. */
+static void reopen(struct bed *bed)
+{
+	keystore_close(&bed->keystore);
+	assert_int_equal(open_with(&bed->keystore, NULL, bed->dir, PASSPHRASE), KEYSTORE_OK);
+}
+
 static enum keystore_result import_hex(struct bed *bed, struct address *out, const char *agent,
     const char *text, bool replace)
 {
@@ -239,12 +246,16 @@ static int files_with(const char *dir, const char *part)
 	return count;
 }
 
+/* Key 1. */
+#define ONE_KEY "0000000000000000000000000000000000000000000000000000000000000001"
+
 static void replacing_keeps_the_old_file(void **state)
 {
 	struct address dev = address_of(DEV_ADDRESS), first, address;
 	struct digest digest = keccak256("x", 1);
 	uint8_t signature[KEYSTORE_SIGNATURE_SIZE] = {7};
 	struct bed *bed = *state;
+	char *next = file_path(bed->dir, "bob.key.next");
 
 	/* With nothing to replace, replace is import. */
 	assert_int_equal(import_hex(bed, &address, "new", DEV_KEY, true), KEYSTORE_OK);
@@ -254,10 +265,38 @@ static void replacing_keeps_the_old_file(void **state)
 	assert_int_equal(import_hex(bed, &address, "bob", DEV_KEY, false), KEYSTORE_EXISTS);
 	assert_true(signs_as(bed, "bob", &first));
 	assert_int_equal(import_hex(bed, &address, "bob", DEV_KEY, true), KEYSTORE_OK);
+	/* Until it is adopted it only waits, whatever happens meanwhile. */
+	assert_true(signs_as(bed, "bob", &first));
+	reopen(bed);
+	assert_true(signs_as(bed, "bob", &first));
+	assert_int_equal(keystore_adopt(bed->keystore, "bob", &first), KEYSTORE_OK);
+	assert_int_equal(files_with(bed->dir, "bob.key.replaced-"), 0);
+	assert_int_equal(keystore_adopt(bed->keystore, "bob", &dev), KEYSTORE_OK);
 	assert_true(signs_as(bed, "bob", &dev));
 	assert_int_equal(files_with(bed->dir, "bob.key.replaced-"), 1);
-	assert_int_equal(import_hex(bed, &address, "bob", DEV_KEY, true), KEYSTORE_OK);
+	assert_int_equal(keystore_adopt(bed->keystore, "bob", &dev), KEYSTORE_OK);
+	assert_int_equal(keystore_adopt(bed->keystore, "bob", &first), KEYSTORE_BAD_KEY);
+	assert_int_equal(keystore_adopt(bed->keystore, "nobody", &dev), KEYSTORE_NOT_FOUND);
+	assert_int_equal(files_with(bed->dir, "bob.key.replaced-"), 1);
+	/* The first signature that names the new key adopts it, too. */
+	assert_int_equal(import_hex(bed, &address, "bob", ONE_KEY, true), KEYSTORE_OK);
+	reopen(bed);
+	assert_true(signs_as(bed, "bob", &dev));
+	assert_int_equal(keystore_sign_as(signature, bed->keystore, "bob", &first, &digest),
+	    KEYSTORE_BAD_KEY);
+	assert_int_equal(keystore_sign_as(signature, bed->keystore, "bob", &address, &digest),
+	    KEYSTORE_OK);
+	assert_true(signs_as(bed, "bob", &address));
 	assert_int_equal(files_with(bed->dir, "bob.key.replaced-"), 2);
+	assert_int_equal(files_with(bed->dir, ".next"), 0);
+	/* A damaged one is not adopted, and the present one goes on. */
+	assert_true(file_replace(next, "{}", 2, 0600));
+	assert_int_equal(keystore_adopt(bed->keystore, "bob", &dev), KEYSTORE_BAD_FILE);
+	assert_true(signs_as(bed, "bob", &address));
+	assert_int_equal(import_hex(bed, &address, "bob", DEV_KEY, true), KEYSTORE_OK);
+	assert_int_equal(keystore_adopt(bed->keystore, "bob", &dev), KEYSTORE_OK);
+	assert_int_equal(files_with(bed->dir, "bob.key.replaced-"), 3);
+	signature[0] = 7;
 	/* A message built for the old key is not signed with the new one. */
 	assert_int_equal(keystore_sign_as(signature, bed->keystore, "bob", &first, &digest),
 	    KEYSTORE_BAD_KEY);
@@ -265,7 +304,8 @@ static void replacing_keeps_the_old_file(void **state)
 	assert_int_equal(keystore_sign_as(signature, bed->keystore, "bob", &dev, &digest),
 	    KEYSTORE_OK);
 	/* Only keys and their data key; nothing half-written is left behind. */
-	assert_int_equal(files_with(bed->dir, ""), 2 + 1 + 2 + 2);
+	assert_int_equal(files_with(bed->dir, ""), 2 + 1 + 2 + 3);
+	free(next);
 }
 
 static void foreign_and_damaged_files_do_not_sign(void **state)

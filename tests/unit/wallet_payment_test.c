@@ -70,8 +70,8 @@ static enum keystore_result sign(struct payment **out, struct bed *bed, const ch
 
 	choice_make(&choice, challenge, bed->assets, &rules);
 	assert_true(choice.found);
-	return payment_sign(out, bed->keystore, agent, challenge, &choice, NOW_S, seconds_max,
-	    bed->nonce, identifier);
+	return payment_sign(out, bed->keystore, agent, &rules.payer, challenge, &choice, NOW_S,
+	    seconds_max, bed->nonce, identifier);
 }
 
 /* The header's JSON text; the caller frees it. */
@@ -393,12 +393,13 @@ static void choice_must_be_found(void **state)
 {
 	struct challenge *challenge =
 	    challenge_of("{\"x402Version\":2,\"accepts\":[" ACCEPT "]}", true);
+	struct address payer = address_of(DEV_ADDRESS);
 	struct choice choice = {.found = false};
 	struct payment *payment = NULL;
 	struct bed *bed = *state;
 
-	assert_aborts((void)!payment_sign(&payment, bed->keystore, "dev", challenge, &choice, NOW_S,
-	    60, bed->nonce, NULL));
+	assert_aborts((void)!payment_sign(&payment, bed->keystore, "dev", &payer, challenge,
+	    &choice, NOW_S, 60, bed->nonce, NULL));
 	challenge_free(&challenge);
 }
 
