@@ -96,6 +96,8 @@ export function send(url, { method = 'GET', headers = {}, body, signal, onHead }
 export class Tallyward {
 	agents = new Map();
 	daemon = null;
+	/** What the daemon finds in its environment; the command line does not. */
+	env = {};
 
 	/** A new data folder, known to `chain` when one is given. */
 	static async create({ chain = null, settings = {} } = {}) {
@@ -187,7 +189,7 @@ export class Tallyward {
 		this.adminUrl = `http://127.0.0.1:${adminPort}`;
 		this.daemon = start(this.program, [
 			'serve', '--listen', `127.0.0.1:${port}`, '--admin', `127.0.0.1:${adminPort}`, ...options,
-		], { cwd: this.home, env: { TALLYWARD_DIR: this.dir } });
+		], { cwd: this.home, env: { TALLYWARD_DIR: this.dir, ...this.env } });
 		await this.ready();
 		return this;
 	}
