@@ -143,8 +143,8 @@ static void encode(struct payment *payment, const struct challenge *challenge,
 
 enum keystore_result payment_sign(struct payment **out, struct keystore *keystore,
     const char *agent, const struct address *payer, const struct challenge *challenge,
-    const struct choice *choice, int64_t now_s, int64_t authorization_s_max, const uint8_t nonce[AUTHORIZATION_NONCE_SIZE],
-    const char *identifier)
+    const struct choice *choice, int64_t now_s, int64_t authorization_s_max,
+    const uint8_t nonce[AUTHORIZATION_NONCE_SIZE], const char *identifier)
 {
 	const struct requirement *option;
 	struct authorization *authorization;

@@ -50,8 +50,8 @@ struct payment {
  * Returns what keystore_sign_as returns; *out (payment_free) only when KEYSTORE_OK. */
 enum keystore_result payment_sign(struct payment **out, struct keystore *keystore,
     const char *agent, const struct address *payer, const struct challenge *challenge,
-    const struct choice *choice, int64_t now_s, int64_t authorization_s_max, const uint8_t nonce[AUTHORIZATION_NONCE_SIZE],
-    const char *identifier) MUST_CHECK;
+    const struct choice *choice, int64_t now_s, int64_t authorization_s_max,
+    const uint8_t nonce[AUTHORIZATION_NONCE_SIZE], const char *identifier) MUST_CHECK;
 void payment_free(struct payment **payment);
 
 #endif
