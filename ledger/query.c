@@ -28,9 +28,6 @@ enum query {
 	QUERY_AUDIT_OF_AGENT,
 	QUERY_AUDIT_OF_CALL,
 	QUERY_BALANCES,
-	QUERY_CHARGE_SUMS,
-	QUERY_CHARGES,
-	QUERY_FIRST_PAYEES,
 	QUERY_ORPHANS,
 	QUERY_IDEMPOTENCY,
 	QUERY_EVIDENCE,
@@ -69,13 +66,8 @@ _Static_assert(QUERY_COUNT <= READER_STATEMENTS_MAX, "a slot per query");
 	"  ORDER BY s.id DESC LIMIT 1)"
 #define PAYMENT_SELECT "SELECT " PAYMENT_COLUMNS " FROM payment p"
 
-/* By the journal: signed or reopened once more than ended. One pass over the index that has
- * what the journal says about payments, because the payments themselves are long. */
-#define PAYMENTS_NOT_ENDED                                                                         \
-	" p.id IN (SELECT j.payment FROM journal j INDEXED BY journal_payment"                     \
-	"  WHERE j.payment IS NOT NULL GROUP BY j.payment"                                         \
-	"  HAVING sum(CASE WHEN j.event IN (3, 9) THEN 1"                                          \
-	"   WHEN j.event = 4 OR j.from_spent = 0 THEN -1 ELSE 0 END) > 0)"
+/* By the journal: signed or reopened once more than ended. */
+#define PAYMENTS_NOT_ENDED " p.id IN (SELECT payment FROM pending)"
 
 /* Settled, and nobody asked the chain: no evidence of any kind. */
 #define PAYMENT_UNPROVED                                                                           \
@@ -100,23 +92,6 @@ _Static_assert(QUERY_COUNT <= READER_STATEMENTS_MAX, "a slot per query");
 	" rule, price, payee, payment, status, upstream_status, forwarded_us, quoted_us,"          \
 	" signed_us, answered_us, finished_us, request_bytes, response_bytes, request_digest,"     \
 	" response_digest, detail FROM audit"
-
-/* The pieces of store_charges. A payment that turned out unused counts no more, until it is
- * reopened; what a seller pays back later does count: it did go out (ledger/purse.h). Few
- * payments have any of these rows. */
-#define GIVEN_BACK                                                                                 \
-	"SELECT r.payment AS payment,"                                                             \
-	"  sum(CASE r.event WHEN 5 THEN r.amount ELSE -r.amount END) AS amount,"                   \
-	"  sum(CASE r.event WHEN 5 THEN 1 ELSE -1 END) AS unused"                                  \
-	"  FROM journal r INDEXED BY journal_given"                                                \
-	"  WHERE r.event IN (5, 9) AND r.from_spent = 0 AND r.payment IS NOT NULL"                 \
-	"  GROUP BY r.payment"
-#define HOLD_STANDS                                                                                \
-	" h.event = 6 AND NOT EXISTS (SELECT 1 FROM journal e"                                     \
-	" WHERE e.call = h.call AND e.event IN (7, 8) AND e.event = 8)"
-#define LIVE_SESSION(session)                                                                      \
-	"(SELECT t.session FROM token t WHERE t.session = " session                                \
-	" AND t.expires_s * 1000000 >= ?1)"
 
 static const char *const query_sql[QUERY_COUNT] = {
 	[QUERY_AGENTS] =
@@ -148,7 +123,7 @@ static const char *const query_sql[QUERY_COUNT] = {
 	[QUERY_PAYMENTS_OF_AGENT] = PAYMENT_SELECT " WHERE p.agent = ?1 ORDER BY p.id",
 	[QUERY_PAYMENTS_OPEN] = PAYMENT_SELECT " WHERE" PAYMENTS_NOT_ENDED " ORDER BY p.id",
 	[QUERY_PAYMENTS_OPEN_OF_AGENT] =
-	    PAYMENT_SELECT " WHERE p.agent = ?1 AND " PAYMENT_STATE " < 3 ORDER BY p.id",
+	    PAYMENT_SELECT " WHERE +p.agent = ?1 AND" PAYMENTS_NOT_ENDED " ORDER BY p.id",
 	[QUERY_PAYMENT] = PAYMENT_SELECT " WHERE p.id = ?1",
 	[QUERY_PAYMENT_STATES] = "SELECT id, payment, state, tx, reason, by, receipt"
 				 " FROM payment_state WHERE payment = ?1 ORDER BY id",
@@ -157,56 +132,15 @@ static const char *const query_sql[QUERY_COUNT] = {
 	[QUERY_AUDIT_OF_CALL] = AUDIT_SELECT " WHERE id = ?1",
 	[QUERY_BALANCES] =
 	    "SELECT a.agent, a.network, a.asset,"
-	    " sum(CASE a.role WHEN 2 THEN t.total ELSE 0 END),"
-	    " sum(CASE a.role WHEN 4 THEN t.total ELSE 0 END),"
-	    " sum(CASE a.role WHEN 3 THEN t.total ELSE 0 END),"
-	    " sum(CASE a.role WHEN 5 THEN t.total ELSE 0 END)"
-	    " FROM (SELECT account, sum(amount) AS total FROM posting GROUP BY account) t"
-	    " JOIN account a ON a.id = t.account WHERE a.agent IS NOT NULL"
+	    " sum(CASE a.role WHEN 2 THEN b.amount ELSE 0 END),"
+	    " sum(CASE a.role WHEN 4 THEN b.amount ELSE 0 END),"
+	    " sum(CASE a.role WHEN 3 THEN b.amount ELSE 0 END),"
+	    " sum(CASE a.role WHEN 5 THEN b.amount ELSE 0 END)"
+	    " FROM account a JOIN balance b ON b.account = a.id WHERE a.agent IS NOT NULL"
 	    " GROUP BY a.agent, a.network, a.asset ORDER BY a.agent, a.network, a.asset",
-	[QUERY_CHARGE_SUMS] =
-	    "SELECT agent, session, tool, payee, wallet, max(at_us), sum(spend), sum(calls) FROM ("
-	    " SELECT p.agent AS agent, " LIVE_SESSION("p.session") " AS session, p.tool AS tool,"
-	    "  p.payee AS payee, 1 AS wallet, max(p.call) AS at_us, sum(p.amount) AS spend,"
-	    "  count(*) AS calls FROM payment p WHERE p.call < ?1"
-	    "  GROUP BY p.agent, p.session, p.tool, p.payee"
-	    " UNION ALL"
-	    " SELECT p.agent, " LIVE_SESSION("p.session") ", p.tool, p.payee, 1, p.call,"
-	    "  -g.amount, -g.unused FROM (" GIVEN_BACK ") g"
-	    "  CROSS JOIN payment p ON p.id = g.payment WHERE p.call < ?1"
-	    " UNION ALL"
-	    " SELECT h.agent, " LIVE_SESSION("coalesce(h.session, a.session)") ", h.tool, NULL, 0,"
-	    "  h.call, h.amount, 0 FROM journal h LEFT JOIN audit a ON a.id = h.call"
-	    "  WHERE h.call < ?1 AND" HOLD_STANDS
-	    " UNION ALL"
-	    " SELECT a.agent, " LIVE_SESSION("a.session") ", a.tool, NULL, 0, max(a.id), 0,"
-	    "  count(*) FROM audit a WHERE a.kind = 1 AND a.allowed = 1 AND a.id < ?1"
-	    "  GROUP BY a.agent, a.session, a.tool)"
-	    " WHERE agent IS NOT NULL GROUP BY agent, session, tool, payee, wallet"
-	    " HAVING sum(spend) > 0 OR sum(calls) > 0 ORDER BY 6",
-	/* A row's id is above its call's: the table is read from ?1 on only. */
-	[QUERY_CHARGES] =
-	    "SELECT agent, session, tool, payee, wallet, at_us, spend, calls FROM ("
-	    " SELECT p.agent AS agent, p.session AS session, p.tool AS tool, p.payee AS payee,"
-	    "  1 AS wallet, p.call AS at_us, p.amount - coalesce(g.amount, 0) AS spend,"
-	    "  1 - coalesce(g.unused, 0) AS calls"
-	    "  FROM payment p NOT INDEXED LEFT JOIN (" GIVEN_BACK ") g ON g.payment = p.id"
-	    "  WHERE p.id > ?1 AND p.call >= ?1"
-	    " UNION ALL"
-	    " SELECT h.agent, coalesce(h.session, a.session), h.tool, NULL, 0, h.call, h.amount, 0"
-	    "  FROM journal h LEFT JOIN audit a ON a.id = h.call"
-	    "  WHERE h.call >= ?1 AND" HOLD_STANDS
-	    " UNION ALL"
-	    " SELECT a.agent, a.session, a.tool, NULL, 0, a.id, 0, 1"
-	    "  FROM audit a NOT INDEXED WHERE a.id >= ?1 AND a.kind = 1 AND a.allowed = 1)"
-	    " WHERE agent IS NOT NULL AND (spend > 0 OR calls > 0) ORDER BY at_us",
-	/* With min(), SQLite takes the other columns from the row that has it. */
-	[QUERY_FIRST_PAYEES] = "SELECT agent, NULL, tool, payee, 1, min(call), 0, 0"
-	    " FROM payment INDEXED BY payment_charge GROUP BY agent, tool",
 	[QUERY_ORPHANS] = JOURNAL_SELECT
-	    " WHERE j.id IN (SELECT h.id FROM journal h INDEXED BY journal_hold WHERE h.event = 6"
-	    "  AND NOT EXISTS (SELECT 1 FROM journal e"
-	    "   WHERE e.call = h.call AND e.event IN (7, 8))) ORDER BY j.id",
+	    " WHERE j.event = 6 AND j.call IN (SELECT h.call FROM journal h INDEXED BY journal_hold"
+	    "  WHERE h.event IN (6, 7, 8) GROUP BY h.call HAVING max(h.event) = 6) ORDER BY j.id",
 	[QUERY_IDEMPOTENCY] =
 	    "SELECT i.agent, i.key, i.request, i.call, i.payment, i.expires_us,"
 	    " w.call, w.status, w.headers, w.body, w.expires_us"
@@ -923,59 +857,6 @@ enum store_result store_balances(struct store *store, balance_each_fn *each, voi
 	struct balance_context context = {each, arg};
 
 	return run(store, QUERY_BALANCES, NULL, 0, balance_step, &context);
-}
-
-struct charge_context {
-	charge_each_fn *each;
-	void *arg;
-	bool stopped;
-};
-
-static enum row_step charge_step(sqlite3_stmt *stmt, void *context)
-{
-	struct charge_context *to = context;
-	struct cursor cursor = {stmt, 0};
-	struct charge_row row = {0};
-
-	row.agent = take_int(&cursor);
-	row.session = take_text(&cursor);
-	row.tool = take_text(&cursor);
-	row.payee = take_text(&cursor);
-	row.wallet = take_int(&cursor) != 0;
-	row.at_us = take_int(&cursor);
-	row.spend = take_int(&cursor);
-	row.calls = take_int(&cursor);
-	to->stopped = !to->each(&row, to->arg);
-	return to->stopped ? ROW_STOP : ROW_MORE;
-}
-
-/* Two statements of one moment: a payment that is refunded in between would be in
- * neither or in both. */
-enum store_result store_charges(struct store *store, int64_t since_us, charge_each_fn *each,
-    void *arg)
-{
-	struct charge_context context = {.each = each, .arg = arg};
-	struct value params[] = {value_int(since_us)};
-	struct reader *reader = reader_take(store->readers);
-	enum store_result result = STORE_BROKEN;
-
-	if (reader == NULL)
-		return STORE_BROKEN;
-	if (sqlite3_exec(reader->db, "BEGIN", NULL, NULL, NULL) == SQLITE_OK) {
-		result = run_on(reader, QUERY_CHARGE_SUMS, params, 1, charge_step, &context);
-		if (result == STORE_OK && !context.stopped)
-			result = run_on(reader, QUERY_CHARGES, params, 1, charge_step, &context);
-		sqlite3_exec(reader->db, "COMMIT", NULL, NULL, NULL);
-	}
-	reader_give(store->readers, &reader);
-	return result;
-}
-
-enum store_result store_first_payees(struct store *store, charge_each_fn *each, void *arg)
-{
-	struct charge_context context = {.each = each, .arg = arg};
-
-	return run(store, QUERY_FIRST_PAYEES, NULL, 0, charge_step, &context);
 }
 
 /* --- idempotency ------------------------------------------------------------- */

@@ -265,8 +265,12 @@ static const char migration_1[] =
  * triggers and indexes of a dropped table go with it.
  *
  * journal_payment has all that the journal says about payments, in the order in which it
- * was said: which are open, what was paid back, and the triggers' questions are answered
- * from it alone. */
+ * was said: the triggers' questions and what was paid back are answered from it alone.
+ *
+ * balance and pending are running results, so that a start does not read the whole past:
+ * the sum of each account's postings, and the payments that the journal has signed or
+ * reopened once more than ended. Triggers keep them in the transaction of the row they follow
+ * from; `ledger verify` recomputes both. */
 static const char migration_2[] =
     "CREATE TABLE journal_new (\n"
     " id INTEGER PRIMARY KEY CHECK (id > 0),\n"
@@ -298,15 +302,23 @@ static const char migration_2[] =
     "ALTER TABLE journal_new RENAME TO journal;\n"
     "CREATE INDEX journal_agent ON journal (agent);\n"
     "CREATE INDEX journal_call ON journal (call) WHERE call IS NOT NULL;\n"
-    "CREATE UNIQUE INDEX journal_sign ON journal (payment) WHERE event = 3;\n"
     "CREATE INDEX journal_payment ON journal (payment, id, event, from_spent, amount)\n"
     " WHERE payment IS NOT NULL;\n"
     "CREATE INDEX journal_given ON journal (payment, event, from_spent, amount)\n"
     " WHERE event IN (5, 9);\n"
-    "CREATE UNIQUE INDEX journal_hold ON journal (call) WHERE event = 6;\n"
-    "CREATE UNIQUE INDEX journal_hold_end ON journal (call) WHERE event IN (7, 8);\n"
+    "CREATE INDEX journal_hold ON journal (call, event, agent, tool, session, amount)\n"
+    " WHERE event IN (6, 7, 8);\n"
     /* A payment is signed once, and then ends and is reopened in turn. What names a payment
-     * that is not there is left to the foreign key, which says so. */
+     * that is not there is left to the foreign key, which says so. A hold is made once and
+     * ends once. */
+    "CREATE TRIGGER journal_signs_once BEFORE INSERT ON journal\n"
+    "WHEN NEW.event = 3 AND EXISTS (SELECT 1 FROM journal j WHERE j.payment = NEW.payment)\n"
+    "BEGIN SELECT RAISE(ABORT, 'the payment was signed before'); END;\n"
+    "CREATE TRIGGER journal_holds_once BEFORE INSERT ON journal\n"
+    "WHEN NEW.event IN (6, 7, 8)\n"
+    " AND coalesce((SELECT max(j.event) FROM journal j WHERE j.call = NEW.call\n"
+    "   AND j.event IN (6, 7, 8)), 0) <> CASE NEW.event WHEN 6 THEN 0 ELSE 6 END\n"
+    "BEGIN SELECT RAISE(ABORT, 'the hold was made or has ended before'); END;\n"
     "CREATE TRIGGER journal_ends_what_is_open BEFORE INSERT ON journal\n"
     "WHEN NEW.event IN (4, 5) AND (NEW.event = 4 OR NEW.from_spent = 0)\n"
     " AND coalesce((SELECT j.event FROM journal j WHERE j.payment = NEW.payment\n"
@@ -328,6 +340,29 @@ static const char migration_2[] =
     "   AND (j.event = 4 OR j.event IN (5, 9) AND j.from_spent = 1)), 0)\n"
     " AND (NEW.payment IS NULL OR EXISTS (SELECT 1 FROM payment p WHERE p.id = NEW.payment))\n"
     "BEGIN SELECT RAISE(ABORT, 'more is paid back than was paid'); END;\n"
+    "CREATE TABLE pending (\n"
+    " payment INTEGER PRIMARY KEY REFERENCES payment (id)) STRICT;\n"
+    "INSERT INTO pending SELECT payment FROM journal WHERE payment IS NOT NULL\n"
+    " GROUP BY payment HAVING sum(CASE WHEN event IN (3, 9) THEN 1\n"
+    "  WHEN event = 4 OR from_spent = 0 THEN -1 ELSE 0 END) > 0;\n"
+    "CREATE TRIGGER journal_opens_payment AFTER INSERT ON journal\n"
+    "WHEN NEW.event IN (3, 9)\n"
+    "BEGIN INSERT INTO pending (payment) VALUES (NEW.payment); END;\n"
+    "CREATE TRIGGER journal_closes_payment AFTER INSERT ON journal\n"
+    "WHEN NEW.event = 4 OR NEW.event = 5 AND NEW.from_spent = 0\n"
+    "BEGIN DELETE FROM pending WHERE payment = NEW.payment; END;\n"
+    "CREATE TABLE balance (\n"
+    " account INTEGER PRIMARY KEY REFERENCES account (id),\n"
+    " amount INTEGER NOT NULL) STRICT;\n"
+    "INSERT INTO balance SELECT account, sum(amount) FROM posting GROUP BY account;\n"
+    "INSERT INTO balance SELECT id, 0 FROM account\n"
+    " WHERE id NOT IN (SELECT account FROM balance);\n"
+    "DROP INDEX posting_account;\n"
+    "CREATE TRIGGER account_starts_at_zero AFTER INSERT ON account\n"
+    "BEGIN INSERT INTO balance (account, amount) VALUES (NEW.id, 0); END;\n"
+    /* A sum that does not fit becomes a float, which the column refuses. */
+    "CREATE TRIGGER posting_is_summed AFTER INSERT ON posting\n"
+    "BEGIN UPDATE balance SET amount = amount + NEW.amount WHERE account = NEW.account; END;\n"
     "CREATE TABLE payment_state_new (\n"
     " id INTEGER PRIMARY KEY CHECK (id > 0),\n"
     " payment INTEGER NOT NULL REFERENCES payment (id),\n"
@@ -377,6 +412,8 @@ static const char migration_2[] =
     " name TEXT NOT NULL CHECK (length(name) > 0),\n"
     " body TEXT NOT NULL) STRICT;\n"
     "CREATE INDEX setting_name ON setting (name);\n"
+    "DROP INDEX payment_charge;\n"
+    "CREATE INDEX payment_charge ON payment (agent, tool, call, session, payee, amount);\n"
     "CREATE INDEX idempotency_payment ON idempotency (payment) WHERE payment IS NOT NULL;\n"
     APPEND_ONLY("journal") APPEND_ONLY("payment_state") APPEND_ONLY("evidence")
     APPEND_ONLY("delivery") APPEND_ONLY("setting");

@@ -390,16 +390,19 @@ enum store_result store_balances(struct store *store, balance_each_fn *each, voi
  *   a call          calls: 1 for each audit row of kind CALL with allowed set, one call
  *                   admitted. At its id
  *
- * First those before since_us, summed by (agent, session, tool, payee, wallet), with
- * at_us the latest of the sum; session is NULL there once its token had expired by
- * since_us (or is unknown), so that sums do not grow with the number of sessions
- * ever opened. A sum has lost its windows: since_us must not be later than the start
- * of the oldest one the caller tells apart. Then those at or after since_us, singly,
- * oldest first. */
-enum store_result store_charges(
-    struct store *store, int64_t since_us, charge_each_fn *each, void *arg) MUST_CHECK;
-/** For each (agent, tool) the payee of its first payment, in agent, tool and payee of the
- * row; spend and calls are 0. For pinPayee. */
+ * First those before the last border, summed by (agent, session, tool, payee, wallet) and
+ * the two borders they lie between, with at_us the latest of the sum; session is NULL
+ * there once its token had expired by the last border (or is unknown), so that sums do not
+ * grow with the number of sessions ever opened. A sum has lost its windows: borders
+ * are where the windows begin that the caller tells apart. Then those at or after the
+ * last border, singly. Each part oldest first.
+ *
+ * In  borders_us  border_count of them, 1 or more, none before the one in front of it
+ * Cost  grows with everything that was ever written: for the start. */
+enum store_result store_charges(struct store *store, const int64_t *borders_us,
+    size_t border_count, charge_each_fn *each, void *arg) MUST_CHECK;
+/** For each (agent, tool) the payee of its first payment, in agent, tool, payee and at_us of
+ * the row; spend and calls are 0. For pinPayee. */
 enum store_result store_first_payees(
     struct store *store, charge_each_fn *each, void *arg) MUST_CHECK;
 /** Metered holds without charge or release, oldest first: calls a crash interrupted

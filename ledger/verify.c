@@ -21,7 +21,8 @@ struct tally {
 	int64_t id;
 	char *name, *network, *asset;
 	int64_t role;
-	struct amount balance;
+	struct amount balance; /* after the transactions so far */
+	struct amount posted;  /* the sum of all postings, in whatever transaction */
 	UT_hash_handle hh;
 };
 
@@ -411,19 +412,351 @@ static void check_journal(struct check *check)
 	free(payment_sql);
 }
 
-static void check_trial_balance(struct check *check)
+/* --- balances ------------------------------------------------------------------ */
+
+static void sum_postings(struct check *check)
+{
+	sqlite3_stmt *stmt = prepare(check, "SELECT account, amount, journal FROM posting");
+
+	while (next_row(check, stmt)) {
+		int64_t account = sqlite3_column_int64(stmt, 0);
+		struct amount amount = amount_of(sqlite3_column_int64(stmt, 1));
+		struct tally *tally;
+
+		HASH_FIND(hh, check->tallies, &account, sizeof(account), tally);
+		if (tally != NULL && !amount_add(&tally->posted, tally->posted, amount))
+			problem(check, "posting of journal row %lld: the sum of %s does not fit",
+			    (long long)sqlite3_column_int64(stmt, 2), tally->name);
+	}
+	sqlite3_finalize(stmt);
+}
+
+/* The running sums that a start reads, against the postings. */
+static void check_balances(struct check *check)
 {
 	sqlite3_stmt *stmt = prepare(check,
-	    "SELECT a.network, a.asset, sum(t.total) FROM"
-	    " (SELECT account, sum(amount) AS total FROM posting GROUP BY account) t"
-	    " LEFT JOIN account a ON a.id = t.account GROUP BY a.network, a.asset"
-	    " HAVING sum(t.total) <> 0");
+	    "SELECT a.id, b.amount FROM account a LEFT JOIN balance b ON b.account = a.id");
 
-	while (next_row(check, stmt))
-		problem(check, "trial balance of %s on %s is %lld millionths instead of zero",
-		    column_text(stmt, 1), column_text(stmt, 0),
-		    (long long)sqlite3_column_int64(stmt, 2));
+	while (next_row(check, stmt)) {
+		int64_t account = sqlite3_column_int64(stmt, 0);
+		int64_t amount = sqlite3_column_int64(stmt, 1);
+		struct tally *tally;
+
+		HASH_FIND(hh, check->tallies, &account, sizeof(account), tally);
+		if (tally == NULL)
+			continue;
+		if (sqlite3_column_type(stmt, 1) == SQLITE_NULL)
+			problem(check, "account row %lld (%s) has no balance", (long long)account,
+			    tally->name);
+		else if (amount != tally->posted.micros)
+			problem(check,
+			    "the balance of account row %lld (%s) is %lld millionths, its postings "
+			    "sum to %lld",
+			    (long long)account, tally->name, (long long)amount,
+			    (long long)tally->posted.micros);
+	}
 	sqlite3_finalize(stmt);
+}
+
+/* Accounts of one asset follow each other. */
+static int compare_assets(struct tally *a, struct tally *b)
+{
+	int order = strcmp(a->network, b->network);
+
+	return order != 0 ? order : strcmp(a->asset, b->asset);
+}
+
+static void check_trial_balance(struct check *check)
+{
+	struct amount sum = {0};
+	bool fits = true;
+
+	HASH_SORT(check->tallies, compare_assets);
+	for (struct tally *tally = check->tallies; tally != NULL; tally = tally->hh.next) {
+		struct tally *next = tally->hh.next;
+
+		fits = amount_add(&sum, sum, tally->posted) && fits;
+		if (next != NULL && compare_assets(tally, next) == 0)
+			continue;
+		if (!fits)
+			problem(check, "trial balance of %s on %s does not fit", tally->asset,
+			    tally->network);
+		else if (sum.micros != 0)
+			problem(check, "trial balance of %s on %s is %lld millionths instead of zero",
+			    tally->asset, tally->network, (long long)sum.micros);
+		sum = (struct amount){0};
+		fits = true;
+	}
+}
+
+/* --- payments: what the journal, the states and the list of open ones say --------- */
+
+/* Where a payment stands. */
+enum standing { STANDING_NONE = 0, STANDING_OPEN, STANDING_SPENT, STANDING_UNUSED };
+
+/* The ends of one payment and their undoings, in turn. A longer story is cut off, and its
+ * count still compared: nobody's chain reorganises that often. */
+#define ENDS_MAX 32u
+
+struct story {
+	enum standing standing;
+	unsigned char ends[ENDS_MAX]; /* enum standing after each change */
+	size_t count;
+};
+
+static void story_turn(struct story *story, enum standing standing)
+{
+	story->standing = standing;
+	if (story->count < ENDS_MAX)
+		story->ends[story->count] = (unsigned char)standing;
+	story->count++;
+}
+
+static bool story_equal(const struct story *a, const struct story *b)
+{
+	size_t count = a->count < ENDS_MAX ? a->count : ENDS_MAX;
+
+	return a->count == b->count && memcmp(a->ends, b->ends, count) == 0;
+}
+
+/* Rows that name a payment, in the order of payments: the first column. */
+struct by_payment {
+	sqlite3_stmt *stmt;
+	bool more;
+	int64_t payment;
+};
+
+static void next_by_payment(struct check *check, struct by_payment *rows)
+{
+	rows->more = next_row(check, rows->stmt);
+	if (rows->more)
+		rows->payment = sqlite3_column_int64(rows->stmt, 0);
+}
+
+static void begin_by_payment(struct check *check, struct by_payment *rows, const char *sql)
+{
+	rows->stmt = prepare(check, sql);
+	next_by_payment(check, rows);
+}
+
+static bool is_of(const struct by_payment *rows, int64_t payment)
+{
+	return rows->more && rows->payment == payment;
+}
+
+static enum standing standing_of_state(int64_t state)
+{
+	switch (state) {
+	case PAYMENT_SETTLED:
+	case PAYMENT_RESOLVED_SPENT:
+		return STANDING_SPENT;
+	case PAYMENT_RESOLVED_UNUSED:
+	case PAYMENT_EXPIRED_UNUSED:
+	case PAYMENT_CANCELLED:
+		return STANDING_UNUSED;
+	default: /* of a file: any number */
+		return STANDING_OPEN;
+	}
+}
+
+/* The table in ledger/store.h. */
+static bool state_follows(int64_t before, int64_t state, const char *by)
+{
+	if (state == PAYMENT_OPEN && strcmp(by, "chain") == 0)
+		return true;
+	switch (before) {
+	case PAYMENT_SETTLED:
+	case PAYMENT_RESOLVED_SPENT:
+		return state == PAYMENT_SETTLED;
+	case PAYMENT_RESOLVED_UNUSED:
+		return state == PAYMENT_EXPIRED_UNUSED || state == PAYMENT_CANCELLED;
+	case PAYMENT_EXPIRED_UNUSED:
+	case PAYMENT_CANCELLED:
+		return false;
+	default:
+		return true;
+	}
+}
+
+/* payment, id, state, by */
+static struct story read_states(struct check *check, struct by_payment *rows, int64_t payment)
+{
+	struct story story = {.standing = STANDING_OPEN};
+	int64_t before = 0;
+
+	for (; is_of(rows, payment); next_by_payment(check, rows)) {
+		int64_t state = sqlite3_column_int64(rows->stmt, 2);
+		enum standing standing = standing_of_state(state);
+
+		if (!state_follows(before, state, column_text(rows->stmt, 3)))
+			problem(check, "payment_state row %lld follows the end of its payment",
+			    (long long)sqlite3_column_int64(rows->stmt, 1));
+		if (standing != story.standing)
+			story_turn(&story, standing);
+		before = state;
+	}
+	return story;
+}
+
+/* Of one payment, as its columns say; amount -1: there is none. */
+struct paid {
+	int64_t payment, amount, agent;
+	char *network, *asset;
+};
+
+struct ends {
+	struct story story;
+	int64_t end;        /* id of the last journal row that ended it */
+	struct amount paid; /* settled, less undone and paid back */
+};
+
+/* Which row may follow, and where it leads. NONE: it may not. */
+static enum standing standing_after(enum standing before, int64_t event, bool from_spent)
+{
+	switch (event) {
+	case JOURNAL_SIGN:
+		return before == STANDING_NONE ? STANDING_OPEN : STANDING_NONE;
+	case JOURNAL_SETTLE:
+		return before == STANDING_OPEN ? STANDING_SPENT : STANDING_NONE;
+	case JOURNAL_REFUND:
+		if (from_spent)
+			return before;
+		return before == STANDING_OPEN ? STANDING_UNUSED : STANDING_NONE;
+	case JOURNAL_REOPEN:
+		return before == (from_spent ? STANDING_SPENT : STANDING_UNUSED) ? STANDING_OPEN
+										: STANDING_NONE;
+	default: /* of a file: any number */
+		return before;
+	}
+}
+
+/* payment, id, event, from_spent, amount, agent, network, asset */
+static void follow_journal(struct check *check, struct ends *ends, sqlite3_stmt *stmt,
+    const struct paid *paid)
+{
+	int64_t id = sqlite3_column_int64(stmt, 1), event = sqlite3_column_int64(stmt, 2);
+	bool from_spent = sqlite3_column_int64(stmt, 3) != 0;
+	struct amount amount = amount_of(sqlite3_column_int64(stmt, 4));
+	enum standing standing = standing_after(ends->story.standing, event, from_spent);
+	bool repaid = event == JOURNAL_REFUND && from_spent, fits = true;
+
+	if (standing == STANDING_NONE)
+		problem(check, "journal row %lld cannot follow what its payment's rows before it say",
+		    (long long)id);
+	else if (event == JOURNAL_SIGN)
+		ends->story.standing = standing;
+	else if (standing != ends->story.standing)
+		story_turn(&ends->story, standing);
+	if (standing == STANDING_SPENT || standing == STANDING_UNUSED)
+		ends->end = repaid ? ends->end : id;
+	if (event == JOURNAL_SETTLE)
+		fits = amount_add(&ends->paid, ends->paid, amount);
+	else if (repaid || (event == JOURNAL_REOPEN && from_spent))
+		fits = amount_sub(&ends->paid, ends->paid, amount);
+	if (!fits || (repaid && ends->paid.micros < 0))
+		problem(check, "refunds of payment row %lld are more than the payment",
+		    (long long)paid->payment);
+	if (event != JOURNAL_SIGN && !repaid && paid->amount >= 0 &&
+	    (amount.micros != paid->amount || sqlite3_column_int64(stmt, 5) != paid->agent ||
+		strcmp(column_text(stmt, 6), paid->network) != 0 ||
+		strcmp(column_text(stmt, 7), paid->asset) != 0))
+		problem(check, "journal row %lld does not agree with the payment it ends",
+		    (long long)id);
+}
+
+static void compare_stories(struct check *check, const struct ends *ends,
+    const struct story *states, int64_t payment)
+{
+	enum standing journal = ends->story.standing;
+
+	if (story_equal(&ends->story, states))
+		return;
+	if (states->standing == STANDING_SPENT && journal != STANDING_SPENT)
+		problem(check, "payment row %lld is settled, but the journal has no settle row",
+		    (long long)payment);
+	else if (states->standing == STANDING_UNUSED && journal != STANDING_UNUSED)
+		problem(check, "payment row %lld is unused, but the journal has no refund row",
+		    (long long)payment);
+	else if (states->standing == STANDING_OPEN && journal != STANDING_OPEN)
+		problem(check, "journal row %lld ends a payment whose state does not say so",
+		    (long long)ends->end);
+	else
+		problem(check, "payment row %lld: its states and the journal tell of other ends",
+		    (long long)payment);
+}
+
+struct merge {
+	struct by_payment payments, states, journal, pending;
+};
+
+static void check_payment(struct check *check, struct merge *merge, int64_t payment)
+{
+	struct paid paid = {.payment = payment, .amount = -1, .network = NULL};
+	struct ends ends = {.end = 0};
+	bool there = is_of(&merge->payments, payment), pending = is_of(&merge->pending, payment);
+	struct story states;
+
+	if (there) {
+		paid.amount = sqlite3_column_int64(merge->payments.stmt, 1);
+		paid.agent = sqlite3_column_int64(merge->payments.stmt, 2);
+		paid.network = must_strdup(column_text(merge->payments.stmt, 3));
+		paid.asset = must_strdup(column_text(merge->payments.stmt, 4));
+		next_by_payment(check, &merge->payments);
+	}
+	for (; is_of(&merge->journal, payment); next_by_payment(check, &merge->journal))
+		follow_journal(check, &ends, merge->journal.stmt, &paid);
+	states = read_states(check, &merge->states, payment);
+	if (pending)
+		next_by_payment(check, &merge->pending);
+	if (there && ends.story.standing == STANDING_NONE)
+		problem(check, "payment row %lld has no sign row in the journal",
+		    (long long)payment);
+	else
+		compare_stories(check, &ends, &states, payment);
+	if (pending != (ends.story.standing == STANDING_OPEN))
+		problem(check,
+		    pending ? "payment row %lld is listed as pending, but it is not open"
+			    : "payment row %lld is open, but not listed as pending",
+		    (long long)payment);
+	free(paid.network);
+	free(paid.asset);
+}
+
+/* The lowest payment that any of the rows at hand names; 0: no rows are left. */
+static int64_t next_payment(const struct merge *merge)
+{
+	const struct by_payment *rows[] = {
+	    &merge->payments, &merge->states, &merge->journal, &merge->pending};
+	int64_t payment = 0;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (rows[i]->more && (payment == 0 || rows[i]->payment < payment))
+			payment = rows[i]->payment;
+	}
+	return payment;
+}
+
+/* One pass over four lists in the order of payments. */
+static void check_payments(struct check *check)
+{
+	struct merge merge;
+	int64_t payment;
+
+	begin_by_payment(check, &merge.payments,
+	    "SELECT id, amount, agent, network, asset FROM payment WHERE id <> 0 ORDER BY id");
+	begin_by_payment(check, &merge.states, "SELECT payment, id, state, by FROM payment_state"
+					       " WHERE payment <> 0 ORDER BY payment, id");
+	begin_by_payment(check, &merge.journal,
+	    "SELECT payment, id, event, from_spent, amount, agent, network, asset FROM journal"
+	    " WHERE payment IS NOT NULL AND payment <> 0 ORDER BY payment, id");
+	begin_by_payment(check, &merge.pending,
+	    "SELECT payment FROM pending WHERE payment <> 0 ORDER BY payment");
+	while ((payment = next_payment(&merge)) != 0)
+		check_payment(check, &merge, payment);
+	sqlite3_finalize(merge.payments.stmt);
+	sqlite3_finalize(merge.states.stmt);
+	sqlite3_finalize(merge.journal.stmt);
+	sqlite3_finalize(merge.pending.stmt);
 }
 
 /* --- the chain over everything else ---------------------------------------------- */
@@ -536,33 +869,6 @@ struct rule {
 static const struct rule rules[] = {
 	{"posting of journal row %lld, which is not there",
 	    "SELECT DISTINCT journal FROM posting WHERE journal NOT IN (SELECT id FROM journal)"},
-	{"payment row %lld has no sign row in the journal",
-	    "SELECT p.id FROM payment p WHERE NOT EXISTS"
-	    " (SELECT 1 FROM journal j WHERE j.event = 3 AND j.payment = p.id)"},
-	{"payment_state row %lld follows the end of its payment",
-	    "SELECT id FROM (SELECT id, state, by, lag(state) OVER"
-	    "  (PARTITION BY payment ORDER BY id) AS before FROM payment_state)"
-	    " WHERE NOT (state = 2 AND by = 'chain') AND (before IN (3, 4) AND state <> 3"
-	    "  OR before = 5 AND state NOT IN (6, 7) OR before IN (6, 7))"},
-	{"payment row %lld is settled, but the journal has no settle row",
-	    "SELECT DISTINCT s.payment FROM payment_state s WHERE s.state IN (3, 4) AND NOT EXISTS"
-	    " (SELECT 1 FROM journal j WHERE j.payment = s.payment AND j.event = 4)"},
-	{"payment row %lld is unused, but the journal has no refund row",
-	    "SELECT DISTINCT s.payment FROM payment_state s WHERE s.state IN (5, 6, 7) AND NOT EXISTS"
-	    " (SELECT 1 FROM journal j WHERE j.payment = s.payment AND j.event = 5"
-	    "  AND j.from_spent = 0)"},
-	{"journal row %lld ends a payment whose state does not say so",
-	    "SELECT j.id FROM journal j WHERE j.event IN (4, 5) AND (j.event = 4 OR j.from_spent = 0)"
-	    " AND NOT EXISTS (SELECT 1 FROM payment_state s WHERE s.payment = j.payment"
-	    "  AND (j.event = 4 AND s.state IN (3, 4) OR j.event = 5 AND s.state IN (5, 6, 7)))"},
-	{"journal row %lld does not agree with the payment it ends",
-	    "SELECT j.id FROM journal j JOIN payment p ON p.id = j.payment"
-	    " WHERE j.event IN (4, 5, 9) AND (j.event <> 5 OR j.from_spent = 0) AND (j.amount <> p.amount"
-	    "  OR j.agent <> p.agent OR j.network <> p.network OR j.asset <> p.asset)"},
-	{"refunds of payment row %lld are more than the payment",
-	    "SELECT r.payment FROM journal r JOIN payment p ON p.id = r.payment"
-	    " WHERE r.event = 5 AND r.from_spent = 1 GROUP BY r.payment"
-	    " HAVING sum(r.amount) > min(p.amount)"},
 	{"journal row %lld ends a hold that does not agree with it or is not there",
 	    "SELECT e.id FROM journal e LEFT JOIN journal h ON h.call = e.call AND h.event = 6"
 	    " WHERE e.event IN (7, 8) AND (h.id IS NULL OR h.id > e.id OR h.amount <> e.amount"
@@ -616,7 +922,10 @@ enum store_result verify_against(struct verify_report *out, struct store *store,
 	check_file(&check);
 	load_tallies(&check);
 	check_journal(&check);
+	sum_postings(&check);
+	check_balances(&check);
 	check_trial_balance(&check);
+	check_payments(&check);
 	check_records(&check);
 	check_rules(&check);
 	free_tallies(&check);

@@ -17,8 +17,9 @@
 #define QUOTES_MAX          65536u
 #define PASSPHRASE_SIZE_MAX 4096u
 #define CONFIG_SIZE_MAX     (64u * 1024u)
-/* Meters need the current month; two hours more cover the sliding windows on the first. */
+/* Two hours of single charges cover the sliding windows, of a call in flight too. */
 #define SLIDING_US (2 * 3600 * CLOCK_US_PER_S)
+#define BORDERS    4u
 /* Ids run ahead of the clock only when it was set back, or under bursts of more than one row
  * a microsecond; past this the clock is wrong. */
 #define CLOCK_BEHIND_US_MAX (5 * CLOCK_US_PER_S)
@@ -561,13 +562,25 @@ static bool load_first_payee(const struct charge_row *row, void *arg)
 	return true;
 }
 
+/* Where a meter's windows begin: the month, yesterday, today, what slides. What lies between
+ * two of them may come as a sum. */
+static void charge_borders(int64_t out[BORDERS], int64_t now_us)
+{
+	out[3] = now_us - SLIDING_US;
+	out[2] = window_day_start_us(now_us);
+	out[1] = window_day_start_us(out[2] - 1);
+	out[0] = window_month_start_us(now_us);
+	for (size_t i = BORDERS - 1; i > 0; i--) {
+		if (out[i - 1] > out[i])
+			out[i - 1] = out[i];
+	}
+}
+
 static enum house_result load_store(struct house *house, char reason[512], int64_t now_us)
 {
 	struct load load = {.house = house, .now_us = now_us, .reason = reason};
-	int64_t since = window_month_start_us(now_us);
+	int64_t borders_us[BORDERS];
 
-	if (since > now_us - SLIDING_US)
-		since = now_us - SLIDING_US;
 	if (store_agents(house->store, load_agent, &load) != STORE_OK || load.failed)
 		return broken(reason, &load, "agents");
 	if (store_tools(house->store, load_tool, &load) != STORE_OK)
@@ -588,9 +601,10 @@ static enum house_result load_store(struct house *house, char reason[512], int64
 	else if (store_append_wait(house->store, &load.batch) != STORE_OK)
 		return broken(reason, &load, "or write what the last stop left open");
 	FAULT_POINT("opened");
+	charge_borders(borders_us, now_us);
 	purses_lock(house->purses);
 	if (store_balances(house->store, load_balance, &load) != STORE_OK || load.failed ||
-	    store_charges(house->store, since, load_charge, &load) != STORE_OK)
+	    store_charges(house->store, borders_us, BORDERS, load_charge, &load) != STORE_OK)
 		load.failed = true;
 	purses_unlock(house->purses);
 	if (load.failed || store_first_payees(house->store, load_first_payee, &load) != STORE_OK)

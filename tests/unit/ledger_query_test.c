@@ -548,8 +548,9 @@ static bool put_charge(const struct charge_row *row, void *arg)
 static void charges_singly(void **state)
 {
 	struct world *world = *state;
+	const int64_t zero = 0;
 
-	assert_int_equal(store_charges(world->store, 0, put_charge, NULL), STORE_OK);
+	assert_int_equal(store_charges(world->store, &zero, 1, put_charge, NULL), STORE_OK);
 	expect("22|session-one|github/issues|payee|1|50000|1\n"
 	       "22|session-one|github/issues|-|0|0|1\n"
 	       "26|session-one|github/issues|payee|1|30000|1\n"
@@ -568,13 +569,13 @@ static void charges_summed(void **state)
 	struct world *world = *state;
 	int64_t since = WORLD_START + 100 * CLOCK_US_PER_S;
 
-	assert_int_equal(store_charges(world->store, since, put_charge, NULL), STORE_OK);
+	assert_int_equal(store_charges(world->store, &since, 1, put_charge, NULL), STORE_OK);
 	expect("26|session-one|github/issues|-|0|0|2\n"
 	       "35|session-one|github/issues|payee|1|90001|4\n"
 	       "38|session-one|search/api|-|0|0|2\n"
 	       "39|-|search/api|-|0|1200|0\n");
 	since = WORLD_START + 3601 * CLOCK_US_PER_S;
-	assert_int_equal(store_charges(world->store, since, put_charge, NULL), STORE_OK);
+	assert_int_equal(store_charges(world->store, &since, 1, put_charge, NULL), STORE_OK);
 	expect("26|-|github/issues|-|0|0|2\n"
 	       "35|-|github/issues|payee|1|90001|4\n"
 	       "39|-|search/api|-|0|1200|2\n");
@@ -586,9 +587,9 @@ static void charges_on_both_sides(void **state)
 	struct world *world = *state;
 	int64_t since = WORLD_START + 26 * CLOCK_US_PER_S;
 
-	assert_int_equal(store_charges(world->store, since, put_charge, NULL), STORE_OK);
-	expect("22|session-one|github/issues|-|0|0|1\n"
-	       "22|session-one|github/issues|payee|1|50000|1\n"
+	assert_int_equal(store_charges(world->store, &since, 1, put_charge, NULL), STORE_OK);
+	expect("22|session-one|github/issues|payee|1|50000|1\n"
+	       "22|session-one|github/issues|-|0|0|1\n"
 	       "26|session-one|github/issues|payee|1|30000|1\n"
 	       "26|session-one|github/issues|-|0|0|1\n"
 	       "32|session-one|github/issues|payee|1|10000|1\n"
@@ -599,7 +600,7 @@ static void charges_on_both_sides(void **state)
 	       "39|session-two|search/api|-|0|500|0\n");
 	since = WORLD_START + 22 * CLOCK_US_PER_S + 1;
 	begin();
-	assert_int_equal(store_charges(world->store, since, put_charge, NULL), STORE_OK);
+	assert_int_equal(store_charges(world->store, &since, 1, put_charge, NULL), STORE_OK);
 	assert_int_equal(strncmp(buf_str(&text), "22|session-one|github/issues|", 29), 0);
 }
 
@@ -621,12 +622,13 @@ static bool add_charge(const struct charge_row *row, void *arg)
 static void charges_add_up(void **state)
 {
 	struct world *world = *state;
+	const int64_t border = WORLD_START + 26 * CLOCK_US_PER_S;
 
 	for (int64_t since = WORLD_START; since <= world->now + CLOCK_US_PER_S;
 	    since += CLOCK_US_PER_S / 2) {
 		struct total total = {0};
 
-		assert_int_equal(store_charges(world->store, since, add_charge, &total), STORE_OK);
+		assert_int_equal(store_charges(world->store, &since, 1, add_charge, &total), STORE_OK);
 		assert_int_equal(total.spend, 50000 + 30000 + 10000 + 1 + 700 + 500);
 		/* four calls admitted, four payments signed that were not given back */
 		assert_int_equal(total.calls, 4 + 4);
@@ -634,8 +636,7 @@ static void charges_add_up(void **state)
 	for (int stop = 1; stop < 5; stop++) {
 		struct total total = {.stop_after = stop};
 
-		assert_int_equal(store_charges(world->store, WORLD_START + 26 * CLOCK_US_PER_S,
-				     add_charge, &total),
+		assert_int_equal(store_charges(world->store, &border, 1, add_charge, &total),
 		    STORE_OK);
 		assert_int_equal(total.stop_after, 0);
 	}
@@ -837,7 +838,7 @@ static void *ask_often(void *arg)
 	for (int i = 0; i < 50; i++) {
 		struct total total = {0};
 
-		if (store_charges(world->store, WORLD_START, add_charge, &total) != STORE_OK ||
+		if (store_charges(world->store, &(int64_t){WORLD_START}, 1, add_charge, &total) != STORE_OK ||
 		    total.calls < 4 + 4)
 			return world;
 	}

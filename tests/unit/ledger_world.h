@@ -50,7 +50,7 @@ static inline void world_append(struct world *world, struct batch *batch)
 static inline struct journal_row world_journal_row(const struct world *world,
     enum journal_event event, int64_t amount)
 {
-	bool metered = event >= JOURNAL_HOLD;
+	bool metered = event >= JOURNAL_HOLD && event <= JOURNAL_RELEASE;
 
 	return (struct journal_row){.event = event, .agent = world->agent,
 	    .agent_name = "coding-agent-01", .owner = "asmit@example.com",
@@ -126,6 +126,21 @@ static inline struct batch *world_state(struct world *world, int64_t payment,
 		batch_journal(batch, &journal);
 	}
 	return batch;
+}
+
+/* An end that did not last, as the chain's reorganisation is written down. */
+static inline void world_reopen(struct world *world, int64_t payment, bool from_spent,
+    int64_t amount)
+{
+	struct batch *batch = batch_new(world->now);
+	struct journal_row row = world_journal_row(world, JOURNAL_REOPEN, amount);
+
+	row.payment = payment;
+	row.from_spent = from_spent;
+	batch_payment_state(batch, &(struct payment_state_row){.id = world_id(world),
+	    .payment = payment, .state = PAYMENT_OPEN, .by = "chain", .reason = "reorganised"});
+	batch_journal(batch, &row);
+	world_append(world, batch);
 }
 
 static inline int64_t world_hold(struct world *world, int64_t amount, enum journal_event end)
@@ -252,6 +267,33 @@ static inline void world_history(struct world *world)
 	world_append(world, batch);
 }
 
+/* What the chain said, what was not delivered, what was set: two rows of each. */
+static inline void world_words(struct world *world)
+{
+	struct batch *batch = batch_new(world->now);
+	struct evidence_row evidence = {.id = world_id(world), .payment = world->unused,
+	    .kind = EVIDENCE_UNUSED, .network = WORLD_NETWORK, .block = 7, .block_hash = "0x07",
+	    .block_s = WORLD_START / 1000000, .log_index = -1, .endpoints = 2};
+	struct delivery_row delivery = {.id = world_id(world), .call = 1,
+	    .payment = world->settled, .agent = world->agent, .tool = "github/issues",
+	    .reason = "status 500"};
+
+	batch_evidence(batch, &evidence);
+	evidence = (struct evidence_row){.id = world_id(world), .payment = world->repaid,
+	    .kind = EVIDENCE_REFUND, .network = WORLD_NETWORK, .block = 8,
+	    .transaction = "0xAB", .log_index = 3, .endpoints = 1, .detail = "4000 came back"};
+	batch_evidence(batch, &evidence);
+	batch_delivery(batch, &delivery);
+	delivery.id = world_id(world);
+	delivery.call = 2;
+	delivery.payment = world->repaid;
+	delivery.reason = "empty body";
+	batch_delivery(batch, &delivery);
+	batch_setting(batch, world_id(world), "default_policy", "{}");
+	batch_setting(batch, world_id(world), "default_policy", "{\"limits\":[]}");
+	world_append(world, batch);
+}
+
 static inline struct world world_open(const char *dir)
 {
 	struct world world = {.now = WORLD_START};
@@ -260,6 +302,7 @@ static inline struct world world_open(const char *dir)
 	world_people(&world);
 	world_things(&world);
 	world_history(&world);
+	world_words(&world);
 	return world;
 }
 
