@@ -63,8 +63,10 @@ static int too_deep_line(const char *text, size_t size)
 	return 0;
 }
 
-json_t *json_read(struct json_error *error, const char *text, size_t size, size_t size_max)
+static json_t *read_tree(
+    struct json_error *error, const char *text, size_t size, size_t size_max, bool wide)
 {
+	const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY;
 	json_error_t bad;
 	json_t *tree;
 	int line;
@@ -77,10 +79,22 @@ json_t *json_read(struct json_error *error, const char *text, size_t size, size_
 	line = too_deep_line(text, size);
 	if (line != 0)
 		return refuse(error, line, "nested deeper than %d levels", JSON_DEPTH_MAX);
-	tree = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &bad);
+	tree = json_loadb(text, size, flags, &bad);
+	if (tree == NULL && wide && json_error_code(&bad) == json_error_numeric_overflow)
+		tree = json_loadb(text, size, flags | JSON_DECODE_INT_AS_REAL, &bad);
 	if (tree == NULL)
 		return refuse(error, bad.line > 0 ? bad.line : 0, "%s", bad.text);
 	return tree;
+}
+
+json_t *json_read(struct json_error *error, const char *text, size_t size, size_t size_max)
+{
+	return read_tree(error, text, size, size_max, false);
+}
+
+json_t *json_read_wide(struct json_error *error, const char *text, size_t size, size_t size_max)
+{
+	return read_tree(error, text, size, size_max, true);
 }
 
 /* A place in accepted text, so the grammar is known to hold. */

@@ -29,6 +29,10 @@ struct json_error {
  * key, not UTF-8, trailing text, or malformed. Depth is checked before parsing. */
 json_t *json_read(struct json_error *error, const char *text, size_t size, size_t size_max);
 
+/** json_read_wide - the same for answers of strangers that are looked at and not booked: when
+ * an integer does not fit 64 bits, all of them are read as doubles. */
+json_t *json_read_wide(struct json_error *error, const char *text, size_t size, size_t size_max);
+
 /** Line (1-based) on which the value at path starts in text that json_read
  * accepted; path is as in json_error ("a.b[2].c"). 0 when there is none. */
 int json_line(const char *text, size_t size, const char *path);

@@ -1,8 +1,7 @@
 /* policy/draft.h - a policy while it is read, and where exactly its text is wrong.
  *
  * Internal to policy/. What an object may hold is a table of keys; an unknown key
- * is refused with the nearest known one. A spot in the text is a chain of keys on
- * the stack and becomes a path only when there is something to complain about. */
+ * is refused with the nearest known one. */
 #ifndef POLICY_DRAFT_H
 #define POLICY_DRAFT_H
 
@@ -11,15 +10,9 @@
 #include <stdint.h>
 
 #include "common/json.h"
+#include "common/spot.h"
 #include "policy/limit.h"
 #include "policy/policy.h"
-
-/* One step down from the whole file, which is the NULL spot. */
-struct spot {
-	const struct spot *parent;
-	const char *key; /* NULL: item `index` of an array */
-	size_t index;
-};
 
 /* What has been read so far, and the text it is read from. */
 struct draft {

@@ -132,8 +132,10 @@ struct chain_transfer {
 #define CHAIN_TRANSFERS_MAX 256u
 typedef void chain_transfers_fn(enum chain_result result, const char *reason,
     const struct chain_transfer *transfers, size_t count, int64_t endpoints, void *arg);
-/** Transfers of asset from any of `senders` (at most CHAIN_QUERIES_MAX) to `to`, in blocks
- * deep enough, not older than since_s; oldest first. */
+/** Transfers of asset from any of `senders` (1 to CHAIN_QUERIES_MAX) to `to`, in blocks deep
+ * enough, of since_s (less 300 s) or newer; the oldest CHAIN_TRANSFERS_MAX, oldest first.
+ * Those of nothing are left out. They may begin before since_s: know them by transaction and
+ * log index. */
 void chain_transfers(struct chain *chain, const struct asset *asset, const struct address *senders,
     size_t sender_count, const struct address *to, int64_t since_s, int64_t depth,
     chain_transfers_fn *done, void *arg);
@@ -144,17 +146,19 @@ struct chain_gas {
 	uint64_t transaction_count;            /* the sender's next nonce, pending included */
 	struct uint256 balance;                /* wei */
 	struct uint256 base_fee, priority_fee; /* wei per unit of gas */
-	uint64_t limit;                        /* eth_estimateGas of the call */
+	uint64_t limit; /* eth_estimateGas of the call; 0: not asked, the balance is zero */
 };
 typedef void chain_gas_fn(
     enum chain_result result, const char *reason, const struct chain_gas *gas, void *arg);
 /** From the first endpoint that answers: it costs no USDC, and a wrong answer only makes the
- * transaction fail. */
+ * transaction fail, or cost up to fees of 10000 gwei (base) and 1000 gwei (priority): past
+ * these an answer is junk. data_size: up to 4096. CHAIN_REFUSED: the call would fail now. */
 void chain_gas(struct chain *chain, const struct address *sender, const struct address *to,
     const uint8_t *data, size_t data_size, chain_gas_fn *done, void *arg);
 typedef void chain_send_fn(
     enum chain_result result, const char *reason, const char *transaction, void *arg);
-/** eth_sendRawTransaction to every endpoint; OK when one took it. */
+/** eth_sendRawTransaction to every endpoint; OK when one took it, or has it already. size: up
+ * to 4096. transaction: its hash. */
 void chain_send(
     struct chain *chain, const uint8_t *raw, size_t size, chain_send_fn *done, void *arg);
 

@@ -15,9 +15,9 @@
 #include "common/clock.h"
 #include "common/log.h"
 
-/* 64 authorizations: a block, a receipt or a call for each, 64 pieces of logs, 24 blocks of
- * each of two seeks, and a handful. */
-#define REQUESTS_MAX 320u
+/* 256 transfers: a block for each; or 64 authorizations: a block, a receipt or a call for
+ * each. With that 64 pieces of logs, 24 blocks of each of two seeks, and a handful. */
+#define REQUESTS_MAX 384u
 /* The whole survey, in units of one request's time: a good endpoint takes a hundredth of it
  * for each, one that is always just in time must not hold up the others for long. */
 #define SURVEY_REQUEST_TIMES 30

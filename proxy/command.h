@@ -34,7 +34,7 @@
  *     {tool}
  * network.list
  *     [{network, name, testnet, assets: [symbol…], rpc: [url…]}]
- * network.set       network, rpc: URLs with blanks between
+ * network.set       network, rpc: URLs with blanks between, as chain_urls_check() wants them
  *     {network, rpc: [url…]}
  * policy.set        agent, policy: text
  *     {agent, rules, limits}                              how many
@@ -73,7 +73,7 @@
  * ledger.audit      [agent], [call]
  *     [{call, time, kind, agent, owner, session, tool, method, path, allowed, code, rule,
  *       price, …}]
- * doctor
+ * doctor            asks the endpoints of every network
  *     [{check, ok, detail}]
  *
  * Amounts are decimal dollars in strings, ids strings, times RFC 3339 UTC. */

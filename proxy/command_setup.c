@@ -7,12 +7,13 @@
 #include "common/bytes.h"
 #include "common/clock.h"
 #include "proxy/answer.h"
+#include "proxy/chain.h"
+#include "proxy/rpc.h"
 #include "proxy/view.h"
 
 #define OWNER_SIZE_MAX  (TOKEN_OWNER_SIZE - 1)
 #define TOKEN_TTL_S_MAX INT64_C(315360000) /* ten years, as common/clock.h reads durations */
-#define RPC_SIZE_MAX    4096u
-#define RPC_COUNT_MAX   8u
+#define RPC_SIZE_MAX    (CHAIN_ENDPOINTS_MAX * RPC_URL_SIZE)
 
 /* --- agents -------------------------------------------------------------------- */
 
@@ -559,37 +560,32 @@ static json_t *network_list(struct command *command)
 	return answer_ok(rows);
 }
 
-static bool rpc_valid(const char *urls, char reason[256])
+/* URLs that were checked, with one blank between; the caller frees them. */
+static char *tidy(const char *urls)
 {
-	size_t count = 0;
+	struct buf out;
 
-	if (strlen(urls) > RPC_SIZE_MAX) {
-		snprintf(reason, 256, "the RPC URLs are longer than 4096 bytes");
-		return false;
-	}
-	while (*urls) {
+	buf_init(&out, RPC_SIZE_MAX);
+	buf_add_str(&out, "");
+	for (urls += strspn(urls, " "); *urls; urls += strspn(urls, " ")) {
 		size_t size = strcspn(urls, " ");
 
-		if ((strncmp(urls, "https://", 8) != 0 && strncmp(urls, "http://", 7) != 0) ||
-		    ++count > RPC_COUNT_MAX) {
-			snprintf(reason, 256,
-			    "--rpc takes up to 8 URLs that begin with https:// or http://");
-			return false;
-		}
-		urls += size + (urls[size] == ' ');
+		buf_add_format(&out, "%s%.*s", out.size > 0 ? " " : "", (int)size, urls);
+		urls += size;
 	}
-	return true;
+	must(buf_ok(&out));
+	return buf_take(&out);
 }
 
 static json_t *network_set(struct command *command)
 {
 	json_t *error = NULL;
 	const char *name = command_text(command, &error, "network");
-	const char *rpc = command_text_or(command, "rpc", "");
+	const char *given = command_text_or(command, "rpc", "");
 	struct network_row row;
 	const struct asset *asset;
 	struct batch *batch;
-	char reason[256];
+	char reason[CHAIN_REASON_SIZE], *rpc;
 
 	if (!name)
 		return error;
@@ -597,8 +593,9 @@ static json_t *network_set(struct command *command)
 	if (!asset)
 		return answer_error(COMMAND_NOT_FOUND,
 		    "there is no network %s: `tallyward network list` names them", name);
-	if (!rpc_valid(rpc, reason))
+	if (!chain_urls_check(reason, given))
 		return answer_error(COMMAND_USAGE, "%s", reason);
+	rpc = tidy(given);
 	row = (struct network_row){
 	    .id = store_next_id(command->house->store, command->now_us),
 	    .network = asset->network,
@@ -607,10 +604,13 @@ static json_t *network_set(struct command *command)
 	batch = batch_new(command->now_us);
 	batch_network(batch, &row);
 	error = command_write(command, &batch, "network set", NULL, NULL, asset->network);
-	if (error)
-		return error;
-	registry_set_rpc(command->house->registry, asset->network, rpc);
-	return answer_ok(json_pack("{s:s, s:o}", "network", asset->network, "rpc", rpc_json(rpc)));
+	if (!error) {
+		registry_set_rpc(command->house->registry, asset->network, rpc);
+		error = answer_ok(
+		    json_pack("{s:s, s:o}", "network", asset->network, "rpc", rpc_json(rpc)));
+	}
+	free(rpc);
+	return error;
 }
 
 json_t *command_setup(struct command *command, const char *name)
