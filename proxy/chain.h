@@ -176,7 +176,6 @@ struct chain_endpoint {
 	char reason[192];        /* why not ok; "" when it was never asked */
 };
 /** What each endpoint did when it was asked last, in the owner's order; returns how many. */
-size_t chain_endpoints(
-    struct chain_endpoint out[CHAIN_ENDPOINTS_MAX], const struct chain *chain);
+size_t chain_endpoints(struct chain_endpoint out[CHAIN_ENDPOINTS_MAX], const struct chain *chain);
 
 #endif

@@ -256,8 +256,11 @@ static void find_transfers(struct survey *survey)
 
 static void transfers_begin(struct survey *survey)
 {
+	int64_t since_s = transfers_of(survey)->since_s;
+
 	survey->work = must_calloc(1, sizeof(struct transfers_work));
-	survey_seek(survey, transfers_of(survey)->since_s - SINCE_MARGIN_S, find_transfers);
+	survey_seek(
+	    survey, since_s < SINCE_MARGIN_S ? 0 : since_s - SINCE_MARGIN_S, find_transfers);
 }
 
 static void transfers_forget(struct survey *survey)

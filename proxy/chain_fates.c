@@ -43,6 +43,7 @@ struct sighting {
 struct fates_work {
 	size_t at; /* which authorization is looked at */
 	int64_t from;
+	bool scanned; /* as far as the common block, or as any could be used */
 	struct sighting sightings[CHAIN_QUERIES_MAX];
 };
 
@@ -50,7 +51,7 @@ struct fates_question {
 	struct question question;
 	struct chain_query queries[CHAIN_QUERIES_MAX];
 	size_t count;
-	int64_t since_s, expiry_s; /* the earliest and the latest */
+	int64_t since_s, end_s; /* logs are looked for between these */
 	chain_fates_fn *done;
 	void *arg;
 };
@@ -77,7 +78,7 @@ static void ask_states(struct survey *survey)
 
 		if (sighting->seen || survey->block.time_s < query->valid_before_s)
 			continue;
-		if (!survey->scanned) {
+		if (!work->scanned) {
 			(void)snprintf(sighting->finding.detail, sizeof(sighting->finding.detail),
 			    "too many blocks to look through for its log");
 			continue;
@@ -252,6 +253,7 @@ static void logs_scanned(struct survey *survey)
 {
 	struct fates_work *work = survey->work;
 
+	work->scanned = survey->scanned || survey->scan_at > survey->block.number;
 	work->at = 0;
 	ask_logs(survey);
 }
@@ -341,11 +343,9 @@ static void find_end(struct survey *survey)
 {
 	const struct fates_question *fates = fates_of(survey);
 	struct fates_work *work = survey->work;
-	int64_t end_s = fates->expiry_s + EXPIRY_MARGIN_S;
-
 	work->from = survey->low.number;
-	if (survey->block.number - work->from > RANGE_LONG && end_s < survey->block.time_s)
-		survey_seek(survey, end_s, scan_until_high);
+	if (survey->block.number - work->from > RANGE_LONG && fates->end_s < survey->block.time_s)
+		survey_seek(survey, fates->end_s, scan_until_high);
 	else
 		scan_until(survey, survey->head.number);
 }
@@ -358,7 +358,7 @@ static void fates_begin(struct survey *survey)
 	for (size_t i = 0; i < fates->count; i++)
 		work->sightings[i].finding.log_index = -1;
 	survey->work = work;
-	survey_seek(survey, fates->since_s - SINCE_MARGIN_S, find_end);
+	survey_seek(survey, fates->since_s, find_end);
 }
 
 static void fates_forget(struct survey *survey)
@@ -513,6 +513,11 @@ static void fates_report(struct question *question, enum chain_result result, co
 	fates->done(result, reason, findings, fates->count, fates->arg);
 }
 
+static int64_t within(int64_t time_s)
+{
+	return time_s < 0 ? 0 : time_s > CHAIN_READ_TIME_MAX ? CHAIN_READ_TIME_MAX : time_s;
+}
+
 void chain_fates(struct chain *chain, const struct chain_query *queries, size_t count,
     int64_t depth, chain_fates_fn *done, void *arg)
 {
@@ -522,15 +527,16 @@ void chain_fates(struct chain *chain, const struct chain_query *queries, size_t 
 
 	must(count > 0 && count <= CHAIN_QUERIES_MAX);
 	fates->count = count;
-	fates->since_s = INT64_MAX;
+	fates->since_s = CHAIN_READ_TIME_MAX;
 	fates->done = done;
 	fates->arg = arg;
 	for (size_t i = 0; i < count; i++) {
+		int64_t since_s = within(queries[i].since_s) - SINCE_MARGIN_S;
+		int64_t end_s = within(queries[i].valid_before_s) + EXPIRY_MARGIN_S;
+
 		fates->queries[i] = queries[i];
-		if (queries[i].since_s < fates->since_s)
-			fates->since_s = queries[i].since_s;
-		if (queries[i].valid_before_s > fates->expiry_s)
-			fates->expiry_s = queries[i].valid_before_s;
+		fates->since_s = since_s < fates->since_s ? since_s : fates->since_s;
+		fates->end_s = end_s > fates->end_s ? end_s : fates->end_s;
 	}
 	question_start(&fates->question, chain, &kind, question_quorum(chain), depth);
 }

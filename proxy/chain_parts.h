@@ -29,6 +29,7 @@
 struct endpoint {
 	struct rpc *rpc;
 	bool id_ok;            /* eth_chainId was right, and nothing has failed since */
+	int64_t id_until_us;   /* ...and it is asked again after that, monotonic clock */
 	bool failing;          /* its last survey failed: said once in the log */
 	int64_t last_until_us; /* asked after the others until then, on the monotonic clock */
 	int64_t span;          /* blocks in one eth_getLogs: shrinks when it is refused */
@@ -120,7 +121,8 @@ void survey_block(struct survey *survey, int64_t number, survey_then *then);
  * it, not far apart. When the common block is not after it, both are that. */
 void survey_seek(struct survey *survey, int64_t time_s, survey_then *then);
 /** eth_getLogs from block to block, in pieces; filter (address and topics) becomes ours.
- * survey->scanned is false when the pieces were too many. */
+ * Blocks above the common one may be refused without harm. survey->scanned is false when the
+ * end was not reached: the pieces were too many, or were refused there. */
 void survey_scan(struct survey *survey, json_t *filter, int64_t from, int64_t to, size_t count_max,
     survey_log *log, survey_then *then);
 /** The last step: the common block is still the same. */

@@ -31,6 +31,9 @@
 #define FUTURE_S_MAX 900
 /* For how long an endpoint that failed is asked last. */
 #define LAST_US (60 * CLOCK_US_PER_S)
+/* How long a chain id is believed of an endpoint that never fails: what stands behind a name
+ * may be replaced. */
+#define ID_US (600 * CLOCK_US_PER_S)
 /* Blocks in one eth_getLogs, to begin with: public endpoints allow 10 to 50,000. */
 #define SPAN_FIRST 4096
 /* eth_getLogs in one survey. */
@@ -179,19 +182,24 @@ static void take_chain_id(struct survey *survey, const struct rpc_answer *answer
 		    (long long)chain_id, survey->question->chain->network);
 	} else {
 		survey->endpoint->id_ok = true;
+		survey->endpoint->id_until_us = clock_mono_us() + ID_US;
 		ask_head(survey);
 	}
 }
 
+static void allow(struct survey *survey)
+{
+	int64_t request_us = (int64_t)survey->question->chain->request_ms_max * 1000;
+
+	survey->requests_left = REQUESTS_MAX;
+	survey->until_us = clock_mono_us() + request_us * SURVEY_REQUEST_TIMES;
+}
+
 void survey_open(struct survey *survey)
 {
-	const struct chain *chain = survey->question->chain;
-
 	survey_reset(survey, SURVEY_OPENING);
-	survey->requests_left = REQUESTS_MAX;
-	survey->until_us =
-	    clock_mono_us() + (int64_t)chain->request_ms_max * 1000 * SURVEY_REQUEST_TIMES;
-	if (survey->endpoint->id_ok)
+	allow(survey);
+	if (survey->endpoint->id_ok && clock_mono_us() < survey->endpoint->id_until_us)
 		ask_head(survey);
 	else
 		survey_ask(
@@ -246,6 +254,7 @@ void survey_begin(struct survey *survey, int64_t target)
 	survey->state = SURVEY_READING;
 	survey->chosen = true;
 	survey->block = survey->head;
+	allow(survey);
 	survey_block(survey, target, take_common);
 }
 
@@ -368,18 +377,34 @@ void survey_seek(struct survey *survey, int64_t time_s, survey_then *then)
 
 static void scan_next(struct survey *survey);
 
+static void scan_over(struct survey *survey)
+{
+	survey->scanned = survey->scan_at > survey->scan_end;
+	json_decref(survey->filter);
+	survey->filter = NULL;
+	survey->scan_then(survey);
+}
+
+/* In whatever words it says no: fewer blocks are asked for until it is one. Behind one name
+ * there are often several servers, and the next one may not have the newest blocks yet. */
+static void scan_refused(struct survey *survey, const char *reason)
+{
+	if (survey->scan_at > survey->block.number) {
+		scan_over(survey);
+	} else if (survey->scan_span > 1) {
+		survey->endpoint->span = survey->scan_span < 4 ? 1 : survey->scan_span / 4;
+		scan_next(survey);
+	} else {
+		survey_fail(survey, "eth_getLogs: %.120s", reason);
+	}
+}
+
 static void take_logs(struct survey *survey, const struct rpc_answer *answer)
 {
 	int64_t last = survey->scan_at + survey->scan_span - 1;
 
-	/* In whatever words it says no: fewer blocks are asked for until it is one. */
-	if (answer->result == RPC_ERROR && survey->scan_span > 1) {
-		survey->endpoint->span = survey->scan_span < 4 ? 1 : survey->scan_span / 4;
-		scan_next(survey);
-		return;
-	}
 	if (answer->result == RPC_ERROR) {
-		survey_fail(survey, "eth_getLogs: %.120s", answer->reason);
+		scan_refused(survey, answer->reason);
 		return;
 	}
 	survey->scan_count += json_array_size(answer->value);
@@ -406,17 +431,18 @@ static void take_logs(struct survey *survey, const struct rpc_answer *answer)
 
 static void scan_next(struct survey *survey)
 {
+	int64_t last = survey->scan_end;
 	json_t *filter;
 
-	survey->scanned = survey->scan_at > survey->scan_end;
-	if (survey->scanned || survey->scan_left-- == 0) {
-		json_decref(survey->filter);
-		survey->filter = NULL;
-		survey->scan_then(survey);
+	if (survey->scan_at > survey->scan_end || survey->scan_left == 0) {
+		scan_over(survey);
 		return;
 	}
-	survey->scan_span =
-	    clamp(survey->scan_end - survey->scan_at + 1, 1, survey->endpoint->span);
+	survey->scan_left--;
+	/* No piece is of both sides of the common block. */
+	if (survey->scan_at <= survey->block.number && last > survey->block.number)
+		last = survey->block.number;
+	survey->scan_span = clamp(last - survey->scan_at + 1, 1, survey->endpoint->span);
 	filter = json_copy(survey->filter);
 	json_object_set_new(filter, "fromBlock", chain_quantity(survey->scan_at));
 	json_object_set_new(

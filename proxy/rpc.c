@@ -46,8 +46,9 @@ struct rpc_request {
 	struct event timer;
 	struct buf body;
 	int64_t id;
-	int status;        /* HTTP */
-	bool coded;        /* the answer has a content coding */
+	int status; /* HTTP */
+	bool coded; /* the answer has a content coding */
+	bool repeated;
 	const char *fault; /* what we stopped it for */
 	rpc_fn *done;
 	void *arg;
@@ -354,6 +355,8 @@ static bool on_body(struct transfer *transfer, const void *bytes, size_t size, v
 	return true;
 }
 
+static void send_question(struct rpc_request *request);
+
 static void on_transfer_done(
     struct transfer *transfer, enum transfer_result result, const char *reason, void *arg)
 {
@@ -366,28 +369,19 @@ static void on_transfer_done(
 		read_answer(request);
 		return;
 	}
+	/* A kept connection that turns out to be dead is no fault of the endpoint's, and
+	 * nothing we ask does harm when it is asked twice. */
+	if (result == TRANSFER_BROKEN && request->status == 0 && !request->repeated) {
+		request->repeated = true;
+		send_question(request);
+		return;
+	}
 	quote(words, request->rpc, reason);
 	(void)snprintf(text, sizeof(text), "%s: %s", transfer_result_str(result), words);
 	fail(request, text);
 }
 
 /* --- asking --- */
-
-static struct spool *question_new(int64_t id, const char *method, json_t *params)
-{
-	json_t *root = json_pack("{s:s, s:I, s:s, s:o}", "jsonrpc", "2.0", "id", (json_int_t)id,
-	    "method", method, "params", params);
-	char *text = json_dumps(root, JSON_COMPACT);
-	/* All of it stays in memory: the folder is never used. */
-	struct spool *spool = spool_new("/", RPC_QUESTION_SIZE_MAX, RPC_QUESTION_SIZE_MAX);
-
-	must(text != NULL);
-	must(spool_write(spool, text, strlen(text)) == SPOOL_OK);
-	spool_finish(spool);
-	free(text);
-	json_decref(root);
-	return spool;
-}
 
 static void send_question(struct rpc_request *request)
 {
@@ -408,6 +402,22 @@ static void send_question(struct rpc_request *request)
 	headers_put(&headers, "User-Agent", "tallyward");
 	request->transfer = transfer_start(request->rpc->upstream, &out, &events, request);
 	headers_fini(&headers);
+}
+
+static struct spool *question_new(int64_t id, const char *method, json_t *params)
+{
+	json_t *root = json_pack("{s:s, s:I, s:s, s:o}", "jsonrpc", "2.0", "id", (json_int_t)id,
+	    "method", method, "params", params);
+	char *text = json_dumps(root, JSON_COMPACT);
+	/* All of it stays in memory: the folder is never used. */
+	struct spool *spool = spool_new("/", RPC_QUESTION_SIZE_MAX, RPC_QUESTION_SIZE_MAX);
+
+	must(text != NULL);
+	must(spool_write(spool, text, strlen(text)) == SPOOL_OK);
+	spool_finish(spool);
+	free(text);
+	json_decref(root);
+	return spool;
 }
 
 struct rpc_request *rpc_ask(struct rpc *rpc, const char *method, json_t *params,
