@@ -121,7 +121,7 @@ static bool host_is_loopback(const char *host)
 	       (inet_pton(AF_INET, host, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127);
 }
 
-static const char *url_fault(const char *url, const struct url_parts *parts)
+static const char *text_fault(const char *url)
 {
 	if (strlen(url) >= RPC_URL_SIZE)
 		return "is longer than 1023 bytes";
@@ -129,6 +129,11 @@ static const char *url_fault(const char *url, const struct url_parts *parts)
 		if (*at <= ' ' || *at > '~')
 			return "holds a blank, or what is not printable ASCII";
 	}
+	return NULL;
+}
+
+static const char *parts_fault(const struct url_parts *parts)
+{
 	if (strcmp(parts->scheme, "https") != 0 && strcmp(parts->scheme, "http") != 0)
 		return "must begin with https://";
 	if (parts->user)
@@ -142,20 +147,25 @@ static const char *url_fault(const char *url, const struct url_parts *parts)
 	return NULL;
 }
 
+/* curl would pass over a third slash. */
 static bool has_scheme(const char *url)
 {
-	return strncasecmp(url, "https://", 8) == 0 || strncasecmp(url, "http://", 7) == 0;
+	return (strncasecmp(url, "https://", 8) == 0 && url[8] != '/') ||
+	       (strncasecmp(url, "http://", 7) == 0 && url[7] != '/');
 }
 
 bool rpc_url_check(char reason[RPC_REASON_SIZE], const char *url)
 {
 	struct url_parts parts;
-	const char *fault = "is no URL that begins with https://";
+	const char *fault = text_fault(url);
 	char origin[RPC_ORIGIN_SIZE];
 
-	if (has_scheme(url) && parts_of(&parts, url)) {
-		fault = url_fault(url, &parts);
-		parts_fini(&parts);
+	if (fault == NULL) {
+		fault = "is no URL that begins with https://";
+		if (has_scheme(url) && parts_of(&parts, url)) {
+			fault = parts_fault(&parts);
+			parts_fini(&parts);
+		}
 	}
 	if (fault != NULL)
 		(void)snprintf(
