@@ -40,6 +40,7 @@ enum query {
 	QUERY_CLAIMS,
 	QUERY_CLAIMS_OF_AGENT,
 	QUERY_REFUNDED,
+	QUERY_REFUND_BOOKED,
 	QUERY_SETTING,
 	QUERY_POLICY_AT,
 	QUERY_COUNT,
@@ -178,6 +179,13 @@ static const char *const query_sql[QUERY_COUNT] = {
 	[QUERY_CLAIMS] = CLAIM_SELECT " WHERE" CLAIM_OPEN,
 	[QUERY_CLAIMS_OF_AGENT] = CLAIM_SELECT " WHERE d.agent = ?1 AND" CLAIM_OPEN,
 	[QUERY_REFUNDED] = "SELECT " PAYMENT_REFUNDED " FROM (SELECT ?1 AS id) p",
+	[QUERY_REFUND_BOOKED] =
+	    "SELECT EXISTS (SELECT 1 FROM evidence e WHERE e.kind = 6 AND e.network = ?1"
+	    "   AND e.tx = ?2 COLLATE NOCASE AND e.log_index = ?3)"
+	    "  OR EXISTS (SELECT 1 FROM journal j INDEXED BY journal_given"
+	    "   WHERE j.event IN (5, 9) AND j.event = 5 AND j.from_spent = 1 AND j.network = ?1"
+	    "   AND j.tx = ?2 COLLATE NOCASE AND NOT EXISTS (SELECT 1 FROM evidence e"
+	    "    WHERE e.kind = 6 AND e.payment = j.payment AND e.tx = ?2 COLLATE NOCASE))",
 	[QUERY_SETTING] = "SELECT body, id FROM setting WHERE name = ?1 AND id <= ?2"
 			  " ORDER BY id DESC LIMIT 1",
 	[QUERY_POLICY_AT] = "SELECT body, id FROM policy WHERE agent = ?1 AND id <= ?2"
@@ -730,6 +738,20 @@ enum store_result store_refunded(struct store *store, int64_t payment, int64_t *
 
 	if (result == STORE_OK)
 		*out = amount;
+	return result;
+}
+
+enum store_result store_refund_booked(struct store *store, const char *network,
+    const char *transaction, int64_t log_index, bool *out)
+{
+	struct value params[] = {
+	    value_text(network), value_text(transaction), value_int(log_index)};
+	int64_t booked = 0;
+	enum store_result result =
+	    run(store, QUERY_REFUND_BOOKED, params, 3, number_step, &booked);
+
+	if (result == STORE_OK)
+		*out = booked != 0;
 	return result;
 }
 

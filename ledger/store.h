@@ -457,6 +457,11 @@ enum store_result store_claims(
 /** What the seller has paid back for a payment so far, micro-dollars. */
 enum store_result store_refunded(struct store *store, int64_t payment, int64_t *out) MUST_CHECK;
 
+/** Has this transfer been booked as a seller's refund: by what the chain showed, or by the
+ * owner, who names the transaction alone? Hashes in either case. */
+enum store_result store_refund_booked(struct store *store, const char *network,
+    const char *transaction, int64_t log_index, bool *out) MUST_CHECK;
+
 typedef void setting_fn(const char *body, int64_t id, void *arg);
 /** The setting in force at at_us (0: now). NOT_FOUND: none yet. */
 enum store_result store_setting(

@@ -82,7 +82,9 @@ enum chain_fate {
 
 struct chain_finding {
 	enum chain_fate fate;
-	struct chain_block block; /* of the log; UNUSED: whose state was read */
+	/* Of the log; UNUSED: whose state was read; UNKNOWN: as of which there is no log of it,
+	 * nor in any block after it up to the heads (hash "" when that is not known) */
+	struct chain_block block;
 	char transaction[CHAIN_TEXT_SIZE];
 	int64_t log_index; /* of AuthorizationUsed or Canceled; -1 */
 	/* USED: the Transfer of that transaction moves exactly value from payer to payee */

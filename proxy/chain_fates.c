@@ -76,7 +76,11 @@ static void ask_states(struct survey *survey)
 		struct digest words[2];
 		char contract[ADDRESS_TEXT_SIZE];
 
-		if (sighting->seen || survey->block.time_s < query->valid_before_s)
+		if (sighting->seen)
+			continue;
+		if (survey->scanned)
+			sighting->finding.block = survey->block;
+		if (survey->block.time_s < query->valid_before_s)
 			continue;
 		if (!work->scanned) {
 			(void)snprintf(sighting->finding.detail, sizeof(sighting->finding.detail),
@@ -107,12 +111,13 @@ static void take_state(struct survey *survey, const struct rpc_answer *answer)
 		return;
 	}
 	sighting->spent = spent;
-	sighting->finding.block = survey->block;
-	if (spent)
+	if (spent) {
+		sighting->finding.block = (struct chain_block){0};
 		(void)snprintf(sighting->finding.detail, sizeof(sighting->finding.detail),
 		    "the contract says it was used or cancelled, but no log of it was found");
-	else
+	} else {
 		sighting->finding.fate = CHAIN_FATE_UNUSED;
+	}
 	work->at++;
 	ask_states(survey);
 }
@@ -466,10 +471,14 @@ static bool settle(struct chain_finding *out, struct question *question, size_t 
 			    claim_words(claim_of(sighting)));
 			return false;
 		}
-		if (out->fate == sighting->finding.fate)
-			out->endpoints++;
-		else
+		if (out->fate != sighting->finding.fate) {
 			make_unknown(out, &sighting->finding);
+			continue;
+		}
+		out->endpoints++;
+		/* There is no log of it only when nobody has one. */
+		if (*sighting->finding.block.hash == '\0')
+			out->block = (struct chain_block){0};
 	}
 	return true;
 }

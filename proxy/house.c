@@ -10,6 +10,7 @@
 #include "common/fault.h"
 #include "common/file.h"
 #include "common/log.h"
+#include "proxy/reconcile.h"
 #include "proxy/rooms.h"
 #include "proxy/settings.h"
 
@@ -526,6 +527,22 @@ static bool load_outstanding(
 	return true;
 }
 
+/* What has ended and may end otherwise. */
+static bool load_watched(const struct payment_row *row, void *arg)
+{
+	struct house *house = ((struct load *)arg)->house;
+	const struct asset *asset;
+	struct address contract;
+	uint64_t chain_id;
+
+	if (!network_parse(&chain_id, row->network) || !address_parse(&contract, row->asset))
+		return true;
+	asset = assets_find(house->assets, chain_id, &contract);
+	if (asset && row->state >= PAYMENT_SETTLED)
+		watch_add(house->watch, row->id, asset);
+	return true;
+}
+
 /* A metered call that a crash cut off may have been served and billed: it counts. */
 static bool load_orphan(const struct journal_row *row, void *arg)
 {
@@ -611,6 +628,11 @@ static enum house_result load_store(struct house *house, char reason[512], int64
 		return broken(reason, &load, "balances");
 	if (store_outstanding(house->store, load_outstanding, &load) != STORE_OK)
 		return broken(reason, &load, "open payments");
+	if (store_chain_ends(house->store, now_us - RECONCILE_REORG_US, load_watched, &load) !=
+		STORE_OK ||
+	    store_on_word(house->store, 0, load_watched, &load) != STORE_OK ||
+	    store_disputed(house->store, 0, load_watched, &load) != STORE_OK)
+		return broken(reason, &load, "what the chain said");
 	return HOUSE_OK;
 }
 
@@ -684,6 +706,8 @@ enum house_result house_open(
 		house->quotes = quotes_new(QUOTES_MAX);
 		house->idempotency = idempotency_new();
 		house->outstanding = outstanding_new();
+		house->watch = watch_new();
+		house->outlook = outlook_new();
 		result = take_default_policy(house, reason, &settings, now_us);
 	}
 	if (result == HOUSE_OK)
@@ -710,6 +734,8 @@ void house_close(struct house **house_p)
 	quotes_free(&house->quotes);
 	idempotency_free(&house->idempotency);
 	outstanding_free(&house->outstanding);
+	watch_free(&house->watch);
+	outlook_free(&house->outlook);
 	assets_free(&house->assets);
 	while (house->configs) {
 		struct config *config = house->configs;

@@ -21,6 +21,10 @@ struct event_base;
 struct house;
 struct reconciler;
 
+/* How old, by its block's time, what the chain said must be until it is believed to last.
+ * Far more blocks than reconcile_depth() waits for, on every chain we pay on. */
+#define RECONCILE_REORG_US (INT64_C(3600) * 1000000)
+
 /** Begins at once; never NULL. */
 struct reconciler *reconciler_start(struct event_base *base, struct house *house);
 void reconciler_stop(struct reconciler **reconciler);

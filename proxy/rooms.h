@@ -11,10 +11,12 @@
 #include "ledger/store.h"
 #include "proxy/config.h"
 #include "proxy/idempotency.h"
+#include "proxy/outlook.h"
 #include "proxy/outstanding.h"
 #include "proxy/quote.h"
 #include "proxy/registry.h"
 #include "proxy/token.h"
+#include "proxy/watch.h"
 #include "wallet/asset.h"
 #include "wallet/keystore.h"
 
@@ -32,6 +34,8 @@ struct house {
 	struct quotes *quotes;
 	struct idempotency *idempotency;
 	struct outstanding *outstanding;
+	struct watch *watch;
+	struct outlook *outlook;
 	uint8_t token_secret[TOKEN_SECRET_SIZE];
 };
 

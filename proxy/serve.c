@@ -18,6 +18,7 @@
 #include "common/log.h"
 #include "proxy/admin.h"
 #include "proxy/command.h"
+#include "proxy/reconcile.h"
 #include "proxy/reload.h"
 #include "proxy/rooms.h"
 #include "proxy/upkeep.h"
@@ -35,6 +36,7 @@ struct daemon {
 	struct event_base *base;
 	struct admin *admin;
 	struct upkeep *upkeep;
+	struct reconciler *reconciler;
 	char *socket_path;
 	char listen[NAME_SIZE], admin_name[NAME_SIZE];
 	struct event *term, *interrupt, *hangup, *tick;
@@ -210,6 +212,7 @@ static void add_signals(struct daemon *daemon)
 
 static void free_loop(struct daemon *daemon)
 {
+	reconciler_stop(&daemon->reconciler);
 	upkeep_free(&daemon->upkeep);
 	admin_free(&daemon->admin);
 	if (daemon->term)
@@ -315,6 +318,7 @@ int serve_run(const struct serve_options *options)
 	} else {
 		add_signals(daemon);
 		daemon->upkeep = upkeep_new(daemon->base, daemon->house);
+		daemon->reconciler = reconciler_start(daemon->base, daemon->house);
 		run(daemon);
 		status = COMMAND_DONE;
 	}

@@ -698,7 +698,8 @@ static void on_the_owners_word(void **state)
 	expect("30000|5|-|because\n");
 	assert_int_equal(store_on_word(world->store, world->agent, put_payment, NULL), STORE_OK);
 	expect("30000|5|-|because\n");
-	assert_int_equal(store_on_word(world->store, world->agent_two, put_payment, NULL), STORE_OK);
+	assert_int_equal(
+	    store_on_word(world->store, world->agent_two, put_payment, NULL), STORE_OK);
 	expect("");
 	/* The chain has said so too. */
 	batch = batch_new(world->now);
