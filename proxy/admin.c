@@ -14,6 +14,9 @@
 /* The largest argument is a policy of a megabyte, escaped. */
 #define COMMAND_SIZE_MAX (4u * 1024u * 1024u)
 
+/* A line of 90 bytes for each of at most 255 networks, and 2 KB. */
+#define METRICS_SIZE_MAX (32u * 1024u)
+
 struct admin {
 	struct house *house;
 	struct workers_state *shared;
@@ -158,19 +161,38 @@ static const struct exchange_events local_events = {
 
 /* --- the admin address ---------------------------------------------------------- */
 
+static void add_chain(const struct outlook_row *row, void *arg)
+{
+	buf_add_format(arg, "tallyward_chain_answers{network=\"%s\"} %d\n", row->network,
+	    row->result == CHAIN_OK);
+}
+
 static void reply_metrics(struct admin *admin, struct exchange *exchange)
 {
-	char reason[256], text[512];
+	struct house *house = admin->house;
+	struct buf text;
+	char reason[256];
 
-	snprintf(text, sizeof text,
+	buf_init(&text, METRICS_SIZE_MAX);
+	buf_add_format(&text,
 	    "# HELP tallyward_calls_in_flight Calls between their head and their last audit row.\n"
 	    "# TYPE tallyward_calls_in_flight gauge\n"
 	    "tallyward_calls_in_flight %ld\n"
 	    "# HELP tallyward_ready Whether new payments are being signed.\n"
 	    "# TYPE tallyward_ready gauge\n"
-	    "tallyward_ready %d\n",
-	    atomic_load(&admin->shared->calls), house_ready(admin->house, reason));
-	front_reply_json(exchange, 200, "text/plain; version=0.0.4", text);
+	    "tallyward_ready %d\n"
+	    "# HELP tallyward_open_payments Payments whose outcome is not known.\n"
+	    "# TYPE tallyward_open_payments gauge\n"
+	    "tallyward_open_payments %zu\n"
+	    "# HELP tallyward_chain_answers Whether the last look at a chain was answered, and "
+	    "without a contradiction.\n"
+	    "# TYPE tallyward_chain_answers gauge\n",
+	    atomic_load(&admin->shared->calls), house_ready(house, reason),
+	    outstanding_count(house->outstanding));
+	outlook_each(house->outlook, add_chain, &text);
+	must(buf_ok(&text));
+	front_reply_json(exchange, 200, "text/plain; version=0.0.4", buf_str(&text));
+	buf_fini(&text);
 }
 
 static void tcp_head(struct exchange *exchange, void *arg)

@@ -11,12 +11,17 @@
 #include "ledger/export.h"
 #include "ledger/verify.h"
 #include "proxy/answer.h"
+#include "proxy/chain_wait.h"
 #include "proxy/view.h"
 
 /* An export is built in memory: a million postings are some 200 MB. */
 #define EXPORT_SIZE_MAX (1024u * 1024u * 1024u)
 /* Under this much free space the ledger may soon fail to grow. */
 #define DISK_FREE_MIN (64u * 1024u * 1024u)
+/* The slowest chain we pay on makes a block every 12 s. */
+#define HEAD_AGE_S_MAX 900
+/* An owner waits at the terminal: no more than this for one answer of an RPC endpoint. */
+#define RPC_MS_MAX 5000
 
 static json_t *cannot_read(void)
 {
@@ -246,19 +251,100 @@ static bool check_key(struct agent *agent, void *arg)
 	return true;
 }
 
+static void check_endpoint(
+    json_t *rows, const char *network, const struct chain_endpoint *endpoint, int64_t now_s)
+{
+	int64_t age_s = now_s - endpoint->head.time_s;
+
+	if (!endpoint->ok)
+		check(rows, "rpc", false, "%s: %s: %s", network, endpoint->origin,
+		    *endpoint->reason ? endpoint->reason : "was not reached");
+	else if (age_s > HEAD_AGE_S_MAX)
+		check(rows, "rpc", false,
+		    "%s: %s: its newest block, %lld, is %lld s old: it lags, or the chain stands "
+		    "still",
+		    network, endpoint->origin, (long long)endpoint->head.number, (long long)age_s);
+	else
+		check(rows, "rpc", true, "%s: %s: newest block %lld, %lld s old", network,
+		    endpoint->origin, (long long)endpoint->head.number, (long long)age_s);
+}
+
+/* What is asked here is what ending a payment needs: the right chain, and agreement. */
+static void check_chain(json_t *rows, const struct config *config, const char *network,
+    const char *urls)
+{
+	struct chain_endpoint endpoints[CHAIN_ENDPOINTS_MAX];
+	int64_t rpc_ms_max = config->rpc_ms_max < RPC_MS_MAX ? config->rpc_ms_max : RPC_MS_MAX;
+	struct chain_wait *wait = chain_wait_new(network, urls, (uint32_t)rpc_ms_max,
+	    *config->ca_file ? config->ca_file : NULL);
+	char reason[CHAIN_REASON_SIZE];
+	struct chain_block head;
+	int64_t agree = 0;
+	enum chain_result result = chain_wait_head(&head, &agree, reason, wait);
+	size_t count = chain_wait_endpoints(endpoints, wait);
+
+	for (size_t i = 0; i < count; i++)
+		check_endpoint(rows, network, &endpoints[i], clock_now_us() / CLOCK_US_PER_S);
+	if (result != CHAIN_OK)
+		check(rows, "chain", false, "%s: %s: %s", network, chain_result_str(result),
+		    reason);
+	else if (count < 2)
+		check(rows, "chain", true,
+		    "%s: one endpoint answers, and nothing confirms what it says: name a second "
+		    "one (network set)",
+		    network);
+	else
+		check(rows, "chain", true, "%s: %lld of %zu endpoints agree", network,
+		    (long long)agree, count);
+	chain_wait_free(&wait);
+}
+
+/* How the daemon's own rounds went, which ask more than the head. */
+static void check_outlook(json_t *rows, struct house *house, const char *network)
+{
+	char since[CLOCK_TEXT_SIZE];
+	struct outlook_row row;
+
+	if (!outlook_of(&row, house->outlook, network))
+		return;
+	if (row.result == CHAIN_OK)
+		check(rows, "reconcile", true, "%s: the last look was answered", network);
+	else
+		check(rows, "reconcile", false, "%s: open payments are not ended since %s: %s: %s",
+		    network, clock_format(since, row.since_us), chain_result_str(row.result),
+		    row.reason);
+}
+
+static bool network_seen(const struct house *house, size_t i)
+{
+	size_t first = 0;
+
+	while (assets_at(house->assets, first)->chain_id != assets_at(house->assets, i)->chain_id)
+		first++;
+	return first < i;
+}
+
 static void check_chains(struct house *house, json_t *rows)
 {
-	size_t with = 0;
+	bool any = false;
 
 	for (size_t i = 0; i < assets_count(house->assets); i++) {
-		char *rpc = registry_rpc(house->registry, assets_at(house->assets, i)->network);
+		const char *network = assets_at(house->assets, i)->network;
+		char *urls;
 
-		with += *rpc != '\0';
-		free(rpc);
+		if (network_seen(house, i))
+			continue;
+		urls = registry_rpc(house->registry, network);
+		if (*urls) {
+			check_chain(rows, house_config(house), network, urls);
+			check_outlook(rows, house, network);
+		}
+		any |= *urls != '\0';
+		free(urls);
 	}
-	check(rows, "chain", true, "%s",
-	    with ? "RPC URLs are registered"
-		 : "no RPC registered: open payments wait for your decision (payment resolve)");
+	if (!any)
+		check(rows, "chain", true,
+		    "no RPC registered: open payments wait for your decision (payment resolve)");
 }
 
 static json_t *doctor(struct command *command)
