@@ -63,6 +63,13 @@
  *     the same with decision
  * payment.refund    payment, amount, [transaction], [note]
  *     the same as payment.show
+ * payment.cancel    payment | agent, [max_gas_price: gwei], [max_fee: coins], [wait_s],
+ *                   [quote: bool]
+ *     {agent, payments: [{payment, state, transaction, reason, amount, network, tool}],
+ *       networks: [{network, name, address, transactions, gas_price, fee, fee_max, balance}],
+ *       [more]}
+ *     state: sent | cancelled | settled | skipped | failed; ready in a quote, which sends
+ *     nothing and says in fee and fee_max what it would cost. more: were left out
  * ledger.statement  [agent], [since], [until]
  *     [{id, time, event, call, tool, from, to, amount, network, asset, symbol, transaction,
  *       note}]

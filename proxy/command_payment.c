@@ -478,6 +478,7 @@ json_t *command_payment(struct command *command, const char *name)
 	    {"payment.show", payment_show},
 	    {"payment.resolve", payment_resolve},
 	    {"payment.refund", payment_refund},
+	    {"payment.cancel", payment_cancel},
 	};
 
 	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {

@@ -132,6 +132,16 @@ export class Chain {
 		return this.#events('AuthorizationUsed', filter);
 	}
 
+	/** Authorizations made void by their payer, oldest first; filter by { authorizer, nonce }. */
+	authorizationsCanceled(filter = {}) {
+		return this.#events('AuthorizationCanceled', filter);
+	}
+
+	/** Ether for gas, in wei, out of nothing. */
+	async giveGas(address, wei = 10n ** 18n) {
+		await this.admin.setBalance({ address, value: wei });
+	}
+
 	async now() {
 		return (await this.client.getBlock()).timestamp;
 	}

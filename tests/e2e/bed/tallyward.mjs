@@ -353,7 +353,9 @@ export class Tallyward {
 		for (const payment of await this.payments(agent.name)) {
 			if (!['signed', 'open', 'expired'].includes(payment.state) || payment.network !== NETWORK)
 				continue;
-			if (await this.chain.authorizationState(agent.address, payment.nonce))
+			// authorizationState is also true of one that was cancelled.
+			const used = await this.chain.authorizationsUsed({ authorizer: agent.address, nonce: payment.nonce });
+			if (used.length > 0)
 				cashed += micros(payment.amount);
 		}
 		return cashed;
