@@ -46,6 +46,30 @@ static void refuses_malformed_text(void **state)
 	}
 }
 
+static void wide_numbers_are_read_where_they_are_only_looked_at(void **state)
+{
+	static const char *const bad[] = {"1e999", "[9223372036854775808, 1e999]", "{", "",
+	    "[9223372036854775808", "{\"a\":9223372036854775808,\"a\":1}", "9223372036854775808 x"};
+	static const char text[] = "[9223372036854775808, 7]";
+	struct json_error error;
+	json_t *tree;
+
+	(void)state;
+	assert_null(json_read(&error, text, strlen(text), SIZE_MAX_));
+	tree = json_read_wide(&error, text, strlen(text), SIZE_MAX_);
+	assert_true(json_is_real(json_array_get(tree, 0)));
+	assert_true(json_is_real(json_array_get(tree, 1)));
+	json_decref(tree);
+	tree = json_read_wide(&error, "[7]", 3, SIZE_MAX_);
+	assert_true(json_is_integer(json_array_get(tree, 0)));
+	json_decref(tree);
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		tree = json_read_wide(&error, bad[i], strlen(bad[i]), SIZE_MAX_);
+		row_check(bad[i], tree == NULL);
+		row_check(bad[i], error.reason[0] != '\0');
+	}
+}
+
 static void refuses_a_nul_byte(void **state)
 {
 	static const struct {
@@ -403,6 +427,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(accepts_any_value),
 	    cmocka_unit_test(refuses_malformed_text),
+	    cmocka_unit_test(wide_numbers_are_read_where_they_are_only_looked_at),
 	    cmocka_unit_test(refuses_a_nul_byte),
 	    cmocka_unit_test(refuses_duplicate_keys),
 	    cmocka_unit_test(tells_the_line),

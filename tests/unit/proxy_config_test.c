@@ -129,7 +129,7 @@ static void try_key(const char *name, const char *type, const char *unit, const 
 		snprintf(value, sizeof value, "%lld", most + off);
 		try_number(name, value, off <= 0);
 	}
-	try_number(name, "-1", false);
+	try_number(name, "-1", least <= -1);
 	try_number(name, "9223372036854775807", false);
 	try_number(name, "-9223372036854775808", false);
 	for (size_t i = 0; i < COUNT(not_numbers); i++) {
