@@ -16,6 +16,7 @@
 #include "common/file.h"
 #include "common/json.h"
 #include "policy/policy.h"
+#include "proxy/delivery.h"
 
 #define CONTROL_C '\003'
 
@@ -24,27 +25,54 @@ static const char *why(void)
 	return errno == EFBIG ? "it is too large to be one" : strerror(errno);
 }
 
-json_t *input_policy(const char *path)
+static bool is_policy(struct json_error *error, const char *text, size_t size)
+{
+	struct policy *policy = policy_parse(error, text, size);
+	bool ok = policy != NULL;
+
+	policy_free(&policy);
+	return ok;
+}
+
+static bool is_delivery(struct json_error *error, const char *text, size_t size)
+{
+	struct delivery_check *check = delivery_check_parse(error, text, size);
+	bool ok = check != NULL;
+
+	delivery_check_free(&check);
+	return ok;
+}
+
+/* A file's text, once `check` finds it good. */
+static json_t *checked(const char *path, const char *what, size_t size_max,
+    bool (*check)(struct json_error *error, const char *text, size_t size))
 {
 	struct json_error error = {.line = 0};
-	struct policy *policy;
 	json_t *value = NULL;
 	size_t size = 0;
-	char *text = file_read(&size, path, POLICY_SIZE_MAX);
+	char *text = file_read(&size, path, size_max);
 
 	if (text == NULL) {
-		output_error("%s: could not read the policy: %s", path, why());
+		output_error("%s: could not read the %s: %s", path, what, why());
 		return NULL;
 	}
-	policy = policy_parse(&error, text, size);
-	if (policy != NULL)
+	if (check(&error, text, size))
 		value = json_stringn(text, size);
 	else
 		output_error("%s:%d: %s%s%s", path, error.line, error.path,
 		    error.path[0] != '\0' ? ": " : "", error.reason);
-	policy_free(&policy);
 	free(text);
 	return value;
+}
+
+json_t *input_policy(const char *path)
+{
+	return checked(path, "policy", POLICY_SIZE_MAX, is_policy);
+}
+
+json_t *input_delivery(const char *path)
+{
+	return checked(path, "delivery check", DELIVERY_CHECK_SIZE_MAX, is_delivery);
 }
 
 static void warn_if_shared(const char *path)

@@ -21,6 +21,9 @@
  * Returns NULL, the error said, when it cannot be read or is not a policy. */
 json_t *input_policy(const char *path);
 
+/** input_delivery - the same for a delivery check (proxy/delivery.h). */
+json_t *input_delivery(const char *path);
+
 /** input_secret - a file's text as a JSON string; a warning when others may read the file.
  * Returns NULL, the error said. */
 json_t *input_secret(const char *path);

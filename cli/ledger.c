@@ -65,6 +65,24 @@ static void show_audit(struct buf *out, const json_t *result)
 	output_table(out, columns, result, "No calls.");
 }
 
+static void show_claims(struct buf *out, const json_t *result)
+{
+	static const struct column columns[] = {
+	    {"time", "TIME (UTC)", CELL_TIME},
+	    {"call", "CALL", CELL_TEXT},
+	    {"payment", "PAYMENT", CELL_TEXT},
+	    {"agent", "AGENT", CELL_TEXT},
+	    {"tool", "TOOL", CELL_TEXT},
+	    {"amount", "AMOUNT", CELL_AMOUNT},
+	    {"refunded", "REFUNDED", CELL_AMOUNT},
+	    {"state", "STATE", CELL_TEXT},
+	    {"reason", "REASON", CELL_TEXT},
+	    {.key = NULL},
+	};
+
+	output_table(out, columns, result, "Nothing was paid and not delivered.");
+}
+
 static void show_written(struct buf *out, const json_t *result)
 {
 	static const struct column fields[] = {
@@ -150,6 +168,14 @@ static int run_audit(const struct cli *cli)
 	    show_audit);
 }
 
+static int run_claim(const struct cli *cli)
+{
+	return client_show(cli, "ledger.claim",
+	    json_pack("{s:s*, s:b}", "agent", options_word(cli->options, 0), "all",
+		options_flag(cli->options, "all")),
+	    show_claims);
+}
+
 static const struct option_row statement_options[] = {
     {"since", "TIME", OPTION_TIME, 0, "from then on: 2026-11-20 or 2026-11-20T13:35:00Z"},
     {"until", "TIME", OPTION_TIME, 0, "up to then"},
@@ -165,6 +191,10 @@ static const struct option_row audit_options[] = {
     {"call", "CALL", OPTION_TEXT, 0, "only this call"},
     {.name = NULL},
 };
+static const struct option_row claim_options[] = {
+    {"all", NULL, OPTION_FLAG, 0, "also what was given back or refunded since"},
+    {.name = NULL},
+};
 
 static const struct verb ledger_verbs[] = {
     {.name = "statement", .help = "list what was booked, oldest first",
@@ -175,6 +205,8 @@ static const struct verb ledger_verbs[] = {
 	.words = {{"AGENT", OPTION_TEXT, true}}, .options = export_options, .run = run_export},
     {.name = "audit", .help = "list calls, allowed and refused, oldest first",
 	.options = audit_options, .run = run_audit},
+    {.name = "claim", .help = "list what was paid and not delivered, oldest first",
+	.words = {{"AGENT", OPTION_TEXT, true}}, .options = claim_options, .run = run_claim},
     {.run = NULL},
 };
 

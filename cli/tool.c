@@ -1,6 +1,7 @@
 /* cli/tool.c - tallyward tool: the upstreams that agents may be let at. */
 #include "cli/cli.h"
 #include "cli/client.h"
+#include "cli/input.h"
 #include "cli/output.h"
 
 static const struct column tool_columns[] = {
@@ -15,6 +16,7 @@ static const struct column tool_fields[] = {
     {"url", "url", CELL_TEXT},
     {"billing", "billing", CELL_TEXT},
     {"price", "price", CELL_AMOUNT},
+    {"delivery", "delivery", CELL_TEXT},
     {.key = NULL},
 };
 
@@ -38,11 +40,15 @@ static void show_removed(struct buf *out, const json_t *result)
 static int run_add(const struct cli *cli)
 {
 	const struct options *options = cli->options;
+	const char *path = options_text(options, "delivery");
+	json_t *delivery = path != NULL ? input_delivery(path) : NULL;
 
+	if (path != NULL && delivery == NULL)
+		return COMMAND_FAILED;
 	return client_show(cli, "tool.add",
-	    json_pack("{s:s, s:s, s:s*, s:s*}", "name", options_word(options, 0), "url",
+	    json_pack("{s:s, s:s, s:s*, s:s*, s:o*}", "name", options_word(options, 0), "url",
 		options_word(options, 1), "price", options_text(options, "price"), "billing",
-		options_text(options, "billing")),
+		options_text(options, "billing"), "delivery", delivery),
 	    show_tool);
 }
 
@@ -68,6 +74,8 @@ static const struct option_row add_options[] = {
 	"what a call costs, in dollars; of an x402 tool also the most it may ask"},
     {"billing", "x402|metered", OPTION_CHOICE, 0,
 	"x402: pays as it goes (default); metered: you are billed elsewhere, needs --price"},
+    {"delivery", "FILE", OPTION_TEXT, 0,
+	"what a paid answer must be like, or it is a claim; else status 2xx and all of it"},
     {.name = NULL},
 };
 

@@ -214,7 +214,9 @@ struct evidence_row {
 	const char *detail;      /* words, or NULL */
 };
 
-/* Paid, but what came was not what the tool's delivery check asks for. */
+/* Paid, but what came was not what the tool's delivery check asks for; or, with an empty
+ * reason, that a later call with the same payment got it after all: the latest row of a
+ * payment counts. */
 struct delivery_row {
 	int64_t id;
 	int64_t call, payment, agent;

@@ -31,6 +31,7 @@
 #include "common/clock.h"
 #include "common/fault.h"
 #include "common/log.h"
+#include "proxy/delivery.h"
 #include "proxy/identify.h"
 #include "proxy/inflate.h"
 #include "proxy/outstanding.h"
@@ -152,6 +153,7 @@ struct call {
 	char detail[320];
 	struct sha256 *response_running;
 	int64_t response_bytes;
+	struct delivery *delivery; /* what is paid for, from its head on */
 	struct buf kept; /* the answer, for its Idempotency-Key */
 	char *kept_headers;
 
@@ -902,6 +904,8 @@ static enum step dispatch(struct call *call, const struct transfer_events *event
 	    !relay_request_headers(
 		&call->request_headers, exchange_headers(call->exchange), NULL, NULL))
 		return refuse(call, PROBLEM_BAD_REQUEST, "too many or too large headers");
+	if (delivery_check_reads(call->tool->delivery) && !relay_readable(&call->request_headers))
+		return refuse(call, PROBLEM_BAD_REQUEST, "too large headers");
 	headers_init(&headers);
 	if (payment_name) {
 		must(relay_request_headers(
@@ -1542,6 +1546,8 @@ static void on_pay_head(
 	FAULT_POINT("paid head");
 	call_enter(call);
 	note_head(call, transfer, status, headers);
+	call->delivery = delivery_new(call->tool->delivery, strcmp(call->method, "HEAD") == 0,
+	    status, headers, (size_t)house_config(call->house)->answer_size_max);
 	receipt_read(&receipt, v2, v2_count < HEADER_VALUES_MAX ? v2_count : HEADER_VALUES_MAX, v1,
 	    v1_count < HEADER_VALUES_MAX ? v1_count : HEADER_VALUES_MAX, &call->payer, call->asset,
 	    &call->value);
@@ -1662,6 +1668,8 @@ static bool pass_body(struct call *call, const void *bytes, size_t size)
 		return false;
 	sha256_add(call->response_running, bytes, size);
 	call->response_bytes += (int64_t)size;
+	if (call->delivery)
+		delivery_add(call->delivery, bytes, size);
 	if (call->key)
 		buf_add(&call->kept, bytes, size);
 	if (call->exchange) {
@@ -1678,6 +1686,8 @@ static void end_answer(struct call *call, bool whole)
 	call->transfer = NULL;
 	call->body_ended = true;
 	call->cut = call->cut || !whole;
+	if (call->delivery)
+		delivery_end(call->delivery, whole);
 	if (!call->exchange)
 		return;
 	if (whole)
@@ -1873,6 +1883,40 @@ static char *audit_detail(const struct call *call)
 	return text;
 }
 
+/* "Paid, not delivered", and why; NULL: delivered, or the agent left before all of it came, or
+ * nothing was paid. A head that is wrong counts whoever is still there. */
+static const char *undelivered(const struct call *call)
+{
+	const char *fault;
+
+	if (!call->sent_us)
+		return NULL;
+	if (!call->delivery)
+		return "no answer came";
+	fault = delivery_fault(call->delivery);
+	return fault || call->problem == PROBLEM_NONE ? fault : call->detail;
+}
+
+static void write_delivery(const struct call *call, struct batch *batch)
+{
+	const char *reason = undelivered(call);
+	struct delivery_row row = {
+	    .call = call->id,
+	    .payment = call->payment_id,
+	    .agent = call->who.agent->id,
+	    .tool = call->tool ? call->tool->name : NULL,
+	    .reason = reason,
+	};
+
+	/* What an earlier call with this payment did not get, this one did. */
+	if (!reason && call->resending && call->delivery && delivery_done(call->delivery))
+		row.reason = "";
+	if (!row.reason)
+		return;
+	row.id = store_next_id(call->house->store, clock_now_us());
+	batch_delivery(batch, &row);
+}
+
 static void audit(struct call *call)
 {
 	struct audit_row row = {
@@ -1914,6 +1958,8 @@ static void audit(struct call *call)
 	if (row.has_response_digest)
 		row.response_digest = sha256_done(&call->response_running);
 	batch_audit(batch, &row);
+	if (call->payment_id)
+		write_delivery(call, batch);
 	if (call->key && call->kept_headers && !call->cut && buf_ok(&call->kept)) {
 		struct answer_row answer = {
 		    .call = call->resending ? call->resend_at_us : call->id,
@@ -1975,6 +2021,7 @@ static void call_free(struct call *call)
 	buf_fini(&call->challenge_body);
 	buf_fini(&call->challenge_plain);
 	buf_fini(&call->kept);
+	delivery_free(&call->delivery);
 	challenge_free(&call->challenge);
 	payment_free(&call->payment);
 	spool_free(&call->body);

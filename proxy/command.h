@@ -25,9 +25,9 @@
  *     [{session, agent, issued_at, expires_at, state}]    active | expired | revoked
  * token.revoke      session
  *     {session, agent, state}
- * tool.add          name, url, [price], [billing]
+ * tool.add          name, url, [price], [billing], [delivery: text]
  * tool.show         tool
- *     {tool, url, billing, price}                         price null when none
+ *     {tool, url, billing, price, delivery}               price, delivery null when none
  * tool.list
  *     [the same]
  * tool.remove       tool
@@ -77,6 +77,9 @@
  *     {ok, transactions, postings, audits, head, audit_head, problems: […]}
  * ledger.export     [agent], format: hledger | csv | json
  *     {text}
+ * ledger.claim      [agent], [all: bool]
+ *     [{call, payment, time, agent, tool, amount, refunded, network, symbol, payee, state, reason,
+ *       transaction}]                                     paid and not delivered, oldest first
  * ledger.audit      [agent], [call]
  *     [{call, time, kind, agent, owner, session, tool, method, path, allowed, code, rule,
  *       price, …}]

@@ -195,6 +195,68 @@ static json_t *audit(struct command *command)
 	return cannot_read();
 }
 
+/* --- claims ------------------------------------------------------------------------------ */
+
+/* Of a payment that was not delivered; whether it has expired is said by `payment show`. */
+static const char *claim_state(enum payment_state state)
+{
+	switch (state) {
+	case PAYMENT_SIGNED:
+		return "signed";
+	case PAYMENT_OPEN:
+		return "open";
+	case PAYMENT_SETTLED:
+		return "settled";
+	case PAYMENT_EXPIRED_UNUSED:
+		return "expired";
+	case PAYMENT_RESOLVED_SPENT:
+	case PAYMENT_RESOLVED_UNUSED:
+	case PAYMENT_CANCELLED:
+		return "resolved";
+	}
+	return "unknown";
+}
+
+/* By payment: the latest row of one counts, and may take back those before it. */
+static bool list_claim(const struct claim_row *row, void *arg)
+{
+	char payment[24];
+
+	snprintf(payment, sizeof payment, "%lld", (long long)row->payment);
+	json_object_del(arg, payment);
+	if (*row->reason == '\0')
+		return true;
+	json_object_set_new(arg, payment,
+	    json_pack("{s:o, s:s, s:o, s:s, s:s, s:o, s:o, s:s, s:s, s:s, s:s, s:s, s:s?}", "call",
+		view_id(row->call), "payment", payment, "time", view_time(row->id), "agent",
+		row->agent_name, "tool", row->tool, "amount", view_amount(row->amount), "refunded",
+		view_amount(row->refunded), "network", row->network, "symbol", row->symbol, "payee",
+		row->payee, "state", claim_state(row->state), "reason", row->reason, "transaction",
+		row->transaction));
+	return true;
+}
+
+static json_t *claims(struct command *command)
+{
+	bool all = json_is_true(json_member(command->args, "all"));
+	json_t *error = NULL, *by_payment, *rows;
+	int64_t agent;
+
+	if (!optional_agent(&agent, command, &error))
+		return error;
+	by_payment = json_object();
+	rows = json_array();
+	if (store_claims(command->house->store, agent, !all, list_claim, by_payment) == STORE_OK) {
+		for (void *i = json_object_iter(by_payment); i;
+		     i = json_object_iter_next(by_payment, i))
+			json_array_append(rows, json_object_iter_value(i));
+		error = answer_ok(json_incref(rows));
+	}
+	json_decref(rows);
+	json_decref(by_payment);
+	return error ? error : cannot_read();
+}
+
 /* --- doctor --------------------------------------------------------------------------------- */
 
 static void check(json_t *rows, const char *name, bool ok, const char *format, ...)
@@ -390,6 +452,7 @@ json_t *command_books(struct command *command, const char *name)
 	    {"ledger.verify", verify},
 	    {"ledger.export", export_books},
 	    {"ledger.audit", audit},
+	    {"ledger.claim", claims},
 	    {"doctor", doctor},
 	};
 

@@ -387,21 +387,69 @@ static json_t *token_revoke(struct command *command)
 
 static json_t *tool_json(const struct tool *tool)
 {
-	return json_pack("{s:s, s:s, s:s, s:o}", "tool", tool->name, "url", tool->url, "billing",
-	    tool->billing == TOOL_METERED ? "metered" : "x402", "price",
-	    tool->has_price ? view_amount(tool->price) : json_null());
+	return json_pack("{s:s, s:s, s:s, s:o, s:o}", "tool", tool->name, "url", tool->url,
+	    "billing", tool->billing == TOOL_METERED ? "metered" : "x402", "price",
+	    tool->has_price ? view_amount(tool->price) : json_null(), "delivery",
+	    tool->delivery ? delivery_check_json(tool->delivery) : json_null());
 }
 
-static json_t *write_tool(struct command *command, const struct tool_row *row, const char *what)
+static void note_body(const char *body, int64_t id, void *arg)
+{
+	(void)id;
+	*(bool *)arg = *body != '\0';
+}
+
+/* The check is a setting beside the tool's row; an earlier tool of this name may have had
+ * one. text NULL: none. */
+static void write_check(
+    struct command *command, struct batch *batch, const char *tool, const char *text)
+{
+	struct store *store = command->house->store;
+	char *name = delivery_check_name(tool);
+	bool had = false;
+
+	if (!text && store_setting(store, name, 0, note_body, &had) == STORE_OK && had)
+		text = "";
+	if (text)
+		batch_setting(batch, store_next_id(store, command->now_us), name, text);
+	free(name);
+}
+
+/* Takes *check; text is what it was read from. */
+static json_t *write_tool(struct command *command, const struct tool_row *row, const char *what,
+    struct delivery_check **check, const char *text)
 {
 	struct batch *batch = batch_new(command->now_us);
 	json_t *error;
 
 	batch_tool(batch, row);
+	if (!row->removed)
+		write_check(command, batch, row->name, text);
 	error = command_write(command, &batch, what, NULL, row->name, row->url);
 	if (!error)
-		registry_put_tool(command->house->registry, row);
+		registry_put_tool(command->house->registry, row, check);
+	delivery_check_free(check);
 	return error;
+}
+
+static json_t *read_check(
+    struct command *command, const struct tool_row *row, struct delivery_check **check)
+{
+	const char *text = json_str(command->args, "delivery");
+	struct json_error error;
+
+	*check = NULL;
+	if (!text)
+		return NULL;
+	if (row->billing == TOOL_METERED)
+		return answer_error(COMMAND_USAGE,
+		    "--delivery is about answers that were paid for: a metered tool's are not, "
+		    "here");
+	*check = delivery_check_parse(&error, text, strlen(text));
+	if (*check)
+		return NULL;
+	return answer_error(COMMAND_FAILED, "the delivery check's line %d: %s%s%s", error.line,
+	    error.path, *error.path ? ": " : "", error.reason);
 }
 
 static json_t *tool_add(struct command *command)
@@ -411,6 +459,7 @@ static json_t *tool_add(struct command *command)
 	const char *url = name ? command_text(command, &error, "url") : NULL;
 	const char *billing = command_text_or(command, "billing", "x402");
 	struct tool_row row = {.name = name, .url = url, .billing = TOOL_X402};
+	struct delivery_check *check;
 	char reason[256];
 	struct tool *tool;
 
@@ -437,8 +486,12 @@ static json_t *tool_add(struct command *command)
 		return answer_error(COMMAND_FAILED,
 		    "there is a tool %s already: `tallyward tool remove %s` first", name, name);
 	}
+	error = read_check(command, &row, &check);
+	if (error)
+		return error;
 	row.id = store_next_id(command->house->store, command->now_us);
-	error = write_tool(command, &row, "tool add");
+	error =
+	    write_tool(command, &row, "tool add", &check, json_str(command->args, "delivery"));
 	if (error)
 		return error;
 	if (row.billing == TOOL_X402 && strncasecmp(url, "https://", 8) != 0)
@@ -490,6 +543,7 @@ static json_t *tool_remove(struct command *command)
 {
 	json_t *reply = NULL;
 	struct tool *tool = command_tool(command, &reply);
+	struct delivery_check *check = NULL;
 	struct tool_row row;
 
 	if (!tool)
@@ -503,7 +557,7 @@ static json_t *tool_remove(struct command *command)
 	    .price = tool->price,
 	    .removed = true,
 	};
-	reply = write_tool(command, &row, "tool remove");
+	reply = write_tool(command, &row, "tool remove", &check, NULL);
 	if (!reply)
 		reply = answer_ok(json_pack("{s:s}", "tool", tool->name));
 	tool_unref(&tool);

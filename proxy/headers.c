@@ -106,6 +106,25 @@ void headers_put(struct headers *headers, const char *name, const char *value)
 	must(headers_add(headers, name, strlen(name), value, strlen(value)));
 }
 
+size_t headers_remove(struct headers *headers, const char *name)
+{
+	size_t kept = 0, removed;
+
+	for (size_t i = 0; i < headers->count; i++) {
+		struct header item = headers->items[i];
+
+		if (strcasecmp(item.name, name) != 0) {
+			headers->items[kept++] = item;
+			continue;
+		}
+		headers->size -= strlen(item.name) + strlen(item.value);
+		free((char *)item.name);
+	}
+	removed = headers->count - kept;
+	headers->count = kept;
+	return removed;
+}
+
 const char *headers_get(const struct headers *headers, const char *name)
 {
 	const char *first = NULL;

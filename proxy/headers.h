@@ -35,6 +35,8 @@ bool headers_add(struct headers *headers, const char *name, size_t name_size, co
 bool headers_fit(const struct headers *headers, size_t name_size, size_t value_size) MUST_CHECK;
 /** headers_add from C strings, for headers of our own making: must succeed. */
 void headers_put(struct headers *headers, const char *name, const char *value);
+/** Every field of a name is gone; how many there were. */
+size_t headers_remove(struct headers *headers, const char *name);
 /** First value of a name (case-insensitive), or NULL; how many there are; and all of
  * them into out (at most out_max), returning the full count. */
 const char *headers_get(const struct headers *headers, const char *name);

@@ -413,10 +413,44 @@ static bool load_agent(const struct agent_row *row, void *arg)
 	return true;
 }
 
+struct load_check {
+	struct load *load;
+	const char *tool;
+	struct delivery_check *check;
+};
+
+static void load_check(const char *body, int64_t id, void *arg)
+{
+	struct load_check *to = arg;
+	struct json_error error;
+
+	(void)id;
+	/* One that was taken away is empty. */
+	if (!*body)
+		return;
+	to->check = delivery_check_parse(&error, body, strlen(body));
+	if (to->check)
+		return;
+	say(to->load->reason, HOUSE_BROKEN,
+	    "the stored delivery check of tool %s does not parse: %s: %s", to->tool, error.path,
+	    error.reason);
+	to->load->failed = true;
+}
+
 static bool load_tool(const struct tool_row *row, void *arg)
 {
-	registry_put_tool(((struct load *)arg)->house->registry, row);
-	return true;
+	struct load *load = arg;
+	struct load_check to = {load, row->name, NULL};
+	char *name = delivery_check_name(row->name);
+
+	if (store_setting(load->house->store, name, 0, load_check, &to) == STORE_BROKEN) {
+		say(load->reason, HOUSE_BROKEN, "the delivery check of tool %s cannot be read",
+		    row->name);
+		load->failed = true;
+	}
+	free(name);
+	registry_put_tool(load->house->registry, row, &to.check);
+	return !load->failed;
 }
 
 static bool load_token(const struct token_row *row, void *arg)

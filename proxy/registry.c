@@ -347,7 +347,7 @@ static char *host_of(const char *text)
 	return host;
 }
 
-static struct tool *tool_new(const struct tool_row *row)
+static struct tool *tool_new(const struct tool_row *row, struct delivery_check **check)
 {
 	struct tool *tool = must_calloc(1, sizeof *tool);
 	size_t size = strlen(row->url);
@@ -362,12 +362,15 @@ static struct tool *tool_new(const struct tool_row *row)
 	tool->billing = row->billing;
 	tool->has_price = row->has_price;
 	tool->price = row->price;
+	tool->delivery = *check;
+	*check = NULL;
 	return tool;
 }
 
-void registry_put_tool(struct registry *registry, const struct tool_row *row)
+void registry_put_tool(
+    struct registry *registry, const struct tool_row *row, struct delivery_check **check)
 {
-	struct tool *old, *tool = row->removed ? NULL : tool_new(row);
+	struct tool *old, *tool = row->removed ? NULL : tool_new(row, check);
 
 	write_lock(registry);
 	HASH_FIND_STR(registry->tools, row->name, old);
@@ -377,6 +380,7 @@ void registry_put_tool(struct registry *registry, const struct tool_row *row)
 		HASH_ADD_KEYPTR(hh, registry->tools, tool->name, strlen(tool->name), tool);
 	unlock(registry);
 	tool_unref(&old);
+	delivery_check_free(check);
 }
 
 static struct tool *tool_ref(struct tool *tool)
@@ -426,6 +430,7 @@ void tool_unref(struct tool **tool_p)
 		free(tool->name);
 		free(tool->url);
 		free(tool->host);
+		delivery_check_free(&tool->delivery);
 		free(tool);
 	}
 }

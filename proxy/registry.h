@@ -16,6 +16,7 @@
 #include "ledger/purse.h"
 #include "ledger/store.h"
 #include "policy/policy.h"
+#include "proxy/delivery.h"
 #include "wallet/address.h"
 
 /* A policy in use; immutable. */
@@ -51,6 +52,7 @@ struct tool {
 	enum tool_billing billing;
 	bool has_price;
 	int64_t price;
+	struct delivery_check *delivery; /* NULL: the default */
 	UT_hash_handle hh;
 };
 
@@ -89,8 +91,10 @@ bool tool_name_valid(const char *name);
 /** http(s) URL with a host, no query, fragment, user or password, no dot segments. On false
  * reason is filled. */
 bool tool_url_valid(char reason[256], const char *url) MUST_CHECK;
-/** The latest row of a name wins; removed takes it away. */
-void registry_put_tool(struct registry *registry, const struct tool_row *row);
+/** The latest row of a name wins; removed takes it away. Takes *check, the tool's delivery
+ * check, which may be NULL. */
+void registry_put_tool(
+    struct registry *registry, const struct tool_row *row, struct delivery_check **check);
 /** A reference of the caller's own (tool_unref), or NULL. */
 struct tool *registry_tool(struct registry *registry, const char *name);
 /** The tool with the longest name that begins `path` ("github/issues/7?x") and ends at '/',

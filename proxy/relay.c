@@ -187,6 +187,49 @@ bool relay_request_headers(struct headers *out, const struct headers *in, const 
 	    out, payment_name, strlen(payment_name), payment_value, strlen(payment_value));
 }
 
+/* What stands behind a coding in Accept-Encoding: does it say "not this one" (q=0)? */
+static bool forbids(const char *at)
+{
+	at += strspn(at, "; \t");
+	if (strncasecmp(at, "q=0", 3) != 0)
+		return false;
+	at += 3 + strspn(at + 3, ".0");
+	return *at < '1' || *at > '9';
+}
+
+/* Does Accept-Encoding name this coding? */
+static bool accepts(const struct headers *headers, const char *coding)
+{
+	const char *values[HEADERS_COUNT_MAX];
+	size_t count = headers_all(values, HEADERS_COUNT_MAX, headers, "accept-encoding");
+	size_t size = strlen(coding);
+
+	for (size_t i = 0; i < count; i++) {
+		const char *at = values[i];
+
+		for (at += strspn(at, ", \t"); *at; at += strspn(at, ", \t")) {
+			size_t length = strcspn(at, ",; \t");
+
+			if (length == size && strncasecmp(at, coding, size) == 0)
+				return !forbids(at + length);
+			at += strcspn(at, ",");
+		}
+	}
+	return false;
+}
+
+bool relay_readable(struct headers *headers)
+{
+	bool gzip = accepts(headers, "gzip"), deflate = accepts(headers, "deflate");
+	const char *value = "identity";
+
+	if (gzip || deflate)
+		value = gzip && deflate ? "gzip, deflate" : gzip ? "gzip" : "deflate";
+	return headers_remove(headers, "accept-encoding") == 0 ||
+	       headers_add(
+		   headers, "Accept-Encoding", strlen("Accept-Encoding"), value, strlen(value));
+}
+
 bool relay_response_headers(struct headers *out, const struct headers *in, const struct tool *tool)
 {
 	static const char *const dropped[] = {

@@ -26,6 +26,11 @@ bool relay_payment_header(const char **name, const struct headers *headers);
 bool relay_request_headers(struct headers *out, const struct headers *in, const char *payment_name,
     const char *payment_value) MUST_CHECK;
 
+/** relay_readable - only codings that proxy/inflate.h can undo stay in Accept-Encoding, for
+ * answers that are looked into: gzip and deflate if the agent takes them, else identity.
+ * Without the field nothing changes. False past the limits of proxy/headers.h. */
+bool relay_readable(struct headers *headers) MUST_CHECK;
+
 /** Response headers for the agent: the seller's without hop-by-hop fields, framing and names
  * that are ours to say; Location rewritten when it lies inside the tool's base. */
 bool relay_response_headers(

@@ -126,6 +126,29 @@ static void add_stops_at_the_size(void **state)
 	free(value);
 }
 
+static void remove_takes_every_one(void **state)
+{
+	struct headers headers;
+	size_t size;
+
+	(void)state;
+	headers_init(&headers);
+	assert_int_equal(headers_remove(&headers, "Accept"), 0);
+	headers_put(&headers, "Host", "h");
+	size = headers.size;
+	headers_put(&headers, "Accept", "a");
+	headers_put(&headers, "ACCEPT", "b");
+	headers_put(&headers, "Accept-Encoding", "gzip");
+	headers_put(&headers, "accept", "");
+	assert_int_equal(headers_remove(&headers, "Accept"), 3);
+	assert_int_equal(headers.count, 2);
+	assert_string_equal(headers.items[1].name, "Accept-Encoding");
+	assert_int_equal(headers_remove(&headers, "accept-encoding"), 1);
+	assert_int_equal(headers.size, size);
+	assert_string_equal(headers_get(&headers, "host"), "h");
+	headers_fini(&headers);
+}
+
 static void hop_by_hop(void **state)
 {
 	static const struct {
@@ -180,6 +203,7 @@ int main(void)
 	    cmocka_unit_test(add_refuses_bad_values),
 	    cmocka_unit_test(add_stops_at_the_count),
 	    cmocka_unit_test(add_stops_at_the_size),
+	    cmocka_unit_test(remove_takes_every_one),
 	    cmocka_unit_test(hop_by_hop),
 	};
 

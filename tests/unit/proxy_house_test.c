@@ -673,6 +673,15 @@ static void what_the_owner_said_is_remembered(void **state)
 	json_decref(
 	    result(house, "tool.add", json_pack("{s:s, s:s}", "name", "gone", "url", "https://g")));
 	json_decref(result(house, "tool.remove", json_pack("{s:s}", "tool", "gone")));
+	json_decref(result(house, "tool.add",
+	    json_pack("{s:s, s:s, s:s}", "name", "checked", "url", "https://c", "delivery",
+		"{\"minBytes\": 7}")));
+	/* A new tool of an old name does not inherit its check. */
+	json_decref(result(house, "tool.add",
+	    json_pack("{s:s, s:s, s:s}", "name", "heir", "url", "https://c", "delivery", "{}")));
+	json_decref(result(house, "tool.remove", json_pack("{s:s}", "tool", "heir")));
+	json_decref(
+	    result(house, "tool.add", json_pack("{s:s, s:s}", "name", "heir", "url", "https://c")));
 	json_decref(result(house, "agent.suspend", json_pack("{s:s}", "agent", "coder")));
 	json_decref(result(house, "token.revoke", json_pack("{s:s}", "session", ledger.session)));
 	json_decref(result(house, "network.set",
@@ -688,6 +697,12 @@ static void what_the_owner_said_is_remembered(void **state)
 	assert_int_equal(tool->price, 20000);
 	tool_unref(&tool);
 	assert_null(registry_tool(house->registry, "gone"));
+	tool = registry_tool(house->registry, "checked");
+	assert_true(delivery_check_reads(tool->delivery));
+	tool_unref(&tool);
+	tool = registry_tool(house->registry, "heir");
+	assert_null(tool->delivery);
+	tool_unref(&tool);
 	ledger.agent = registry_agent(house->registry, "coder");
 	assert_true(atomic_load(&ledger.agent->suspended));
 	assert_true(registry_revoked(house->registry, ledger.session));

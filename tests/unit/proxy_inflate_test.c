@@ -349,6 +349,79 @@ static void a_failed_buffer_stays_failed(void **state)
 	buf_fini(&out);
 }
 
+static bool add_all(const void *bytes, size_t size, void *arg)
+{
+	buf_add(arg, bytes, size);
+	return buf_ok(arg);
+}
+
+static bool refuse_all(const void *bytes, size_t size, void *arg)
+{
+	(void)bytes;
+	(void)arg;
+	return size == 0;
+}
+
+/* The same bytes in pieces of every size give the same, and it is known when all has come. */
+static void piece_by_piece(void **state)
+{
+	static unsigned char packed[PACKED_MAX];
+	size_t first = pack(packed, WRAP_GZIP, plain, strlen(plain)), size = first;
+
+	(void)state;
+	/* A second member behind the first. */
+	size += pack(packed + first, WRAP_GZIP, plain, strlen(plain));
+	for (size_t piece = 1; piece <= size; piece++) {
+		struct inflater *inflater = inflater_new();
+		struct buf out;
+
+		buf_init(&out, 4096);
+		assert_false(inflater_whole(inflater));
+		for (size_t at = 0; at < size; at += piece) {
+			size_t more = piece < size - at ? piece : size - at;
+
+			assert_true(inflater_feed(inflater, packed + at, more, add_all, &out));
+			assert_int_equal(inflater_whole(inflater),
+			    at + more == size || (at + more >= first && out.size == strlen(plain)));
+		}
+		assert_int_equal(out.size, 2 * strlen(plain));
+		assert_memory_equal(out.data, plain, strlen(plain));
+		assert_memory_equal(out.data + strlen(plain), plain, strlen(plain));
+		/* What comes behind it belongs to nothing. */
+		assert_true(inflater_feed(inflater, "junk behind it", 14, add_all, &out));
+		assert_true(inflater_feed(inflater, "and more junk", 13, add_all, &out));
+		assert_true(inflater_whole(inflater));
+		assert_int_equal(out.size, 2 * strlen(plain));
+		buf_fini(&out);
+		inflater_free(&inflater);
+	}
+}
+
+static void damage_and_a_full_reader_stop_it(void **state)
+{
+	static unsigned char packed[PACKED_MAX];
+	size_t size = pack(packed, WRAP_GZIP, plain, strlen(plain));
+	struct inflater *inflater = inflater_new();
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 4096);
+	assert_false(inflater_feed(inflater, packed, size, refuse_all, NULL));
+	inflater_free(&inflater);
+	inflater = inflater_new();
+	assert_false(inflater_feed(inflater, "not gzip at all", 15, add_all, &out));
+	assert_false(inflater_whole(inflater));
+	inflater_free(&inflater);
+	inflater = inflater_new();
+	packed[size / 2] ^= 0x10;
+	assert_false(
+	    inflater_feed(inflater, packed, size, add_all, &out) && inflater_whole(inflater));
+	inflater_free(&inflater);
+	assert_null(inflater);
+	inflater_free(&inflater);
+	buf_fini(&out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -365,6 +438,8 @@ int main(void)
 	    cmocka_unit_test(a_bomb_costs_no_more_than_its_ceiling),
 	    cmocka_unit_test(the_ceiling_is_exact),
 	    cmocka_unit_test(a_failed_buffer_stays_failed),
+	    cmocka_unit_test(piece_by_piece),
+	    cmocka_unit_test(damage_and_a_full_reader_stop_it),
 	};
 
 	return unit_run(tests);

@@ -24,8 +24,10 @@ static void put(struct registry *registry, const char *name, const char *url)
 	    .url = url ? url : "https://h",
 	    .billing = TOOL_X402,
 	    .removed = url == NULL};
+	struct delivery_check *check = NULL;
 
-	registry_put_tool(registry, &row);
+	registry_put_tool(registry, &row, &check);
+	assert_null(check);
 }
 
 static struct policy *policy(const char *text)

@@ -224,6 +224,51 @@ static void request_headers_have_an_end(void **state)
 	free(value);
 }
 
+static void codings_that_cannot_be_read_are_not_asked_for(void **state)
+{
+	static const struct {
+		const char *first, *second; /* NULL: no such field */
+		const char *asked;
+	} rows[] = {
+	    {NULL, NULL, NULL},
+	    {"gzip, deflate, br", NULL, "gzip, deflate"},
+	    {"br, gzip", NULL, "gzip"},
+	    {"deflate", NULL, "deflate"},
+	    {"br;q=1.0, GZIP;q=0.8, *;q=0.1", NULL, "gzip"},
+	    {"br", "gzip", "gzip"},
+	    {"gzip;q=0.001", NULL, "gzip"},
+	    {"gzip;q=0", NULL, "identity"},
+	    {"gzip ; q=0.000, deflate", NULL, "deflate"},
+	    {"gzip;Q=0.0,br", NULL, "identity"},
+	    {"br, zstd", NULL, "identity"},
+	    {"*", NULL, "identity"},
+	    {"", NULL, "identity"},
+	    {",,;", NULL, "identity"},
+	    {"x-gzip, gzipped, gz ip", NULL, "identity"},
+	    {"identity", NULL, "identity"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		const char *row = rows[i].first ? rows[i].first : "none", *asked;
+		struct headers headers;
+
+		headers_init(&headers);
+		headers_put(&headers, "Accept", "br");
+		if (rows[i].first)
+			headers_put(&headers, "accept-ENCODING", rows[i].first);
+		if (rows[i].second)
+			headers_put(&headers, "Accept-Encoding", rows[i].second);
+		row_check(row, relay_readable(&headers));
+		asked = headers_get(&headers, "accept-encoding");
+		row_check(row, (asked == NULL) == (rows[i].asked == NULL));
+		row_check(row, asked == NULL || strcmp(asked, rows[i].asked) == 0);
+		row_check(row, headers_count(&headers, "accept-encoding") == (asked != NULL));
+		row_check(row, strcmp(headers_get(&headers, "accept"), "br") == 0);
+		headers_fini(&headers);
+	}
+}
+
 /* --- fields of the response ------------------------------------------------------ */
 
 static void response_headers(void **state)
@@ -361,6 +406,7 @@ int main(void)
 	    cmocka_unit_test(request_headers_keep_order_and_repeats),
 	    cmocka_unit_test(payment_is_added_last),
 	    cmocka_unit_test(request_headers_have_an_end),
+	    cmocka_unit_test(codings_that_cannot_be_read_are_not_asked_for),
 	    cmocka_unit_test(response_headers),
 	    cmocka_unit_test(response_headers_have_an_end),
 	    cmocka_unit_test(locations),
