@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,16 +107,18 @@ char *file_read(size_t *out_size, const char *path, size_t size_max)
 	return content;
 }
 
-static bool write_full(int fd, const char *bytes, size_t size)
+bool file_write(int fd, const void *bytes, size_t size)
 {
+	const char *at = bytes;
+
 	while (size > 0) {
-		ssize_t put = write(fd, bytes, size);
+		ssize_t put = write(fd, at, size);
 
 		if (put < 0 && errno == EINTR)
 			continue;
 		if (put < 0)
 			return false;
-		bytes += put;
+		at += put;
 		size -= (size_t)put;
 	}
 	return true;
@@ -133,7 +136,7 @@ static char *write_beside(const char *path, const void *bytes, size_t size, mode
 		free(name);
 		return NULL;
 	}
-	written = fchmod(fd, mode) == 0 && write_full(fd, bytes, size) && fsync(fd) == 0;
+	written = fchmod(fd, mode) == 0 && file_write(fd, bytes, size) && fsync(fd) == 0;
 	error = errno;
 	if (close(fd) != 0 && written) {
 		written = false;
@@ -147,24 +150,36 @@ static char *write_beside(const char *path, const void *bytes, size_t size, mode
 	return NULL;
 }
 
-static bool sync_folder_of(const char *path)
+bool file_sync_folder(const char *folder)
 {
-	const char *slash = strrchr(path, '/');
-	char *folder;
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), error;
 	bool synced;
-	int fd, error;
 
-	if (slash == NULL)
-		folder = must_strdup(".");
-	else
-		folder = must_strndup(path, slash == path ? 1 : (size_t)(slash - path));
-	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	free(folder);
 	if (fd < 0)
 		return false;
 	synced = fsync(fd) == 0;
 	error = errno;
 	close(fd);
+	errno = error;
+	return synced;
+}
+
+char *file_folder_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (slash == NULL)
+		return must_strdup(".");
+	return must_strndup(path, slash == path ? 1 : (size_t)(slash - path));
+}
+
+static bool sync_folder_of(const char *path)
+{
+	char *folder = file_folder_of(path);
+	bool synced = file_sync_folder(folder);
+	int error = errno;
+
+	free(folder);
 	errno = error;
 	return synced;
 }
@@ -206,6 +221,21 @@ bool file_create(const char *path, const void *bytes, size_t size, mode_t mode)
 	free(name);
 	errno = error;
 	return linked && sync_folder_of(path);
+}
+
+static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *place)
+{
+	(void)status;
+	(void)kind;
+	(void)place;
+	(void)!remove(path);
+	return 0;
+}
+
+void file_drop_folder(const char *folder)
+{
+	/* A descriptor for each level. */
+	(void)nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 char *file_path(const char *dir, const char *name)

@@ -22,6 +22,17 @@ bool file_replace(const char *path, const void *bytes, size_t size, mode_t mode)
 /** Like file_replace but fails with EEXIST when path exists. */
 bool file_create(const char *path, const void *bytes, size_t size, mode_t mode) MUST_CHECK;
 
+/** All of size bytes, whatever write(2) takes at once. False with errno. */
+bool file_write(int fd, const void *bytes, size_t size) MUST_CHECK;
+/** What was made, renamed or removed in a folder survives a power cut. False with errno. */
+bool file_sync_folder(const char *folder) MUST_CHECK;
+/** The folder a path is in, "." without a slash; the caller frees it. */
+char *file_folder_of(const char *path);
+
+/** Removes a folder with all that is in it, links themselves and not what they name; what
+ * cannot be removed stays. For folders made a moment ago, a few levels deep. */
+void file_drop_folder(const char *folder);
+
 /** dir + "/" + name; the caller frees it. */
 char *file_path(const char *dir, const char *name);
 

@@ -355,9 +355,9 @@ static enum house_result read_keys(
 out:
 	passphrase_drop(passphrase, size);
 	passphrase_drop(secret, secret_size);
+	house->passphrase_file = path;
 	free(secret_path);
 	free(keys);
-	free(path);
 	return result;
 }
 
@@ -779,6 +779,7 @@ void house_close(struct house **house_p)
 		free(config);
 	}
 	bytes_wipe(house->token_secret, sizeof house->token_secret);
+	free(house->passphrase_file);
 	free(house->who);
 	free(house->dir);
 	free(house);

@@ -23,6 +23,7 @@
 struct house {
 	char *dir;
 	char *who;                       /* for the audit of owner's acts */
+	char *passphrase_file;           /* where the passphrase was read */
 	_Atomic(struct config *) config; /* what is in force; read through house_config() */
 	struct config *configs;          /* every one read since the start: a call may still read
 					  * an older one */

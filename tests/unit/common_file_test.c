@@ -282,6 +282,76 @@ static void path_joins_with_one_slash(void **state)
 	}
 }
 
+static void folders_of_paths(void **state)
+{
+	static const struct {
+		const char *path, *folder;
+	} rows[] = {
+	    {"/a/b", "/a"}, {"/a", "/"}, {"a", "."}, {"a/b/c", "a/b"}, {"./a", "."}, {"a/", "a"}};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		char *folder = file_folder_of(rows[i].path);
+
+		row_check(rows[i].path, strcmp(folder, rows[i].folder) == 0);
+		free(folder);
+	}
+}
+
+static void a_folder_is_synced(void **state)
+{
+	char *missing = file_path(*state, "none"), *file = file_path(*state, "file");
+
+	assert_true(file_sync_folder(*state));
+	assert_false(file_sync_folder(missing));
+	assert_int_equal(errno, ENOENT);
+	assert_true(file_create(file, "x", 1, 0600));
+	assert_false(file_sync_folder(file));
+	assert_int_equal(errno, ENOTDIR);
+	free(file);
+	free(missing);
+}
+
+static void write_says_when_it_could_not(void **state)
+{
+	char *path = file_path(*state, "file");
+	int fd = open(path, O_WRONLY | O_CREAT, 0600);
+
+	assert_true(file_write(fd, "abc", 3));
+	assert_true(file_write(fd, "", 0));
+	assert_true(file_write(fd, "def", 3));
+	close(fd);
+	assert_content(path, "abcdef");
+	fd = open(path, O_RDONLY);
+	assert_false(file_write(fd, "x", 1));
+	assert_int_equal(errno, EBADF);
+	close(fd);
+	free(path);
+}
+
+/* A link goes, what it names stays. */
+static void a_folder_is_dropped_with_all_in_it(void **state)
+{
+	char *top = file_path(*state, "top"), *inner = file_path(top, "inner");
+	char *file = file_path(inner, "file"), *link = file_path(inner, "link");
+	char *outside = file_path(*state, "outside");
+
+	assert_int_equal(mkdir(top, 0700), 0);
+	assert_int_equal(mkdir(inner, 0700), 0);
+	assert_true(file_create(file, "x", 1, 0400));
+	assert_true(file_create(outside, "x", 1, 0600));
+	assert_int_equal(symlink(*state, link), 0);
+	file_drop_folder(top);
+	assert_int_equal(names_in(*state), 1);
+	assert_content(outside, "x");
+	file_drop_folder(top);
+	free(outside);
+	free(link);
+	free(file);
+	free(inner);
+	free(top);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -296,6 +366,10 @@ int main(void)
 	    folder_test(read_takes_a_pipe_to_its_end),
 	    folder_test(works_in_the_current_folder),
 	    cmocka_unit_test(path_joins_with_one_slash),
+	    cmocka_unit_test(folders_of_paths),
+	    folder_test(a_folder_is_synced),
+	    folder_test(write_says_when_it_could_not),
+	    folder_test(a_folder_is_dropped_with_all_in_it),
 	};
 
 	return unit_run(tests);
