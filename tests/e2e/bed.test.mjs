@@ -8,7 +8,7 @@ import { wrapFetchWithPayment, x402Client } from '@x402/fetch';
 import { registerExactEvmScheme } from '@x402/evm/exact/client';
 import { startBed } from './bed/bed.mjs';
 import { NETWORK, NETWORK_V1, USDC_DOMAIN_SEPARATOR, newAccount } from './bed/chain.mjs';
-import { OFFERS, TAKERS } from './bed/rogue.mjs';
+import { GOODS, OFFERS, SIGNERS, TAKERS } from './bed/rogue.mjs';
 import { streamDigest } from './bed/wares.mjs';
 
 let bed;
@@ -179,7 +179,7 @@ describe('the rogue seller', () => {
 	});
 
 	it('answers 402 to every unpaid call for a bad offer', async () => {
-		for (const name of [...Object.keys(OFFERS), ...Object.keys(TAKERS)]) {
+		for (const name of [OFFERS, TAKERS, GOODS, SIGNERS].flatMap(Object.keys)) {
 			const response = await fetch(`${bed.rogue.url}/${name}`);
 			assert.equal(response.status, 402, name);
 		}

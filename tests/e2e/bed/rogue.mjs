@@ -7,6 +7,7 @@
 
 import http from 'node:http';
 import zlib from 'node:zlib';
+import { signOfferEIP712, signReceiptEIP712 } from '@x402/extensions/offer-receipt';
 import { NETWORK, NETWORK_V1, USDC, devAccount } from './chain.mjs';
 import { Record } from './record.mjs';
 import { Gate, listen, shut } from './wait.mjs';
@@ -82,9 +83,9 @@ function challenge(call, accepts, { error = 'payment required', resource = {} } 
 const NETWORK_NAMES = { [NETWORK]: NETWORK_V1, 'eip155:8453': 'base' };
 
 /** The same challenge in version 1 words. */
-function challengeV1({ error, resource, accepts }) {
+function challengeV1({ error, resource, accepts, extensions }) {
 	return {
-		x402Version: 1, error,
+		x402Version: 1, error, ...(extensions && { extensions }),
 		accepts: accepts.map(({ amount, network, ...rest }) => ({
 			...rest,
 			network: NETWORK_NAMES[network] ?? network,
@@ -216,6 +217,98 @@ export const TAKERS = {
 /** Cases that a version 1 seller can play as well. */
 export const TAKERS_V1 = Object.keys(TAKERS).filter((name) => name !== 'receipt-junk');
 
+// --- what was paid for, and what comes instead -------------------------------
+
+const json = { 'content-type': 'application/json' };
+const WARE = JSON.stringify({ results: [{ price: 1.5 }, { price: 2 }] });
+
+/** Settles, gives a true receipt, and then this. */
+const settled = (status, headers, body) => async (call) => {
+	const { transaction } = await call.rogue.settle(call.entry);
+	call.response.writeHead(status, { ...headers, ...receipt(call, { transaction }) });
+	call.response.end(body);
+};
+
+export const GOODS = {
+	'gives-json': settled(200, json, WARE),
+	'gives-gzip': settled(200, { ...json, 'content-encoding': 'gzip' }, zlib.gzipSync(WARE)),
+	'gives-html': settled(200, { 'content-type': 'text/html' }, '<p>thank you</p>'),
+	'gives-nothing': settled(200, json, ''),
+	'gives-no-content': settled(204, {}, undefined),
+	'gives-other-json': settled(200, json, '{"results":[{"price":"1.5"}]}'),
+	'gives-half-json': settled(200, json, WARE.slice(0, 20)),
+	'gives-much': settled(200, json, JSON.stringify({ results: [], filling: 'x'.repeat(300_000) })),
+	'gives-a-bomb': settled(200, { ...json, 'content-encoding': 'gzip' },
+		zlib.gzipSync(Buffer.alloc(10 << 20, ' '))),
+	'gives-half-gzip': settled(200, { ...json, 'content-encoding': 'gzip' },
+		zlib.gzipSync(WARE).subarray(0, 30)),
+	'gives-brotli': settled(200, { ...json, 'content-encoding': 'br' }, zlib.brotliCompressSync(WARE)),
+	'gives-500': settled(500, json, WARE),
+	'gives-404': settled(404, json, WARE),
+	'gives-a-redirect': settled(302, { location: '/elsewhere' }, ''),
+	'gives-half': async (call) => {
+		const { transaction } = await call.rogue.settle(call.entry);
+		call.response.writeHead(200, { ...json, 'content-length': 2 * WARE.length, ...receipt(call, { transaction }) });
+		call.response.write(WARE, () => reset(call));
+	},
+	// Cut off the first time; whoever asks again with the same payment gets all of it.
+	'gives-half-first': async (call) => {
+		const { nonce } = call.entry.payment.payload.authorization;
+		if (call.rogue.cashed.has(nonce)) {
+			call.response.writeHead(200, { ...json, ...receipt(call, { transaction: call.rogue.cashed.get(nonce) }) });
+			call.response.end(WARE);
+			return;
+		}
+		const { transaction } = await call.rogue.settle(call.entry);
+		call.rogue.cashed.set(nonce, transaction);
+		call.response.writeHead(200, { ...json, 'content-length': WARE.length });
+		call.response.write(WARE.slice(0, 10), () => reset(call));
+	},
+};
+
+// --- what a seller puts its name to -------------------------------------------
+
+const nowS = () => Math.floor(Date.now() / 1000);
+
+/** Signed offers for what is asked, and a signed receipt for it; `bend` each of them. */
+function signs({ signer, offer: bendOffer = {}, receipt: bendReceipt = {} } = {}) {
+	const sign = (data) => (signer ?? devAccount(3)).signTypedData(data);
+	const wrap = (info) => ({ extensions: { 'offer-receipt': { info, schema: {} } } });
+	return async (call) => {
+		const resourceUrl = `${call.rogue.url}${call.request.url}`;
+		if (!call.entry.payment) {
+			const asked = requirement(call);
+			const payload = {
+				version: 1, resourceUrl, scheme: 'exact', network: NETWORK, asset: asked.asset,
+				payTo: asked.payTo, amount: asked.amount, validUntil: nowS() + 60, ...bendOffer,
+			};
+			const offer = { format: 'eip712', acceptIndex: 0, payload, signature: await signOfferEIP712(payload, sign) };
+			send402(call, { ...challenge(call, [asked]), ...wrap({ offers: [offer] }) });
+			return;
+		}
+		const { transaction } = await call.rogue.settle(call.entry);
+		const payload = {
+			version: 1, network: NETWORK, resourceUrl, issuedAt: nowS(), transaction,
+			payer: call.entry.payment.payload.authorization.from, ...bendReceipt,
+		};
+		const signed = { format: 'eip712', payload, signature: await signReceiptEIP712(payload, sign) };
+		goods(call, receipt(call, { transaction, ...wrap({ receipt: signed }) }));
+	};
+}
+
+/** A seller who signs, and what is wrong with it. */
+export const SIGNERS = {
+	'signs': signs(),
+	'signs-as-stranger': signs({ signer: devAccount(8) }),
+	'signs-for-less': signs({ offer: { amount: '1' } }),
+	'signs-for-another-host': signs({
+		offer: { resourceUrl: 'https://evil.example/' }, receipt: { resourceUrl: 'https://evil.example/' },
+	}),
+	'signs-too-late': signs({ offer: { validUntil: 1_700_000_000 }, receipt: { issuedAt: 1_700_000_000 } }),
+	'signs-for-another-payer': signs({ receipt: { payer: STRANGER } }),
+	'signs-another-transaction': signs({ receipt: { transaction: `0x${'ef'.repeat(32)}` } }),
+};
+
 // --- challenges that cannot be read ----------------------------------------
 
 const bomb = () => Object.fromEntries(
@@ -339,6 +432,10 @@ const OTHERS = {
 function find(name) {
 	if (name in OFFERS)
 		return (call) => call.entry.payment ? goods(call) : ask(call, OFFERS[name]);
+	if (name in GOODS)
+		return (call) => call.entry.payment ? GOODS[name](call) : ask(call);
+	if (name in SIGNERS)
+		return SIGNERS[name];
 	if (name in TAKERS)
 		return (call) => call.entry.payment ? TAKERS[name](call) : ask(call);
 	return MALFORMED[name] ?? OTHERS[name];
@@ -380,11 +477,12 @@ async function startElsewhere() {
  * record        every request it got; record.signatures('/reset') what it holds
  * settle(entry) cash the payment of a recorded request, now
  * gate          holds calls to /hang after payment, once closed
+ * cashed        transactions by nonce, of payments it settled and may be sent again
  * elsewhere     another host that records whoever is led to it
  */
 export async function startRogue(facilitator, { port = 0, payTo = devAccount(3).address } = {}) {
 	const rogue = {
-		payTo, record: new Record(), gate: new Gate(), elsewhere: await startElsewhere(),
+		payTo, record: new Record(), gate: new Gate(), cashed: new Map(), elsewhere: await startElsewhere(),
 		settle: (entry) => facilitator.settle(entry.payment, acceptedBy(rogue, entry)),
 	};
 	const server = http.createServer({ maxHeaderSize: 1 << 20 }, (request, response) => {

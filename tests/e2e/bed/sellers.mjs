@@ -6,6 +6,7 @@ import http from 'node:http';
 import { HTTPFacilitatorClient } from '@x402/core/server';
 import { ExactEvmScheme } from '@x402/evm/exact/server';
 import { paymentMiddleware, x402ResourceServer } from '@x402/express';
+import { createOfferReceiptExtension, declareOfferReceiptExtension } from '@x402/extensions/offer-receipt';
 import { NETWORK, devAccount } from './chain.mjs';
 import { Record } from './record.mjs';
 import { Gate, listen, shut } from './wait.mjs';
@@ -55,6 +56,25 @@ export async function startSeller(facilitatorUrl, { port = 0, payTo = devAccount
 	const paywall = new x402ResourceServer(new HTTPFacilitatorClient({ url: facilitatorUrl }))
 		.register(NETWORK, new ExactEvmScheme());
 	app.use(paymentMiddleware(wares(payTo), paywall));
+	layOut(app, seller);
+	return open(seller, app, port);
+}
+
+/**
+ * The official version 2 seller with the official offer-receipt extension. `issuer` signs
+ * offers and receipts; `includeTxHash` puts the transaction into the receipt.
+ */
+export async function startSigningSeller(facilitatorUrl, issuer,
+	{ port = 0, payTo = devAccount(1).address, includeTxHash = false } = {}) {
+	const seller = emptySeller('v2', payTo);
+	const app = express();
+	const paywall = new x402ResourceServer(new HTTPFacilitatorClient({ url: facilitatorUrl }))
+		.register(NETWORK, new ExactEvmScheme())
+		.registerExtension(createOfferReceiptExtension(issuer));
+	const routes = wares(payTo);
+	for (const route of Object.values(routes))
+		route.extensions = declareOfferReceiptExtension({ includeTxHash });
+	app.use(paymentMiddleware(routes, paywall));
 	layOut(app, seller);
 	return open(seller, app, port);
 }
