@@ -11,6 +11,7 @@
 #include "common/buf.h"
 #include "common/bytes.h"
 #include "common/clock.h"
+#include "common/log.h"
 #include "proxy/house.h"
 
 /* Nobody answers a connection to a local socket slowly; a command may verify or export
@@ -162,6 +163,8 @@ static enum command_exit carry_out(json_t **reply, const struct cli *cli, const 
 	struct house *house = NULL;
 	char reason[512] = "";
 
+	/* What a daemon would write to its log, the command says in its result or its error. */
+	log_set_level(LOG_ERROR);
 	for (;;) {
 		enum asked asked = ask_daemon(reply, socket_path, text);
 

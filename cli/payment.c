@@ -12,6 +12,7 @@ static const struct column payment_fields[] = {
     {"payment", "payment", CELL_TEXT},
     {"state", "state", CELL_TEXT},
     {"reason", "reason", CELL_TEXT},
+    {"flag", "flag", CELL_TEXT},
     {"call", "call", CELL_TEXT},
     {"agent", "agent", CELL_TEXT},
     {"tool", "tool", CELL_TEXT},
@@ -43,6 +44,7 @@ static void show_payments(struct buf *out, const json_t *result)
 	    {"network", "NETWORK", CELL_TEXT},
 	    {"valid_before", "VALID BEFORE (UTC)", CELL_TIME},
 	    {"payee", "PAYEE", CELL_TEXT},
+	    {"flag", "FLAG", CELL_TEXT},
 	    {.key = NULL},
 	};
 
@@ -65,7 +67,17 @@ static void show_payment(struct buf *out, const json_t *result)
 	    {"reason", "reason", CELL_TEXT},
 	    {.key = NULL},
 	};
+	static const struct column proofs[] = {
+	    {"time", "TIME (UTC)", CELL_TIME},
+	    {"kind", "THE CHAIN", CELL_TEXT},
+	    {"block", "BLOCK", CELL_NUMBER},
+	    {"endpoints", "ENDPOINTS", CELL_NUMBER},
+	    {"transaction", "TRANSACTION", CELL_TEXT},
+	    {"detail", "DETAIL", CELL_TEXT},
+	    {.key = NULL},
+	};
 	static const char *const kinds[] = {"offer", "receipt"};
+	const json_t *evidence = json_object_get(result, "evidence");
 	const json_t *states = json_object_get(result, "states");
 	const char *challenge = json_str(result, "challenge");
 
@@ -77,6 +89,10 @@ static void show_payment(struct buf *out, const json_t *result)
 	if (json_is_array(states)) {
 		buf_add_str(out, "\n");
 		output_table(out, columns, states, "No states.");
+	}
+	if (json_array_size(evidence) > 0) {
+		buf_add_str(out, "\n");
+		output_table(out, proofs, evidence, "");
 	}
 	if (challenge == NULL)
 		return;

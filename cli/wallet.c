@@ -7,8 +7,10 @@
 #include "cli/client.h"
 #include "cli/input.h"
 #include "cli/output.h"
+#include "common/amount.h"
 #include "common/bytes.h"
 #include "common/file.h"
+#include "common/json.h"
 
 static const struct column wallet_fields[] = {
     {"agent", "agent", CELL_TEXT},
@@ -194,6 +196,94 @@ static int run_export(const struct cli *cli)
 	return status;
 }
 
+static void show_reconciled(struct buf *out, const json_t *result)
+{
+	static const struct column columns[] = {
+	    {"network", "NETWORK", CELL_TEXT},
+	    {"symbol", "ASSET", CELL_TEXT},
+	    {"ledger", "LEDGER", CELL_AMOUNT},
+	    {"chain", "CHAIN", CELL_AMOUNT},
+	    {"in_flight", "IN FLIGHT", CELL_AMOUNT},
+	    {"difference", "DIFFERENCE", CELL_AMOUNT},
+	    {"block", "BLOCK", CELL_NUMBER},
+	    {"endpoints", "ENDPOINTS", CELL_NUMBER},
+	    {"note", "NOTE", CELL_TEXT},
+	    {.key = NULL},
+	};
+
+	output_fields(out, wallet_fields, result);
+	buf_add_str(out, "\n");
+	output_table(out, columns, json_object_get(result, "assets"), "Nothing to compare.");
+}
+
+/* What may be booked: the assets with more on the chain than in the ledger. */
+static json_t *inflows(struct buf *question, const json_t *result)
+{
+	json_t *list = json_array(), *row;
+	size_t i;
+
+	json_array_foreach(json_object_get(result, "assets"), i, row) {
+		const char *difference = json_str(row, "difference");
+		struct amount amount;
+
+		/* A negative one does not parse. */
+		if (difference == NULL || !amount_parse(&amount, difference) || amount.micros == 0)
+			continue;
+		buf_add_format(question, "%s$%s of %s on %s",
+		    json_array_size(list) > 0 ? ", " : "Book as your deposit: ", difference,
+		    json_str(row, "symbol"), json_str(row, "network"));
+		must(json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "network",
+		    json_str(row, "network"), "asset", json_str(row, "asset"), "amount",
+		    difference)) == 0);
+	}
+	buf_add_str(question, "?");
+	return list;
+}
+
+static enum command_exit reconcile(json_t **out, const struct cli *cli, json_t *deposits)
+{
+	return client_run(out, cli, "wallet.reconcile",
+	    json_pack("{s:s, s:s*, s:O*}", "agent", options_word(cli->options, 0), "network",
+		options_text(cli->options, "network"), "deposits", deposits));
+}
+
+/* The owner is shown what would be booked; the daemon books that and nothing else. */
+static enum command_exit book_inflows(json_t **result, const struct cli *cli)
+{
+	struct buf question;
+	json_t *deposits, *booked = NULL;
+	enum command_exit status = COMMAND_DONE;
+
+	buf_init(&question, 8192);
+	deposits = inflows(&question, *result);
+	if (json_array_size(deposits) > 0) {
+		status = input_confirm(cli, buf_str(&question));
+		if (status == COMMAND_DONE)
+			status = reconcile(&booked, cli, deposits);
+	}
+	if (booked != NULL) {
+		json_decref(*result);
+		*result = booked;
+	}
+	json_decref(deposits);
+	buf_fini(&question);
+	return status;
+}
+
+static int run_reconcile(const struct cli *cli)
+{
+	json_t *result = NULL;
+	enum command_exit status = reconcile(&result, cli, NULL);
+
+	if (status == COMMAND_DONE && options_flag(cli->options, "book-deposit"))
+		status = book_inflows(&result, cli);
+	if (status == COMMAND_DONE && (!output_result(cli, result, show_reconciled) ||
+	    !json_is_true(json_object_get(result, "ok"))))
+		status = COMMAND_FAILED;
+	json_decref(result);
+	return status;
+}
+
 static const struct option_row book_options[] = {
     {"network", "CHAIN", OPTION_TEXT, 0, "such as eip155:8453; else default_network"},
     {"note", "TEXT", OPTION_TEXT, 0, "kept in the ledger beside it"},
@@ -214,6 +304,13 @@ static const struct option_row export_options[] = {
     {.name = NULL},
 };
 
+static const struct option_row reconcile_options[] = {
+    {"network", "CHAIN", OPTION_TEXT, 0, "only there; else wherever there is an RPC endpoint"},
+    {"book-deposit", NULL, OPTION_FLAG, 0, "book what the ledger does not know as your deposit"},
+    {"yes", NULL, OPTION_FLAG, 0, "do not ask before booking"},
+    {.name = NULL},
+};
+
 #define AGENT_WORD  {"AGENT", OPTION_TEXT, false}
 #define AMOUNT_WORD {"AMOUNT", OPTION_AMOUNT, false}
 
@@ -224,6 +321,8 @@ static const struct verb wallet_verbs[] = {
 	.words = {AGENT_WORD, AMOUNT_WORD}, .options = book_options, .run = run_deposit},
     {.name = "withdraw", .help = "book dollars that you took from the agent's address",
 	.words = {AGENT_WORD, AMOUNT_WORD}, .options = book_options, .run = run_withdraw},
+    {.name = "reconcile", .help = "hold the ledger against the chain, and show the difference",
+	.words = {AGENT_WORD}, .options = reconcile_options, .run = run_reconcile},
     {.name = "import", .help = "use a key made elsewhere as the agent's", .words = {AGENT_WORD},
 	.options = import_options, .run = run_import},
     {.name = "export", .help = "print the agent's key as a password-protected keystore",

@@ -39,6 +39,7 @@ json_t *command_write_payment(struct command *command, struct batch **batch, con
 /* The commands, by file. */
 json_t *command_setup(struct command *command, const char *name); /* agent, token, tool, network */
 json_t *command_money(struct command *command, const char *name); /* policy, wallet */
+json_t *command_chain(struct command *command, const char *name); /* wallet reconcile */
 json_t *command_payment(struct command *command, const char *name);
 json_t *payment_cancel(struct command *command); /* waits for the chain */
 json_t *command_books(struct command *command, const char *name); /* ledger, doctor */

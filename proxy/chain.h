@@ -89,6 +89,8 @@ struct chain_finding {
 	int64_t log_index; /* of AuthorizationUsed or Canceled; -1 */
 	/* USED: the Transfer of that transaction moves exactly value from payer to payee */
 	bool transfer_matches;
+	/* UNKNOWN: somebody has its log in a block that is not deep enough yet */
+	bool shallow;
 	int64_t endpoints; /* how many agreed */
 	char detail[160];  /* words for the books, such as what the transfer did instead; also
 			    * with UNKNOWN, and under CHAIN_DISAGREE who says what */

@@ -245,6 +245,7 @@ static void ask_logs(struct survey *survey)
 			survey_block(survey, sighting->log.block_number, take_log_block);
 			return;
 		}
+		sighting->finding.shallow = true;
 		(void)snprintf(sighting->finding.detail, sizeof(sighting->finding.detail),
 		    "%s in block %lld, which is not deep enough yet",
 		    sighting->cancelled ? "cancelled" : "used",
@@ -442,7 +443,8 @@ static const struct sighting *sighting_of(const struct survey *survey, size_t i)
 /* Two say different things that may both be honest: one of them does not know yet. */
 static void make_unknown(struct chain_finding *out, const struct chain_finding *other)
 {
-	struct chain_finding unknown = {.log_index = -1};
+	struct chain_finding unknown = {
+	    .log_index = -1, .shallow = out->shallow || other->shallow};
 	const char *detail = out->fate == CHAIN_FATE_UNKNOWN ? out->detail : other->detail;
 
 	(void)snprintf(unknown.detail, sizeof(unknown.detail), "%s",
@@ -476,6 +478,7 @@ static bool settle(struct chain_finding *out, struct question *question, size_t 
 			continue;
 		}
 		out->endpoints++;
+		out->shallow |= sighting->finding.shallow;
 		/* There is no log of it only when nobody has one. */
 		if (*sighting->finding.block.hash == '\0')
 			out->block = (struct chain_block){0};

@@ -195,6 +195,7 @@ json_t *command_run(struct house *house, const json_t *request, int64_t now_us)
 	    {"tool.", command_setup},
 	    {"network.", command_setup},
 	    {"policy.", command_money},
+	    {"wallet.reconcile", command_chain},
 	    {"wallet.", command_money},
 	    {"payment.", command_payment},
 	    {"ledger.", command_books},

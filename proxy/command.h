@@ -48,16 +48,22 @@
  * wallet.deposit    agent, amount, [network], [note]
  * wallet.withdraw   agent, amount, [network], [note]
  *     {agent, event, amount, network, asset, symbol, available}
+ * wallet.reconcile  agent, [network], [deposits: [{network, asset, amount}]: inflow to book]
+ *     {agent, address, ok, assets: [{network, asset, symbol, ledger, chain, in_flight,
+ *       difference, block, endpoints, ok, booked, proved, note}]}
+ *     difference: chain - ledger - in_flight; null, with chain, where there was no answer
  * wallet.import     agent, key | keystore + password, [replace]
  *     {agent, address}
  * wallet.export     agent, password
  *     {agent, address, keystore: object}
  * payment.list      [agent], [open: bool]
  *     [{payment, call, agent, tool, state, amount, payee, network, nonce, valid_before,
- *       transaction, refunded}]
+ *       transaction, refunded, [flag]}]
+ *     flag: what the chain contradicts, while nothing has answered it
  * payment.show      payment
  *     the same with asset, symbol, value, payer, session, method, url, request_digest,
- *     header_name, reason, challenge, offer, receipt, states
+ *     header_name, reason, challenge, offer, receipt, states, evidence: [{time, kind, block,
+ *     block_hash, block_time, transaction, log_index, endpoints, detail}]
  *     offer, receipt: {state, signer, reason}: what the seller signed, checked
  * payment.resolve   payment, decision: "settled" | "unused", [transaction], [note], [force]
  *     the same with decision

@@ -5,6 +5,7 @@
 #include "common/bytes.h"
 #include "common/clock.h"
 #include "proxy/answer.h"
+#include "proxy/booking.h"
 #include "proxy/view.h"
 
 /* A payment may still be mined a little after validBefore has passed on our clock. */
@@ -56,36 +57,64 @@ static json_t *payment_json(struct house *house, const struct payment_row *row, 
 struct payments {
 	struct command *command;
 	json_t *rows;
+	json_t *flags; /* what the chain contradicts: words by payment */
 };
+
+static bool take_dispute(const struct evidence_row *row, void *arg)
+{
+	if (row->kind == EVIDENCE_DISAGREES)
+		json_object_set_new(arg, "flag", json_string(row->detail ? row->detail : ""));
+	return true;
+}
+
+static bool take_flagged(const struct payment_row *row, void *arg)
+{
+	struct payments *payments = arg;
+	json_t *last = json_object();
+	char id[24];
+
+	snprintf(id, sizeof id, "%lld", (long long)row->id);
+	if (store_evidence(payments->command->house->store, row->id, take_dispute, last) ==
+	    STORE_OK)
+		json_object_set(payments->flags, id, json_object_get(last, "flag"));
+	json_decref(last);
+	return true;
+}
 
 static bool list_payment(const struct payment_row *row, void *arg)
 {
 	struct payments *payments = arg;
+	json_t *json = payment_json(payments->command->house, row, payments->command->now_us);
+	char id[24];
 
-	json_array_append_new(payments->rows,
-	    payment_json(payments->command->house, row, payments->command->now_us));
+	snprintf(id, sizeof id, "%lld", (long long)row->id);
+	if (json_object_get(payments->flags, id))
+		json_object_set(json, "flag", json_object_get(payments->flags, id));
+	json_array_append_new(payments->rows, json);
 	return true;
 }
 
 static json_t *payment_list(struct command *command)
 {
-	struct payments payments = {command, json_array()};
-	json_t *error = NULL;
+	struct payments payments = {command, json_array(), json_object()};
+	struct store *store = command->house->store;
 	struct agent *agent = NULL;
+	json_t *reply = NULL;
 
-	if (json_str(command->args, "agent")) {
-		agent = command_agent(command, &error);
-		if (!agent) {
-			json_decref(payments.rows);
-			return error;
-		}
-	}
-	if (store_payments(command->house->store, agent ? agent->id : 0,
+	if (json_str(command->args, "agent"))
+		agent = command_agent(command, &reply);
+	if (!reply &&
+	    store_disputed(store, agent ? agent->id : 0, take_flagged, &payments) == STORE_OK &&
+	    store_payments(store, agent ? agent->id : 0,
 		json_is_true(json_member(command->args, "open")), list_payment,
 		&payments) == STORE_OK)
-		return answer_ok(payments.rows);
+		reply = answer_ok(json_incref(payments.rows));
+	if (!reply)
+		reply = answer_error(
+		    COMMAND_FAILED, "the ledger cannot be read: run `tallyward doctor`");
 	json_decref(payments.rows);
-	return answer_error(COMMAND_FAILED, "the ledger cannot be read: run `tallyward doctor`");
+	json_decref(payments.flags);
+	return reply;
 }
 
 /* What outlives the query's callback. */
@@ -199,6 +228,33 @@ static bool list_state(const struct payment_state_row *row, void *arg)
 	return true;
 }
 
+static bool list_evidence(const struct evidence_row *row, void *arg)
+{
+	json_array_append_new(
+	    arg, json_pack("{s:o, s:s, s:I, s:s?, s:o, s:s?, s:I, s:I, s:s?}", "time",
+		     view_time(row->id), "kind", evidence_kind_str(row->kind), "block",
+		     (json_int_t)row->block, "block_hash", row->block_hash, "block_time",
+		     view_time(row->block_s * CLOCK_US_PER_S), "transaction", row->transaction,
+		     "log_index", (json_int_t)row->log_index, "endpoints",
+		     (json_int_t)row->endpoints, "detail", row->detail));
+	return true;
+}
+
+static void add_evidence(struct house *house, json_t *json, int64_t payment)
+{
+	json_t *evidence = json_array();
+	struct booking booking;
+
+	if (store_evidence(house->store, payment, list_evidence, evidence) == STORE_OK)
+		json_object_set(json, "evidence", evidence);
+	json_decref(evidence);
+	if (booking_load(&booking, house, payment) != STORE_OK)
+		return;
+	if (booking.dispute.id)
+		json_object_set_new(json, "flag", json_string(booking.dispute.detail));
+	booking_fini(&booking);
+}
+
 static json_t *payment_show(struct command *command)
 {
 	struct payment_found found;
@@ -208,6 +264,7 @@ static json_t *payment_show(struct command *command)
 		if (store_payment_states(command->house->store, found.row.id, list_state, states) ==
 		    STORE_OK)
 			json_object_set(found.json, "states", states);
+		add_evidence(command->house, found.json, found.row.id);
 		reply = answer_ok(json_incref(found.json));
 	}
 	json_decref(states);
@@ -215,11 +272,35 @@ static json_t *payment_show(struct command *command)
 	return reply;
 }
 
+/* A settled payment is decided again only when the chain contradicts it, and nothing of it
+ * has come back. */
+static json_t *refuse_undoing(struct command *command, const struct payment_row *row, bool unused)
+{
+	struct booking booking;
+	int64_t refunded = 0;
+	bool flagged;
+
+	if (booking_load(&booking, command->house, row->id) != STORE_OK ||
+	    store_refunded(command->house->store, row->id, &refunded) != STORE_OK)
+		return answer_error(
+		    COMMAND_FAILED, "the ledger cannot be read: run `tallyward doctor`");
+	flagged = booking.dispute.id != 0;
+	booking_fini(&booking);
+	if (!flagged || !unused)
+		return answer_error(COMMAND_NOT_ALLOWED, "this payment has ended already: it is %s",
+		    payment_state_word(row, command->now_us));
+	if (refunded > 0)
+		return answer_error(COMMAND_NOT_ALLOWED,
+		    "the seller has paid back some of this payment, so he had it");
+	return NULL;
+}
+
 /* May the owner decide this, and decide it this way, now? */
 static json_t *refuse_resolving(
     struct command *command, const struct payment_row *row, bool unused, bool force)
 {
 	int64_t now_s = command->now_us / CLOCK_US_PER_S;
+	json_t *refused = NULL;
 
 	switch (row->state) {
 	case PAYMENT_OPEN:
@@ -229,19 +310,21 @@ static json_t *refuse_resolving(
 		    "the call of this payment is still in flight: try again when it has ended");
 	case PAYMENT_SETTLED:
 	case PAYMENT_RESOLVED_SPENT:
+		refused = refuse_undoing(command, row, unused);
+		break;
 	case PAYMENT_RESOLVED_UNUSED:
 	case PAYMENT_EXPIRED_UNUSED:
 	case PAYMENT_CANCELLED:
 		return answer_error(COMMAND_NOT_ALLOWED, "this payment has ended already: it is %s",
 		    payment_state_word(row, command->now_us));
 	}
-	if (unused && !force && now_s < row->valid_before_s + EXPIRY_MARGIN_S)
+	if (!refused && unused && !force && now_s < row->valid_before_s + EXPIRY_MARGIN_S)
 		return answer_error(COMMAND_NOT_ALLOWED,
 		    "the seller can still cash this payment for %lld seconds: wait, or add --force "
 		    "if "
 		    "you know that it will not",
 		    (long long)(row->valid_before_s + EXPIRY_MARGIN_S - now_s));
-	return NULL;
+	return refused;
 }
 
 static bool transaction_valid(const char *text)
@@ -251,21 +334,33 @@ static bool transaction_valid(const char *text)
 	return !text || (strncmp(text, "0x", 2) == 0 && hex_decode(bytes, sizeof bytes, text));
 }
 
-static json_t *resolve(struct command *command, struct payment_found *found, bool unused)
+/* spent → open first, when the chain has contradicted the receipt. */
+static void write_undoing(struct house *house, struct batch *batch,
+    const struct journal_row *decision, int64_t payment, int64_t now_us)
 {
-	struct house *house = command->house;
+	static const char words[] = "the chain contradicts its end";
+	struct journal_row journal = *decision;
+
+	journal.event = JOURNAL_REOPEN;
+	journal.from_spent = true;
+	journal.transaction = NULL;
+	journal.note = words;
+	batch_payment_state(batch, &(struct payment_state_row){
+				       .id = store_next_id(house->store, now_us),
+				       .payment = payment,
+				       .state = PAYMENT_OPEN,
+				       .reason = words,
+				       .by = "chain",
+				   });
+	batch_journal(batch, &journal);
+}
+
+/* The rows of the owner's word, durable or not. */
+static json_t *write_decision(
+    struct command *command, const struct payment_found *found, struct agent *agent, bool unused)
+{
 	const struct payment_row *row = &found->row;
-	struct agent *agent = registry_agent_by_id(house->registry, row->agent);
-	const char *transaction = command_text_or(command, "transaction", NULL);
 	const char *note = command_text_or(command, "note", "the owner's decision");
-	struct payment_state_row state = {
-	    .id = store_next_id(house->store, command->now_us),
-	    .payment = row->id,
-	    .state = unused ? PAYMENT_RESOLVED_UNUSED : PAYMENT_RESOLVED_SPENT,
-	    .transaction = transaction,
-	    .reason = note,
-	    .by = "owner",
-	};
 	struct journal_row journal = {
 	    .event = unused ? JOURNAL_REFUND : JOURNAL_SETTLE,
 	    .call = row->call,
@@ -278,31 +373,74 @@ static json_t *resolve(struct command *command, struct payment_found *found, boo
 	    .network = found->network,
 	    .asset = found->asset,
 	    .symbol = found->symbol,
-	    .transaction = transaction,
+	    .transaction = command_text_or(command, "transaction", NULL),
 	    .note = note,
 	};
 	struct batch *batch = batch_new(command->now_us);
-	json_t *error;
+
+	if (was_spent(row->state))
+		write_undoing(command->house, batch, &journal, row->id, command->now_us);
+	batch_payment_state(
+	    batch, &(struct payment_state_row){
+		       .id = store_next_id(command->house->store, command->now_us),
+		       .payment = row->id,
+		       .state = unused ? PAYMENT_RESOLVED_UNUSED : PAYMENT_RESOLVED_SPENT,
+		       .transaction = journal.transaction,
+		       .reason = note,
+		       .by = "owner",
+		   });
+	batch_journal(batch, &journal);
+	return command_write_payment(
+	    command, &batch, "payment resolve", agent, found->tool, note, row->id);
+}
+
+static void move_decided(
+    struct house *house, const struct payment_found *found, struct agent *agent, bool unused)
+{
+	const struct payment_row *row = &found->row;
+	bool moved = true;
 	unsigned slot;
 
 	must(house_slot_of(&slot, house, found->network, found->asset));
-	batch_payment_state(batch, &state);
-	batch_journal(batch, &journal);
-	error = command_write(command, &batch, "payment resolve", agent, found->tool, note);
-	if (error)
-		return error;
 	purses_lock(house->purses);
-	if (unused)
+	if (was_spent(row->state))
+		moved = purse_reopen(
+		    agent->purse, slot, row->amount, true, NULL, NULL, NULL, row->call);
+	if (moved && unused)
 		purse_refund(agent->purse, slot, row->amount, found->session, found->tool,
 		    found->payee, row->call);
-	else
+	else if (moved)
 		purse_settle(agent->purse, slot, row->amount);
 	purses_unlock(house->purses);
 	outstanding_remove(house->outstanding, row->id);
 	reserve_retry(house->purses, agent);
+}
+
+static json_t *resolve(struct command *command, struct payment_found *found, bool unused)
+{
+	struct house *house = command->house;
+	const struct payment_row *row = &found->row;
+	struct agent *agent = registry_agent_by_id(house->registry, row->agent);
+	const char *transaction = command_text_or(command, "transaction", NULL);
+	enum watch_doubt doubt;
+	unsigned slot;
+	json_t *error;
+
+	must(house_slot_of(&slot, house, found->network, found->asset));
+	if (!watch_begin(&doubt, house->watch, row->id, assets_at(house->assets, slot - 1)))
+		return answer_error(
+		    COMMAND_FAILED, "what the chain says of it is being booked: look again");
+	error = write_decision(command, found, agent, unused);
+	if (!error)
+		move_decided(house, found, agent, unused);
+	/* What is given back on a word is asked about until the chain has said so too. */
+	watch_end(house->watch, row->id, error ? doubt : WATCH_SURE, !error && unused);
+	if (error)
+		return error;
 	json_object_set_new(found->json, "state", json_string("resolved"));
 	json_object_set_new(found->json, "decision", json_string(unused ? "unused" : "settled"));
-	json_object_set_new(found->json, "reason", json_string(note));
+	json_object_set_new(found->json, "reason",
+	    json_string(command_text_or(command, "note", "the owner's decision")));
 	if (transaction)
 		json_object_set_new(found->json, "transaction", json_string(transaction));
 	return answer_ok(json_incref(found->json));
@@ -359,8 +497,8 @@ static bool compare_evidence(const struct evidence_row *row, void *arg)
 }
 
 /* Has this transaction been booked for this payment already, by the owner or by the chain? */
-static bool booked_already(struct command *command, json_t **error, const struct payment_row *row,
-    const char *transaction)
+static bool booked_already(
+    struct command *command, json_t **error, const struct payment_row *row, const char *transaction)
 {
 	struct store *store = command->house->store;
 	struct refund_search search = {.transaction = transaction, .payment = row->id};
