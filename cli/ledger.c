@@ -1,5 +1,6 @@
 /* cli/ledger.c - tallyward ledger: history, proof, and exports for other tools. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -33,6 +34,9 @@ static void show_verified(struct buf *out, const json_t *result)
 	    {"audits", "audit rows", CELL_TEXT},
 	    {"head", "head", CELL_TEXT},
 	    {"audit_head", "audit head", CELL_TEXT},
+	    {"anchors", "anchors", CELL_TEXT},
+	    {"anchored_at", "newest anchor", CELL_TIME},
+	    {"installation", "installation", CELL_TEXT},
 	    {.key = NULL},
 	};
 	const json_t *problems = json_object_get(result, "problems");
@@ -104,9 +108,25 @@ static int run_statement(const struct cli *cli)
 
 static int run_verify(const struct cli *cli)
 {
+	const char *kept = options_text(cli->options, "anchors");
+	/* The daemon has another working folder. */
+	char *path = kept != NULL ? realpath(kept, NULL) : NULL;
 	json_t *result = NULL;
-	enum command_exit status = client_run(&result, cli, "ledger.verify", json_object());
+	enum command_exit status;
 
+	if (kept != NULL && path == NULL) {
+		output_error("cannot read %s: %s", kept, strerror(errno));
+		return COMMAND_NOT_FOUND;
+	}
+	if (path != NULL && !options_utf8(path)) {
+		output_error("the path of %s is not UTF-8 text: move it", kept);
+		free(path);
+		return COMMAND_FAILED;
+	}
+	status = client_run(&result, cli, "ledger.verify",
+	    json_pack("{s:s*, s:s*, s:s*}", "head", options_text(cli->options, "head"),
+		"audit_head", options_text(cli->options, "audit-head"), "anchors", path));
+	free(path);
 	if (status != COMMAND_DONE)
 		return status;
 	if (!output_result(cli, result, show_verified))
@@ -181,6 +201,13 @@ static const struct option_row statement_options[] = {
     {"until", "TIME", OPTION_TIME, 0, "up to then"},
     {.name = NULL},
 };
+static const struct option_row verify_options[] = {
+    {"head", "HASH", OPTION_TEXT, 0, "must be the hash of some journal row: a head noted before"},
+    {"audit-head", "HASH", OPTION_TEXT, 0, "the same for the audit's chain"},
+    {"anchors", "FILE", OPTION_TEXT, 0,
+	"a copy of the anchor file, or lines of it, kept elsewhere"},
+    {.name = NULL},
+};
 static const struct option_row export_options[] = {
     {"format", "hledger|csv|json", OPTION_CHOICE, OPTION_REQUIRED, "what to write"},
     {"out", "FILE", OPTION_TEXT, 0, "into FILE, replacing it, instead of printing it"},
@@ -200,7 +227,8 @@ static const struct verb ledger_verbs[] = {
     {.name = "statement", .help = "list what was booked, oldest first",
 	.words = {{"AGENT", OPTION_TEXT, true}}, .options = statement_options,
 	.run = run_statement},
-    {.name = "verify", .help = "recompute everything from the first row", .run = run_verify},
+    {.name = "verify", .help = "recompute everything from the first row",
+	.options = verify_options, .run = run_verify},
     {.name = "export", .help = "print the journal for other tools",
 	.words = {{"AGENT", OPTION_TEXT, true}}, .options = export_options, .run = run_export},
     {.name = "audit", .help = "list calls, allowed and refused, oldest first",

@@ -376,7 +376,7 @@ void witness_row(
 	}
 	witness->rows[chain]++;
 	witness->last[chain] = id;
-	if (single != NULL && memcmp(single->bytes, hash->bytes, DIGEST_SIZE) == 0)
+	if (single != NULL && digest_equal(single, hash))
 		witness->found[chain] = true;
 	pass_slot(witness, chain, hash);
 	if (witness->own.tracks[chain].next == witness->own.count &&
@@ -429,7 +429,8 @@ void witness_end(struct witness *witness, enum witness_chain chain)
 		    ": the newest were cut off, or the database is an older copy, such as a "
 		    "restored backup",
 		    chain_names[chain], witness->rows[chain], slot->rows);
-	if (single != NULL && !witness->found[chain])
+	/* All zeros is the head of a chain without rows: true of every one. */
+	if (single != NULL && !witness->found[chain] && !digest_equal(single, &no_rows))
 		say(witness,
 		    "no %s row has the hash %s: the row it was noted down from was changed or cut "
 		    "off, or the database is an older copy, such as a restored backup",

@@ -43,5 +43,13 @@ json_t *command_chain(struct command *command, const char *name); /* wallet reco
 json_t *command_payment(struct command *command, const char *name);
 json_t *payment_cancel(struct command *command); /* waits for the chain */
 json_t *command_books(struct command *command, const char *name); /* ledger, doctor */
+json_t *command_proof(struct command *command, const char *name); /* ledger verify, dispute */
+
+struct verify_report;
+struct witness_options;
+/** verify_against() the installation's own anchors, and what more names beside (its
+ * other_anchors and heads; NULL: nothing). */
+enum store_result command_verify(struct verify_report *out, struct house *house,
+    const struct witness_options *more) MUST_CHECK;
 
 #endif

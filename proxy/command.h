@@ -79,8 +79,9 @@
  * ledger.statement  [agent], [since], [until]
  *     [{id, time, event, call, tool, from, to, amount, network, asset, symbol, transaction,
  *       note}]
- * ledger.verify
- *     {ok, transactions, postings, audits, head, audit_head, problems: […]}
+ * ledger.verify     [head], [audit_head], [anchors: path]
+ *     {ok, transactions, postings, audits, head, audit_head, anchors, anchored_at,
+ *       installation, problems: […]}
  * ledger.export     [agent], format: hledger | csv | json
  *     {text}
  * ledger.claim      [agent], [all: bool]
@@ -115,7 +116,8 @@ enum command_exit {
 /** command_run - carry out one request; blocks on the disk. Never NULL; the caller
  * decrefs. request is borrowed. */
 json_t *command_run(struct house *house, const json_t *request, int64_t now_us);
-/** Does this request wait for a chain's endpoints? Then it is not for a loop's thread:
+/** Does this request wait for a chain's endpoints, or read all of the ledger? Then it is not
+ * for a loop's thread:
  * proxy/errand.h. At most one such command runs at a time, beside one that does not wait. */
 bool command_waits(const json_t *request);
 

@@ -10,6 +10,7 @@
 #include "common/file.h"
 #include "ledger/export.h"
 #include "ledger/verify.h"
+#include "proxy/anchors.h"
 #include "proxy/answer.h"
 #include "proxy/chain_wait.h"
 #include "proxy/view.h"
@@ -84,27 +85,7 @@ static json_t *statement(struct command *command)
 	return cannot_read();
 }
 
-/* --- proof and export ----------------------------------------------------------------- */
-
-static json_t *verify(struct command *command)
-{
-	char head[2 * DIGEST_SIZE + 1], audit_head[2 * DIGEST_SIZE + 1];
-	struct verify_report report;
-	json_t *problems, *result;
-
-	if (verify_run(&report, command->house->store) != STORE_OK)
-		return cannot_read();
-	problems = json_array();
-	for (size_t i = 0; i < report.problem_count; i++)
-		json_array_append_new(problems, json_string(report.problems[i]));
-	result = json_pack("{s:b, s:I, s:I, s:I, s:s, s:s, s:o}", "ok", report.ok, "transactions",
-	    (json_int_t)report.transactions, "postings", (json_int_t)report.postings, "audits",
-	    (json_int_t)report.audits, "head", hex_encode(head, report.head.bytes, DIGEST_SIZE),
-	    "audit_head", hex_encode(audit_head, report.audit_head.bytes, DIGEST_SIZE), "problems",
-	    problems);
-	verify_fini(&report);
-	return answer_ok(result);
-}
+/* --- export ----------------------------------------------------------------- */
 
 static bool add_text(const char *text, size_t size, void *arg)
 {
@@ -386,6 +367,21 @@ static bool network_seen(const struct house *house, size_t i)
 	return first < i;
 }
 
+static void check_anchors(struct house *house, json_t *rows)
+{
+	char detail[ANCHORS_REASON_SIZE], text[ADDRESS_TEXT_SIZE], behind[256];
+	struct address installation;
+
+	if (store_behind(house->store, behind))
+		check(rows, "payments", false,
+		    "stopped: %s; when it is meant to be this one, remove %s/" HEAD_FILE
+		    " and start again",
+		    behind, house->dir);
+	if (anchors_installation(&installation, house->anchors))
+		check(rows, "installation", true, "%s", address_format(text, &installation));
+	check(rows, "anchors", anchors_check(house->anchors, detail), "%s", detail);
+}
+
 static void check_chains(struct house *house, json_t *rows)
 {
 	bool any = false;
@@ -425,13 +421,15 @@ static json_t *doctor(struct command *command)
 	*reason = '\0';
 	check(keys.rows, "ledger writes", store_health(house->store, reason) == STORE_OK, "%s",
 	    *reason ? reason : "the last commit succeeded");
-	if (verify_run(&report, house->store) == STORE_OK) {
-		check(keys.rows, "ledger", report.ok, "%lld transactions, %zu problems",
-		    (long long)report.transactions, report.problem_count);
+	if (command_verify(&report, house, NULL) == STORE_OK) {
+		check(keys.rows, "ledger", report.ok, "%lld transactions, %zu problems%s%s",
+		    (long long)report.transactions, report.problem_count,
+		    report.ok ? "" : "; the first: ", report.ok ? "" : report.problems[0]);
 		verify_fini(&report);
 	} else {
 		check(keys.rows, "ledger", false, "cannot be read");
 	}
+	check_anchors(house, keys.rows);
 	registry_each_agent(house->registry, check_key, &keys);
 	if (keys.ok)
 		check(keys.rows, "keys", true, "%zu agents, every key opens", keys.count);
@@ -449,7 +447,6 @@ json_t *command_books(struct command *command, const char *name)
 		json_t *(*run)(struct command *command);
 	} verbs[] = {
 	    {"ledger.statement", statement},
-	    {"ledger.verify", verify},
 	    {"ledger.export", export_books},
 	    {"ledger.audit", audit},
 	    {"ledger.claim", claims},

@@ -246,6 +246,11 @@ static bool check(const struct config *config, struct json_error *error)
 		return fail(error, "log_level", "must be error, warn, info or debug");
 	if (!network_parse(&chain_id, config->default_network))
 		return fail(error, "default_network", "must be a CAIP-2 name such as eip155:8453");
+	if (*config->anchor_webhook && strncmp(config->anchor_webhook, "https://", 8) != 0 &&
+	    strncmp(config->anchor_webhook, "http://", 7) != 0)
+		return fail(error, "anchor_webhook", "must be a URL: https://… or http://…");
+	if (!*config->anchor_file)
+		return fail(error, "anchor_file", "must name a file");
 	for (size_t i = 0; i < json_array_size(config->assets); i++) {
 		if (!check_asset(error, i, json_array_get(config->assets, i)))
 			return false;

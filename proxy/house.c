@@ -10,6 +10,7 @@
 #include "common/fault.h"
 #include "common/file.h"
 #include "common/log.h"
+#include "proxy/anchors.h"
 #include "proxy/reconcile.h"
 #include "proxy/rooms.h"
 #include "proxy/settings.h"
@@ -101,7 +102,8 @@ bool house_clock_ready(struct house *house, char reason[256])
 
 bool house_ready(struct house *house, char reason[256])
 {
-	return store_health(house->store, reason) == STORE_OK && house_clock_ready(house, reason);
+	return store_health(house->store, reason) == STORE_OK &&
+	       !store_behind(house->store, reason) && house_clock_ready(house, reason);
 }
 
 /* --- the passphrase ------------------------------------------------------ */
@@ -223,6 +225,10 @@ static enum house_result make_keys(
 		    keystore_result_str(made));
 		goto out;
 	}
+	/* Empty: whoever finds the installation's key finds it, or knows that it has gone. */
+	result = make_file(reason, options->dir, config->anchor_file, "", 0);
+	if (result != HOUSE_OK)
+		goto out;
 	bytes_random(secret, sizeof secret);
 	result = make_file(reason, options->dir, "token.key", secret, sizeof secret);
 	bytes_wipe(secret, sizeof secret);
@@ -748,6 +754,8 @@ enum house_result house_open(
 		result = load_store(house, reason, now_us);
 	settings_fini(&settings);
 	if (result == HOUSE_OK)
+		house->anchors = anchors_new(house);
+	if (result == HOUSE_OK)
 		*out = house;
 	else
 		house_close(&house);
@@ -761,6 +769,7 @@ void house_close(struct house **house_p)
 	*house_p = NULL;
 	if (!house)
 		return;
+	anchors_free(&house->anchors);
 	store_close(&house->store);
 	keystore_close(&house->keystore);
 	registry_free(&house->registry);

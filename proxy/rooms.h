@@ -20,6 +20,8 @@
 #include "wallet/asset.h"
 #include "wallet/keystore.h"
 
+struct anchors;
+
 struct house {
 	char *dir;
 	char *who;                       /* for the audit of owner's acts */
@@ -37,6 +39,7 @@ struct house {
 	struct outstanding *outstanding;
 	struct watch *watch;
 	struct outlook *outlook;
+	struct anchors *anchors;
 	uint8_t token_secret[TOKEN_SECRET_SIZE];
 };
 

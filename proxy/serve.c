@@ -18,6 +18,7 @@
 #include "common/log.h"
 #include "proxy/admin.h"
 #include "proxy/command.h"
+#include "proxy/herald.h"
 #include "proxy/reconcile.h"
 #include "proxy/reload.h"
 #include "proxy/rooms.h"
@@ -37,6 +38,7 @@ struct daemon {
 	struct admin *admin;
 	struct upkeep *upkeep;
 	struct reconciler *reconciler;
+	struct herald *herald;
 	char *socket_path;
 	char listen[NAME_SIZE], admin_name[NAME_SIZE];
 	struct event *term, *interrupt, *hangup, *tick;
@@ -213,6 +215,7 @@ static void add_signals(struct daemon *daemon)
 static void free_loop(struct daemon *daemon)
 {
 	reconciler_stop(&daemon->reconciler);
+	herald_free(&daemon->herald);
 	upkeep_free(&daemon->upkeep);
 	admin_free(&daemon->admin);
 	if (daemon->term)
@@ -260,8 +263,6 @@ static int exit_status(enum house_result result)
 
 static void run(struct daemon *daemon)
 {
-	struct batch *batch;
-
 	for (long i = 0; i < daemon->count; i++)
 		daemon->workers[i] = worker_start(daemon->house, &daemon->shared, daemon->fds[i]);
 	log_event(
@@ -271,14 +272,13 @@ static void run(struct daemon *daemon)
 	if (all_done(daemon)) {
 		for (long i = 0; i < daemon->count; i++)
 			worker_join(&daemon->workers[i]);
+		herald_finish(daemon->herald, HERALD_STOP_MS);
 		return;
 	}
 	/* What is queued is written; calls cut off here are found open by the next start, as
 	 * after a crash. The workers still run, so nothing is freed. */
 	log_event(LOG_WARN, "stopped_with_calls_in_flight", NULL);
-	batch = batch_new(clock_now_us());
-	if (store_append_wait(daemon->house->store, &batch) != STORE_OK)
-		log_event(LOG_ERROR, "last_rows_not_written", NULL);
+	herald_finish(daemon->herald, 0);
 	unlink(daemon->socket_path);
 	_exit(COMMAND_DONE);
 }
@@ -319,6 +319,7 @@ int serve_run(const struct serve_options *options)
 		add_signals(daemon);
 		daemon->upkeep = upkeep_new(daemon->base, daemon->house);
 		daemon->reconciler = reconciler_start(daemon->base, daemon->house);
+		daemon->herald = herald_new(daemon->base, daemon->house);
 		run(daemon);
 		status = COMMAND_DONE;
 	}

@@ -95,11 +95,46 @@ static bool make_dir(const char *dir)
 	return synced;
 }
 
+static void make_key(uint8_t *key, struct address *address, const struct signer *signer)
+{
+	/* Once in 2^128 the bytes are no key. */
+	do
+		bytes_random(key, ARENA_SLOT_SIZE);
+	while (!signer_address(address, signer, key));
+}
+
 static enum keystore_result write_new(const char *path, const char *text)
 {
 	if (file_create(path, text, strlen(text), S_IRUSR | S_IWUSR))
 		return KEYSTORE_OK;
 	return errno == EEXIST ? KEYSTORE_EXISTS : KEYSTORE_IO;
+}
+
+/* The first key of a new keystore, under the data key that was just made. */
+static enum keystore_result make_installation_key(const char *dir, struct arena *arena,
+    const uint8_t *data_key)
+{
+	char name[KEYFILE_NAME_MAX + 1];
+	char *path = file_path(dir, keyfile_name(name, KEYSTORE_INSTALLATION)), *text = NULL;
+	enum keystore_result result = KEYSTORE_IO;
+	struct signer *signer = signer_new();
+	uint8_t *key = arena_take(arena);
+	struct address address;
+	int error;
+
+	if (key != NULL) {
+		make_key(key, &address, signer);
+		result = keyfile_seal_agent(&text, data_key, key, KEYSTORE_INSTALLATION, &address);
+		arena_give(arena, &key);
+	}
+	if (result == KEYSTORE_OK)
+		result = write_new(path, text);
+	error = errno;
+	signer_free(&signer);
+	free(text);
+	free(path);
+	errno = error;
+	return result;
 }
 
 enum keystore_result keystore_create(const char *dir, const char *passphrase,
@@ -125,6 +160,8 @@ enum keystore_result keystore_create(const char *dir, const char *passphrase,
 	result = keyfile_seal_data(&text, arena, data_key, passphrase, passphrase_size);
 	if (result == KEYSTORE_OK)
 		result = write_new(path, text);
+	if (result == KEYSTORE_OK)
+		result = make_installation_key(dir, arena, data_key);
 out:
 	error = errno;
 	free(text);
@@ -323,10 +360,7 @@ enum keystore_result keystore_generate(struct address *out, struct keystore *key
 
 	if (key == NULL)
 		return KEYSTORE_IO;
-	/* Once in 2^128 the bytes are no key. */
-	do
-		bytes_random(key, ARENA_SLOT_SIZE);
-	while (!signer_address(&address, keystore->signer, key));
+	make_key(key, &address, keystore->signer);
 	result = store_key(keystore, agent, key, &address, false);
 	arena_give(keystore->arena, &key);
 	if (result == KEYSTORE_OK)

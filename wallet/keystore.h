@@ -39,9 +39,14 @@ const char *keystore_result_str(enum keystore_result result);
 /* 128 KiB of locked memory, a small part of the usual limit of 8 MiB. */
 #define KEYSTORE_UNLOCKED_MAX 4096
 
+/* The key of the installation itself: what it says about its own books is signed with it.
+ * No agent can have this name. */
+#define KEYSTORE_INSTALLATION "@installation"
+
 struct keystore;
 
-/** keystore_create - make DIR (0700) and a fresh wrapped data key; durable when OK.
+/** keystore_create - make DIR (0700), a fresh wrapped data key and the installation's key;
+ *                    durable when OK.
  *                    OK, EXISTS (there is one already), IO.
  *  keystore_open   - unwrap it; slow on purpose (scrypt). reason: one sentence when not OK.
  *                    OK, NOT_FOUND, BAD_PASSPHRASE, BAD_FILE, UNSAFE_FILE, IO. */

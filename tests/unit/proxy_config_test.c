@@ -178,6 +178,9 @@ static void mistakes_are_named(void **state)
 	    {"{\"log_level\":\"\"}", 1, "log_level", "error, warn, info or debug"},
 	    {"{\"default_network\":\"solana\"}", 1, "default_network", "CAIP-2"},
 	    {"{\"default_network\":\"eip155:\"}", 1, "default_network", "CAIP-2"},
+	    {"{\"anchor_webhook\":\"ftp://x\"}", 1, "anchor_webhook", "must be a URL"},
+	    {"{\"anchor_webhook\":\"x\"}", 1, "anchor_webhook", "must be a URL"},
+	    {"{\"anchor_file\":\"\"}", 1, "anchor_file", "must name a file"},
 	    {"{\"default_network\":\"\"}", 1, "default_network", "CAIP-2"},
 	};
 
