@@ -11,8 +11,10 @@
 #include "common/clock.h"
 
 /* Endpoints whose newest blocks are further apart than this are not asked together while
- * there are others: one of them lags. Five blocks of the slowest chain we pay on. */
-#define LAG_S_MAX 60
+ * there are others: one of them lags. Five blocks of the slowest chain we pay on, and as
+ * many of the fastest, four a second, as come in that time. */
+#define LAG_S_MAX      60
+#define LAG_BLOCKS_MAX 240
 /* chain_head compares a block that is not at the tip, where honest endpoints may differ for
  * some seconds. */
 #define HEAD_DEPTH 8
@@ -216,7 +218,8 @@ static void verdict(struct question *question)
 	char reason[CHAIN_REASON_SIZE];
 
 	while (!question->kind->blockless && (other = question_next(question, &position)) != NULL) {
-		if (strcmp(first->block.hash, other->block.hash) == 0)
+		if (strcmp(first->block.hash, other->block.hash) == 0 &&
+		    first->block.time_s == other->block.time_s)
 			continue;
 		(void)snprintf(reason, sizeof(reason), "%s and %s have different blocks %lld",
 		    survey_origin(first), survey_origin(other), (long long)question->target);
@@ -237,22 +240,26 @@ static size_t count_state(const struct question *question, enum survey_state sta
 	return count;
 }
 
-/* The newest blocks of those that are open are too far apart in time. */
+static void widen(int64_t *low, int64_t *high, int64_t value)
+{
+	*low = value < *low ? value : *low;
+	*high = value > *high ? value : *high;
+}
+
+/* The newest blocks of those that are open are too far apart. */
 static bool lagging(const struct question *question)
 {
-	int64_t oldest_s = INT64_MAX, newest_s = 0;
+	int64_t oldest_s = INT64_MAX, newest_s = 0, lowest = INT64_MAX, highest = 0;
 
 	for (size_t i = 0; i < question->survey_count; i++) {
 		const struct survey *survey = &question->surveys[i];
 
 		if (survey->state != SURVEY_OPEN)
 			continue;
-		if (survey->head.time_s < oldest_s)
-			oldest_s = survey->head.time_s;
-		if (survey->head.time_s > newest_s)
-			newest_s = survey->head.time_s;
+		widen(&oldest_s, &newest_s, survey->head.time_s);
+		widen(&lowest, &highest, survey->head.number);
 	}
-	return newest_s - oldest_s > LAG_S_MAX;
+	return newest_s - oldest_s > LAG_S_MAX || highest - lowest > LAG_BLOCKS_MAX;
 }
 
 /* Ask the next endpoints in turn; false when none is left. */
@@ -298,14 +305,16 @@ static void begin(struct question *question)
 	question->target = lowest - question->depth;
 	if (question->target < 0 && question->kind->all)
 		question->target = 0;
-	if (question->target < 0) {
-		finish(question, CHAIN_UNREACHABLE, "the chain has too few blocks for the depth");
-		return;
-	}
 	question->reading = true;
 	for (size_t i = 0; i < question->survey_count; i++) {
-		if (question->surveys[i].chosen)
-			survey_begin(&question->surveys[i], question->target);
+		struct survey *chosen = &question->surveys[i];
+
+		if (!chosen->chosen)
+			continue;
+		if (question->target >= 0)
+			survey_begin(chosen, question->target);
+		else if (chosen->head.number < question->depth)
+			survey_fail(chosen, "its chain has too few blocks for the depth");
 	}
 }
 

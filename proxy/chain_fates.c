@@ -20,11 +20,11 @@
 /* Our clock and the chain's may differ: a signature's log is looked for from this long
  * before it was made by ours... */
 #define SINCE_MARGIN_S 300
-/* ...and until so long after the last expiry. An authorization is only used before its
- * validBefore; a cancellation that came later still is not seen, and leaves UNKNOWN. */
-#define EXPIRY_MARGIN_S 3600
+/* ...and until so long after the last expiry, by the chain's time: nothing is used after it,
+ * and a cancellation that came later still is not seen, and leaves UNKNOWN. */
+#define EXPIRY_MARGIN_S 300
 /* Looking for the end of the range pays when it saves more requests than it costs. */
-#define RANGE_LONG 65536
+#define PIECES_MANY 16
 
 /* A receipt has all logs of one transaction: one that settles hundreds of payments at once,
  * at 700 bytes a log. */
@@ -41,9 +41,9 @@ struct sighting {
 };
 
 struct fates_work {
-	size_t at; /* which authorization is looked at */
-	int64_t from;
-	bool scanned; /* as far as the common block, or as any could be used */
+	size_t at;                    /* which authorization is looked at */
+	struct chain_block low, high; /* around the earliest signature */
+	bool scanned;                 /* as far as the common block, or as any could be used */
 	struct sighting sightings[CHAIN_QUERIES_MAX];
 };
 
@@ -333,24 +333,32 @@ static json_t *filter_of(const struct survey *survey)
 
 static void scan_until(struct survey *survey, int64_t last)
 {
-	struct fates_work *work = survey->work;
-
 	/* One log an authorization, and for each payer the nonces of the others at most. */
-	survey_scan(survey, filter_of(survey), work->from, last, 2 * CHAIN_QUERIES_MAX, note_log,
-	    logs_scanned);
+	survey_scan(survey, filter_of(survey), survey->low.number, last, 2 * CHAIN_QUERIES_MAX,
+	    note_log, logs_scanned);
 }
 
 static void scan_until_high(struct survey *survey)
 {
-	scan_until(survey, survey->high.number);
+	const struct fates_work *work = survey->work;
+	int64_t last = survey->high.number;
+
+	/* What a scan of small pieces looks for again is its beginning. */
+	survey->low = work->low;
+	survey->high = work->high;
+	survey->want_s = fates_of(survey)->since_s;
+	scan_until(survey, last);
 }
 
 static void find_end(struct survey *survey)
 {
 	const struct fates_question *fates = fates_of(survey);
 	struct fates_work *work = survey->work;
-	work->from = survey->low.number;
-	if (survey->block.number - work->from > RANGE_LONG && fates->end_s < survey->block.time_s)
+
+	work->low = survey->low;
+	work->high = survey->high;
+	if (survey_pieces(survey, survey->block.number - survey->low.number) > PIECES_MANY &&
+	    fates->end_s < survey->block.time_s)
 		survey_seek(survey, fates->end_s, scan_until_high);
 	else
 		scan_until(survey, survey->head.number);

@@ -120,11 +120,15 @@ void survey_block(struct survey *survey, int64_t number, survey_then *then);
 /** Find two blocks around a moment: low is at or before it (or the chain's first), high after
  * it, not far apart. When the common block is not after it, both are that. */
 void survey_seek(struct survey *survey, int64_t time_s, survey_then *then);
-/** eth_getLogs from block to block, in pieces; filter (address and topics) becomes ours.
+/** eth_getLogs from block to block, in pieces; filter (address and topics) becomes ours. from
+ * is survey->low's number, which survey_seek() found: when only small pieces are allowed it
+ * is looked for again, more closely.
  * Blocks above the common one may be refused without harm. survey->scanned is false when the
  * end was not reached: the pieces were too many, or were refused there. */
 void survey_scan(struct survey *survey, json_t *filter, int64_t from, int64_t to, size_t count_max,
     survey_log *log, survey_then *then);
+/** How many pieces of logs so many blocks are, as far as the endpoint is known. */
+int64_t survey_pieces(const struct survey *survey, int64_t blocks);
 /** The last step: the common block is still the same. */
 void survey_close(struct survey *survey);
 

@@ -16,8 +16,8 @@
 #include "common/log.h"
 
 /* 256 transfers: a block for each; or 64 authorizations: a block, a receipt or a call for
- * each. With that 64 pieces of logs, 24 blocks of each of two seeks, and a handful. */
-#define REQUESTS_MAX 384u
+ * each. With that 96 pieces of logs, 24 blocks of each of two seeks, and a handful. */
+#define REQUESTS_MAX 416u
 /* The whole survey, in units of one request's time: a good endpoint takes a hundredth of it
  * for each, one that is always just in time must not hold up the others for long. */
 #define SURVEY_REQUEST_TIMES 30
@@ -36,13 +36,18 @@
 #define ID_US (600 * CLOCK_US_PER_S)
 /* Blocks in one eth_getLogs, to begin with: public endpoints allow 10 to 50,000. */
 #define SPAN_FIRST 4096
-/* eth_getLogs in one survey. */
-#define SCANS_MAX 64u
-#define SEEKS_MAX 24u
+/* eth_getLogs in one scan, those that are refused for their size included: 9 from the first
+ * size to one that every endpoint allows, and 80 of those, of 8 blocks, are 640. */
+#define SCANS_MAX 96u
+/* So many pieces are more requests than finding a better place to begin. */
+#define PIECES_MANY 12
+#define SEEKS_MAX   24u
 /* Of these the first are placed by interpolation, and what is left is halved. */
 #define SEEKS_INTERPOLATED 12u
-/* Two blocks no further apart are near: half a piece of logs is wasted at worst. */
-#define SEEK_NEAR (SPAN_FIRST / 2)
+/* Two blocks no further apart than a piece of logs are near: but not nearer than the first,
+ * which would take longer to find, and not further than half of the largest piece. */
+#define SEEK_NEAR_MIN 16
+#define SEEK_NEAR_MAX (SPAN_FIRST / 2)
 
 /* --- the end of a survey --- */
 
@@ -287,6 +292,11 @@ static int64_t clamp(int64_t value, int64_t min, int64_t max)
 	return value < min ? min : value > max ? max : value;
 }
 
+static int64_t near_by(const struct survey *survey)
+{
+	return clamp(survey->endpoint->span, SEEK_NEAR_MIN, SEEK_NEAR_MAX);
+}
+
 /* Where between two blocks around it the moment should be; off it by turns, so that both
  * come near. */
 static int64_t place_between(const struct survey *survey)
@@ -298,7 +308,7 @@ static int64_t place_between(const struct survey *survey)
 		return place + gap / 2;
 	place += scale(
 	    gap, survey->want_s - survey->low.time_s, survey->high.time_s - survey->low.time_s);
-	place += survey->seek_count % 2 == 0 ? SEEK_NEAR / 4 : -SEEK_NEAR / 4;
+	place += survey->seek_count % 2 == 0 ? near_by(survey) / 4 : -near_by(survey) / 4;
 	return clamp(place, survey->low.number + 1, survey->high.number - 1);
 }
 
@@ -325,7 +335,8 @@ static void take_place(struct survey *survey);
 
 static void seek_next(struct survey *survey)
 {
-	bool near = survey->low_known && survey->high.number - survey->low.number <= SEEK_NEAR;
+	bool near =
+	    survey->low_known && survey->high.number - survey->low.number <= near_by(survey);
 
 	if (near || (survey->low_known && survey->seek_count == SEEKS_MAX)) {
 		survey->seek_then(survey);
@@ -385,17 +396,31 @@ static void scan_over(struct survey *survey)
 	survey->scan_then(survey);
 }
 
+static void scan_again(struct survey *survey)
+{
+	survey->scan_at = survey->low.number;
+	scan_next(survey);
+}
+
 /* In whatever words it says no: fewer blocks are asked for until it is one. Behind one name
  * there are often several servers, and the next one may not have the newest blocks yet. */
 static void scan_refused(struct survey *survey, const char *reason)
 {
+	int64_t span = survey->scan_span / 2;
+
 	if (survey->scan_at > survey->block.number) {
 		scan_over(survey);
-	} else if (survey->scan_span > 1) {
-		survey->endpoint->span = survey->scan_span < 4 ? 1 : survey->scan_span / 4;
-		scan_next(survey);
-	} else {
+	} else if (span == 0) {
 		survey_fail(survey, "eth_getLogs: %.120s", reason);
+	} else {
+		survey->endpoint->span = span;
+		/* Small pieces: begin where it is worth it, unless the scan is under way. */
+		survey->seek_then = scan_again;
+		if (survey->scan_at == survey->low.number &&
+		    (survey->scan_end - survey->scan_at) / span > PIECES_MANY)
+			seek_next(survey);
+		else
+			scan_next(survey);
 	}
 }
 
@@ -448,6 +473,11 @@ static void scan_next(struct survey *survey)
 	json_object_set_new(
 	    filter, "toBlock", chain_quantity(survey->scan_at + survey->scan_span - 1));
 	survey_ask(survey, "eth_getLogs", json_pack("[o]", filter), LOGS_SIZE_MAX, true, take_logs);
+}
+
+int64_t survey_pieces(const struct survey *survey, int64_t blocks)
+{
+	return blocks / clamp(survey->endpoint->span, 1, SPAN_FIRST) + 1;
 }
 
 void survey_scan(struct survey *survey, json_t *filter, int64_t from, int64_t to, size_t count_max,

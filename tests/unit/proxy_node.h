@@ -31,6 +31,8 @@ struct world {
 	int64_t head;   /* number of the newest block */
 	int64_t time_s; /* of that block */
 	int64_t step_s; /* between blocks */
+	int64_t bend;   /* between those up to this one it is... */
+	int64_t bend_step_s;
 	struct chain_log logs[WORLD_LOGS_MAX];
 	size_t log_count;
 	struct uint256 balance; /* of everybody, in everything */
@@ -47,7 +49,10 @@ static inline struct world world_new(int64_t head, int64_t step_s)
 
 static inline int64_t world_time(const struct world *world, int64_t number)
 {
-	return world->time_s - (world->head - number) * world->step_s;
+	int64_t early = number < world->bend ? world->bend - number : 0;
+
+	return world->time_s - (world->head - number - early) * world->step_s -
+	       early * world->bend_step_s;
 }
 
 static inline const char *text_hash(char out[CHAIN_TEXT_SIZE], const char *what, int64_t number)
