@@ -633,7 +633,7 @@ static void charge_borders(int64_t out[BORDERS], int64_t now_us)
 	}
 }
 
-static enum house_result load_store(struct house *house, char reason[512], int64_t now_us)
+enum house_result house_load(struct house *house, char reason[512], int64_t now_us)
 {
 	struct load load = {.house = house, .now_us = now_us, .reason = reason};
 	int64_t borders_us[BORDERS];
@@ -723,6 +723,19 @@ static enum house_result open_store(struct house *house, char reason[512], int64
 	return say(reason, result == STORE_LOCKED ? HOUSE_LOCKED : HOUSE_BROKEN, "%s", words);
 }
 
+void house_furnish(struct house *house)
+{
+	house->assets = assets_new();
+	add_assets(house);
+	house->purses = purses_new();
+	house->registry = registry_new();
+	house->quotes = quotes_new(QUOTES_MAX);
+	house->idempotency = idempotency_new();
+	house->outstanding = outstanding_new();
+	house->watch = watch_new();
+	house->outlook = outlook_new();
+}
+
 enum house_result house_open(
     struct house **out, char reason[512], const struct house_options *options)
 {
@@ -739,19 +752,11 @@ enum house_result house_open(
 	if (result == HOUSE_OK)
 		result = read_keys(house, reason, options);
 	if (result == HOUSE_OK) {
-		house->assets = assets_new();
-		add_assets(house);
-		house->purses = purses_new();
-		house->registry = registry_new();
-		house->quotes = quotes_new(QUOTES_MAX);
-		house->idempotency = idempotency_new();
-		house->outstanding = outstanding_new();
-		house->watch = watch_new();
-		house->outlook = outlook_new();
+		house_furnish(house);
 		result = take_default_policy(house, reason, &settings, now_us);
 	}
 	if (result == HOUSE_OK)
-		result = load_store(house, reason, now_us);
+		result = house_load(house, reason, now_us);
 	settings_fini(&settings);
 	if (result == HOUSE_OK)
 		house->anchors = anchors_new(house);

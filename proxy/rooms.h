@@ -10,6 +10,7 @@
 #include "ledger/purse.h"
 #include "ledger/store.h"
 #include "proxy/config.h"
+#include "proxy/house.h"
 #include "proxy/idempotency.h"
 #include "proxy/outlook.h"
 #include "proxy/outstanding.h"
@@ -52,6 +53,14 @@ static inline const struct config *house_config(const struct house *house)
 {
 	return atomic_load_explicit(&house->config, memory_order_acquire);
 }
+
+/** The end of house_open(), in two parts, which tests that restart often call by themselves: to
+ * open the keystore is slow on purpose.
+ *   house_furnish  the rooms in memory, empty; the configuration is there
+ *   house_load     what the open store remembers into them; first what the last stop left
+ *                  behind is written. Returns what house_open() does */
+void house_furnish(struct house *house);
+enum house_result house_load(struct house *house, char reason[512], int64_t now_us) MUST_CHECK;
 
 /** Asset ↔ purse slot: 0 is off-chain, table position + 1 else. */
 unsigned house_slot(const struct house *house, const struct asset *asset);
