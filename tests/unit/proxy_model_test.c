@@ -75,6 +75,7 @@ struct purchase {
 	enum purchase_state state;
 	bool answered, taken;
 	bool audited_answered; /* as its audit row says: what a restart knows of `answered` */
+	bool flagged;          /* the chain contradicts the books, and nobody has answered that */
 	bool undone;           /* never written: nobody can name it */
 };
 
@@ -1037,6 +1038,7 @@ static void step_retried(void)
 		return;
 	}
 	p->state = SPENT;
+	p->flagged = false;
 	write_state(p, PAYMENT_SETTLED, "receipt");
 	purses_lock(w.house->purses);
 	purse_settle(agent_of(p->agent)->purse, slot_of(p->slot), p->amount);
@@ -1150,13 +1152,17 @@ static void step_resolve(void)
 
 	if (!p)
 		return;
-	may = state == OPEN &&
+	/* What is open is the owner's to decide; what was spent only where the chain contradicts
+	 * it. */
+	may = (state == OPEN || (state == SPENT && unused && p->flagged && p->refunded == 0)) &&
 	      (!unused || force || w.now_us / CLOCK_US_PER_S >= p->valid_before_s + 60);
 	check(command("payment.resolve",
 		  json_pack("{s:o, s:s, s:b}", "payment", id_text(p->id), "decision",
 		      unused ? "unused" : "settled", "force", force)) == may);
-	if (may)
+	if (may) {
 		p->state = unused ? BACK : SPENT;
+		p->flagged = false;
+	}
 }
 
 static void step_refund(void)
@@ -1199,8 +1205,12 @@ static void follow_booking(struct purchase *p, const struct booking *booking)
 {
 	switch (booking->act) {
 	case BOOKING_NOTHING:
+		return;
 	case BOOKING_PROVE:
+		p->flagged = false;
+		return;
 	case BOOKING_FLAG:
+		p->flagged = true;
 		return;
 	case BOOKING_SETTLE:
 		check(p->state == OPEN);
@@ -1227,6 +1237,7 @@ static void follow_booking(struct purchase *p, const struct booking *booking)
 		w.reopenings++;
 		break;
 	}
+	p->flagged = false;
 	w.findings++;
 }
 
