@@ -30,7 +30,7 @@ void spot_format(struct buf *out, const struct spot *at);
 bool spot_fail(struct json_error *error, const char *text, size_t size, const struct spot *at,
     const char *format, ...) PRINTF_LIKE(5, 6);
 bool spot_vfail(struct json_error *error, const char *text, size_t size, const struct spot *at,
-    const char *format, va_list args);
+    const char *format, va_list args) PRINTF_LIKE(5, 0);
 /** "unknown WHAT \"WORD\"; did you mean …": word is not one of candidates (NULL-terminated). */
 bool spot_fail_unknown(struct json_error *error, const char *text, size_t size,
     const struct spot *at, const char *what, const char *word, const char *const *candidates);

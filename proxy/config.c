@@ -100,7 +100,7 @@ static const struct key keys[] = {
     INTEGER(drain_ms_max, 0, 3600000, 30000, "ms", "How long a graceful stop waits for calls."),
     INTEGER(idempotency_s, 60, 31536000, 86400, "s", "How long an Idempotency-Key is remembered."),
     INTEGER(answer_size_max, 0, 16 * MIB, 256 * KIB, "bytes",
-	"Largest answer kept to be given again for an Idempotency-Key."),
+	"Largest answer kept to be given again for an Idempotency-Key, or checked by a schema."),
     INTEGER(answers_size_max, 0, 1024 * 1024 * MIB, 256 * MIB, "bytes",
 	"All answers kept together; the oldest go first."),
     INTEGER(rpc_ms_max, 100, 120000, 10000, "ms", "An RPC endpoint's time for one answer."),

@@ -282,8 +282,8 @@ struct delivery *delivery_new(const struct delivery_check *check, bool head, int
 
 	delivery->check = check;
 	delivery->head = head;
-	delivery->size_max = size_max;
-	buf_init(&delivery->body, size_max);
+	delivery->size_max = size_max < DELIVERY_BODY_MAX ? size_max : DELIVERY_BODY_MAX;
+	buf_init(&delivery->body, delivery->size_max);
 	delivery->reads = delivery_check_reads(check) && !head;
 	if (!status_fits(check, status))
 		find_fault(delivery, "its status is %d", status);

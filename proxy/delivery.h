@@ -23,6 +23,9 @@
 /* A file written by hand; schemas of large APIs are some 20 KiB. */
 #define DELIVERY_CHECK_SIZE_MAX (64u * 1024u)
 #define DELIVERY_STATUSES_MAX   32u
+/* Of a body that is read for a schema, whatever the configuration allows: 1 MiB of numbers
+ * takes some 60 ms, in which the worker does nothing else. */
+#define DELIVERY_BODY_MAX (1024u * 1024u)
 /* So that a check cannot ask for decompressing without an end: 1 TiB. */
 #define DELIVERY_BYTES_MAX (INT64_C(1) << 40)
 
@@ -51,8 +54,9 @@ struct delivery;
  *
  * In   check     NULL: the default; must outlive the delivery
  *      head      the request was HEAD: there is no body to ask about
- *      size_max  bytes of the body, decompressed, that are kept for a schema; a larger
- *                one cannot be checked, and counts as not delivered */
+ *      size_max  bytes of the body, decompressed, that are kept for a schema, and
+ *                DELIVERY_BODY_MAX at most; a larger one cannot be checked, and counts as
+ *                not delivered */
 struct delivery *delivery_new(const struct delivery_check *check, bool head, int status,
     const struct headers *headers, size_t size_max);
 /** Accepts NULL inside. */

@@ -69,7 +69,7 @@ struct offers;
 struct offers *offers_new(const struct challenge *challenge);
 void offers_free(struct offers **offers);
 /** How the best of them stands to one option. Each signature is recovered once at most,
- * however many options are asked about (some 60 µs each). */
+ * however many options are asked about (some 80 µs each). */
 void offers_judge(
     struct offer_verdict *out, struct offers *offers, const struct offer_terms *terms);
 

@@ -412,6 +412,30 @@ static void bodies_too_large_for_a_schema_do_not_fit(void **state)
 	row_faults(NULL, &answer, "");
 }
 
+/* However much of an answer is kept for other purposes. */
+static void no_schema_is_checked_on_more_than_a_mebibyte(void **state)
+{
+	struct delivery_check *check = check_of("{\"schema\":{\"type\":\"object\"}}");
+	char *text = must_alloc(DELIVERY_BODY_MAX + 1);
+	struct headers headers;
+
+	(void)state;
+	memset(text, ' ', DELIVERY_BODY_MAX + 1);
+	memcpy(text, "{}", 2);
+	headers_init(&headers);
+	for (size_t size = DELIVERY_BODY_MAX; size <= DELIVERY_BODY_MAX + 1; size++) {
+		struct delivery *delivery = delivery_new(check, false, 200, &headers, SIZE_MAX);
+
+		delivery_add(delivery, text, size);
+		delivery_end(delivery, true);
+		assert_int_equal(delivery_done(delivery), size == DELIVERY_BODY_MAX);
+		delivery_free(&delivery);
+	}
+	headers_fini(&headers);
+	delivery_check_free(&check);
+	free(text);
+}
+
 /* 64 MiB of blanks in 64 KiB: no more of it is decompressed than is kept. */
 static void a_bomb_stops_where_the_check_does(void **state)
 {
@@ -485,6 +509,7 @@ int main(void)
 	    cmocka_unit_test(answers_fit_or_not),
 	    cmocka_unit_test(compressed_bodies_are_looked_into),
 	    cmocka_unit_test(bodies_too_large_for_a_schema_do_not_fit),
+	    cmocka_unit_test(no_schema_is_checked_on_more_than_a_mebibyte),
 	    cmocka_unit_test(a_bomb_stops_where_the_check_does),
 	    cmocka_unit_test(reasons_are_fit_to_print),
 	    cmocka_unit_test(a_head_may_be_wrong_already),
