@@ -840,18 +840,25 @@ static void on_recorded(void *arg)
 	call_leave(call);
 }
 
+static enum step ask_owner_again(struct call *call);
+
 static enum step step_record(struct call *call)
 {
 	struct journal_row row;
 	struct batch *batch;
 	char reason[256];
+	enum step refused;
 
 	if (call->tool->price == 0)
 		return STEP_FORWARD;
-	if (!house_ready(call->house, reason)) {
+	/* It may have waited for its turn. */
+	refused = ask_owner_again(call);
+	if (refused == STEP_WAIT && !house_ready(call->house, reason))
+		refused = refuse(call, PROBLEM_NOT_ACCEPTING_PAYMENTS, "%s", reason);
+	if (refused != STEP_WAIT) {
 		reserve_give_back(&call->reservation);
 		call->money = MONEY_OVER;
-		return refuse(call, PROBLEM_NOT_ACCEPTING_PAYMENTS, "%s", reason);
+		return refused;
 	}
 	call->price = call->tool->price;
 	describe(call, &row, JOURNAL_HOLD);
@@ -1071,8 +1078,9 @@ static enum step ask_owner_again(struct call *call)
 
 	if (atomic_load(&call->who.agent->suspended))
 		return refuse(call, PROBLEM_AGENT_SUSPENDED, "the owner has suspended this agent");
-	if (registry_revoked(registry, call->who.claims.session))
-		return refuse(call, PROBLEM_UNAUTHENTICATED, "the token was revoked");
+	/* Revoked; or it has expired for so long that what the session spent is forgotten. */
+	if (registry_session_over(registry, call->who.claims.session))
+		return refuse(call, PROBLEM_UNAUTHENTICATED, "the token is not valid any more");
 	policy_unref(&call->policy);
 	call->policy = registry_policy(registry, call->who.agent);
 	if (!policy_rule(call->policy->policy, call->tool->name, &call->rule))

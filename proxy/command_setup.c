@@ -79,6 +79,12 @@ static void session_begin(struct command *command, struct batch *batch, struct t
 	batch_token(batch, &row);
 }
 
+/* Known from the start on; one that expires before its first call needs no place. */
+static void admit(struct command *command, const struct token_claims *claims)
+{
+	(void)!registry_admit(command->house->registry, claims->session, claims->expires_s);
+}
+
 static json_t *token_json(
     struct command *command, const struct token_claims *claims, const char *address)
 {
@@ -187,6 +193,7 @@ static json_t *agent_add(struct command *command)
 	purses_unlock(house->purses);
 	if (policy)
 		registry_set_policy(house->registry, agent, policy);
+	admit(command, &claims);
 	return answer_ok(token_json(command, &claims, address_text));
 }
 
@@ -295,7 +302,10 @@ static json_t *token_issue(struct command *command)
 	batch = batch_new(command->now_us);
 	session_begin(command, batch, &claims, agent->id, agent->name, agent->owner, ttl_s);
 	error = command_write(command, &batch, "token issue", agent, NULL, claims.session);
-	return error ? error : answer_ok(token_json(command, &claims, NULL));
+	if (error)
+		return error;
+	admit(command, &claims);
+	return answer_ok(token_json(command, &claims, NULL));
 }
 
 static const char *token_state(const struct token_row *row, int64_t now_us)
@@ -341,22 +351,26 @@ static json_t *token_list(struct command *command)
 
 struct find_token {
 	const char *session;
-	int64_t agent;
+	int64_t agent, expires_s;
+	bool revoked;
 };
 
 static bool find_token(const struct token_row *row, void *arg)
 {
 	struct find_token *find = arg;
 
-	if (strcmp(row->session, find->session) == 0)
+	if (strcmp(row->session, find->session) == 0) {
 		find->agent = row->agent;
+		find->expires_s = row->expires_s;
+		find->revoked = row->revoked;
+	}
 	return find->agent == 0;
 }
 
 static json_t *token_revoke(struct command *command)
 {
 	json_t *error = NULL;
-	struct find_token find = {command_text(command, &error, "session"), 0};
+	struct find_token find = {.session = command_text(command, &error, "session")};
 	struct agent *agent;
 	struct batch *batch;
 
@@ -370,8 +384,8 @@ static json_t *token_revoke(struct command *command)
 		return answer_error(COMMAND_NOT_FOUND,
 		    "there is no session %s: `tallyward token list` names them", find.session);
 	/* As with suspension: refused from now on, whatever the disk says. */
-	if (!registry_revoked(command->house->registry, find.session)) {
-		registry_revoke(command->house->registry, find.session);
+	if (!find.revoked) {
+		registry_revoke(command->house->registry, find.session, find.expires_s);
 		batch = batch_new(command->now_us);
 		batch_token_revoked(
 		    batch, store_next_id(command->house->store, command->now_us), find.session);

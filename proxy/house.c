@@ -461,8 +461,12 @@ static bool load_tool(const struct tool_row *row, void *arg)
 
 static bool load_token(const struct token_row *row, void *arg)
 {
+	struct registry *registry = ((struct load *)arg)->house->registry;
+
 	if (row->revoked)
-		registry_revoke(((struct load *)arg)->house->registry, row->session);
+		registry_revoke(registry, row->session, row->expires_s);
+	else
+		(void)!registry_admit(registry, row->session, row->expires_s);
 	return true;
 }
 

@@ -33,9 +33,12 @@ enum problem identify(struct identity *out, const char **detail, struct house *h
 	if (!out->agent || strcmp(out->agent->owner, out->claims.owner) != 0)
 		return PROBLEM_UNAUTHENTICATED;
 	out->authentic = true;
-	*detail = "the token was revoked: ask the owner for a new one";
-	if (registry_revoked(house->registry, out->claims.session))
+	if (!registry_admit(house->registry, out->claims.session, out->claims.expires_s)) {
+		*detail = registry_revoked(house->registry, out->claims.session)
+			      ? "the token was revoked: ask the owner for a new one"
+			      : "the token has expired: ask the owner for a new one";
 		return PROBLEM_UNAUTHENTICATED;
+	}
 	*detail = "the owner has suspended this agent";
 	return atomic_load(&out->agent->suspended) ? PROBLEM_AGENT_SUSPENDED : PROBLEM_NONE;
 }

@@ -14,6 +14,8 @@
 
 struct session {
 	char *name;
+	int64_t expires_s;
+	bool revoked;
 	UT_hash_handle hh;
 };
 
@@ -33,7 +35,8 @@ struct registry {
 	pthread_rwlock_t lock;
 	struct agent *agents_by_name, *agents_by_id;
 	struct tool *tools;
-	struct session *revoked;
+	struct session *sessions;
+	int64_t over_s; /* tokens that expired by then are no longer known */
 	struct pin *pins;
 	struct rpc *rpcs;
 	struct policy_ref *default_policy;
@@ -54,6 +57,13 @@ static void agent_free(struct agent *agent)
 	free(agent->name);
 	free(agent->owner);
 	free(agent);
+}
+
+static void session_drop(struct registry *registry, struct session *session)
+{
+	HASH_DEL(registry->sessions, session);
+	free(session->name);
+	free(session);
 }
 
 void registry_free(struct registry **registry_p)
@@ -77,11 +87,8 @@ void registry_free(struct registry **registry_p)
 		HASH_DEL(registry->tools, tool);
 		tool_unref(&tool);
 	}
-	HASH_ITER (hh, registry->revoked, session, session_next) {
-		HASH_DEL(registry->revoked, session);
-		free(session->name);
-		free(session);
-	}
+	HASH_ITER (hh, registry->sessions, session, session_next)
+		session_drop(registry, session);
 	HASH_ITER (hh, registry->pins, pin, pin_next) {
 		HASH_DEL(registry->pins, pin);
 		free(pin->key);
@@ -456,29 +463,94 @@ void registry_each_tool(
 
 /* --- sessions ---------------------------------------------------------- */
 
-void registry_revoke(struct registry *registry, const char *name)
+static struct session *session_find(const struct registry *registry, const char *name)
+{
+	struct session *session;
+
+	HASH_FIND_STR(registry->sessions, name, session);
+	return session;
+}
+
+/* With the lock held for writing. NULL: over. */
+static struct session *session_add(struct registry *registry, const char *name, int64_t expires_s)
+{
+	struct session *session = session_find(registry, name);
+
+	if (session || expires_s <= registry->over_s)
+		return session;
+	session = must_calloc(1, sizeof *session);
+	session->name = must_strdup(name);
+	session->expires_s = expires_s;
+	HASH_ADD_KEYPTR(hh, registry->sessions, session->name, strlen(session->name), session);
+	return session;
+}
+
+bool registry_admit(struct registry *registry, const char *name, int64_t expires_s)
+{
+	const struct session *session;
+	bool known, admitted;
+
+	read_lock(registry);
+	session = session_find(registry, name);
+	known = session != NULL;
+	admitted = known && !session->revoked;
+	unlock(registry);
+	if (known)
+		return admitted;
+	write_lock(registry);
+	session = session_add(registry, name, expires_s);
+	admitted = session && !session->revoked;
+	unlock(registry);
+	return admitted;
+}
+
+void registry_revoke(struct registry *registry, const char *name, int64_t expires_s)
 {
 	struct session *session;
 
 	write_lock(registry);
-	HASH_FIND_STR(registry->revoked, name, session);
-	if (!session) {
-		session = must_calloc(1, sizeof *session);
-		session->name = must_strdup(name);
-		HASH_ADD_KEYPTR(
-		    hh, registry->revoked, session->name, strlen(session->name), session);
-	}
+	session = session_add(registry, name, expires_s);
+	if (session)
+		session->revoked = true;
 	unlock(registry);
 }
 
 bool registry_revoked(struct registry *registry, const char *name)
 {
-	struct session *session;
+	const struct session *session;
+	bool revoked;
 
 	read_lock(registry);
-	HASH_FIND_STR(registry->revoked, name, session);
+	session = session_find(registry, name);
+	revoked = session && session->revoked;
 	unlock(registry);
-	return session != NULL;
+	return revoked;
+}
+
+bool registry_session_over(struct registry *registry, const char *name)
+{
+	const struct session *session;
+	bool over;
+
+	read_lock(registry);
+	session = session_find(registry, name);
+	over = !session || session->revoked;
+	unlock(registry);
+	return over;
+}
+
+void registry_trim(struct registry *registry, int64_t over_s)
+{
+	struct session *session, *next;
+
+	write_lock(registry);
+	if (over_s > registry->over_s)
+		registry->over_s = over_s;
+	HASH_ITER (hh, registry->sessions, session, next) {
+		if (session->expires_s <= registry->over_s)
+			session_drop(registry, session);
+	}
+	unlock(registry);
 }
 
 /* --- pinned payees ----------------------------------------------------- */

@@ -105,8 +105,20 @@ void registry_each_tool(
     struct registry *registry, bool (*each)(const struct tool *tool, void *arg), void *arg);
 
 /* --- sessions ---------------------------------------------------------- */
-void registry_revoke(struct registry *registry, const char *session);
+/* Every session whose token may still be used is known here, so that what is counted for the
+ * others (ledger/purse.h) can be given back: from the start (the ledger's tokens), when a token
+ * is issued, and at the latest when it is first used. */
+
+/** registry_admit - a token that is authentic and has not expired is used, or was issued.
+ * False: its session was revoked, or is over: also when the clock was set back since. */
+bool registry_admit(
+    struct registry *registry, const char *session, int64_t expires_s) MUST_CHECK;
+void registry_revoke(struct registry *registry, const char *session, int64_t expires_s);
 bool registry_revoked(struct registry *registry, const char *session);
+/** Can it place no further call? True once revoked, and once forgotten by registry_trim(). */
+bool registry_session_over(struct registry *registry, const char *session);
+/** Forgets sessions whose token expired at or before over_s, for ever. */
+void registry_trim(struct registry *registry, int64_t over_s);
 
 /* --- pinned payees ----------------------------------------------------- */
 /** Remember the first payee (lower-case address) an agent paid for a tool. */

@@ -317,7 +317,7 @@ int serve_run(const struct serve_options *options)
 		complain(status, "cannot write the ports file");
 	} else {
 		add_signals(daemon);
-		daemon->upkeep = upkeep_new(daemon->base, daemon->house);
+		daemon->upkeep = upkeep_new(daemon->base, daemon->house, &daemon->shared);
 		daemon->reconciler = reconciler_start(daemon->base, daemon->house);
 		daemon->herald = herald_new(daemon->base, daemon->house);
 		run(daemon);

@@ -312,12 +312,50 @@ static void sessions(void **state)
 
 	(void)state;
 	assert_false(registry_revoked(registry, "s"));
-	registry_revoke(registry, "s");
-	registry_revoke(registry, "s");
+	assert_true(registry_session_over(registry, "s")); /* nobody has heard of it */
+	assert_true(registry_admit(registry, "s", 100));
+	assert_false(registry_session_over(registry, "s"));
+	registry_revoke(registry, "s", 100);
+	registry_revoke(registry, "s", 100);
 	assert_true(registry_revoked(registry, "s"));
+	assert_true(registry_session_over(registry, "s"));
+	assert_false(registry_admit(registry, "s", 100));
 	assert_false(registry_revoked(registry, "S"));
 	assert_false(registry_revoked(registry, "ss"));
 	assert_false(registry_revoked(registry, ""));
+	/* One that was never used. */
+	registry_revoke(registry, "t", 200);
+	assert_false(registry_admit(registry, "t", 200));
+	registry_free(&registry);
+}
+
+/* What was forgotten is over for ever, whatever the clock says later. */
+static void sessions_are_forgotten(void **state)
+{
+	struct registry *registry = registry_new();
+
+	(void)state;
+	assert_true(registry_admit(registry, "early", 100));
+	assert_true(registry_admit(registry, "late", 200));
+	registry_revoke(registry, "revoked", 100);
+	registry_trim(registry, 99);
+	assert_false(registry_session_over(registry, "early"));
+	assert_true(registry_revoked(registry, "revoked"));
+	registry_trim(registry, 100);
+	assert_true(registry_session_over(registry, "early"));
+	assert_false(registry_revoked(registry, "revoked"));
+	assert_false(registry_admit(registry, "early", 100));
+	assert_false(registry_admit(registry, "revoked", 100));
+	assert_false(registry_admit(registry, "new", 99));
+	assert_true(registry_session_over(registry, "new"));
+	registry_revoke(registry, "new", 99);
+	assert_false(registry_revoked(registry, "new")); /* nor does it take a place */
+	assert_true(registry_admit(registry, "new", 101));
+	assert_false(registry_session_over(registry, "late"));
+	/* The clock was set back: nothing comes back. */
+	registry_trim(registry, 50);
+	assert_false(registry_admit(registry, "early", 100));
+	assert_false(registry_session_over(registry, "late"));
 	registry_free(&registry);
 }
 
@@ -461,7 +499,8 @@ static void readers_and_a_writer(void **state)
 		memset(&address, i, sizeof address);
 		registry_set_address(readers.registry, readers.agent, &address);
 		snprintf(session, sizeof session, "s%d", i);
-		registry_revoke(readers.registry, session);
+		registry_revoke(readers.registry, session, i + 1);
+		registry_trim(readers.registry, i / 2);
 		registry_pin(readers.registry, readers.agent, session, "0x1");
 	}
 	atomic_store(&readers.stop, true);
@@ -482,6 +521,7 @@ int main(void)
 	    cmocka_unit_test(tools_are_matched_by_their_longest_name),
 	    cmocka_unit_test(tools_are_counted),
 	    cmocka_unit_test(sessions),
+	    cmocka_unit_test(sessions_are_forgotten),
 	    cmocka_unit_test(pins),
 	    cmocka_unit_test(networks),
 	    cmocka_unit_test(readers_and_a_writer),
