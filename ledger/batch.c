@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A sign batch (payment with header and challenge, journal row, idempotency) is
- * about this long; more chunks come as needed. */
-#define CHUNK_SIZE 6144u
+/* A settlement or an audit row fits the first chunk, a sign batch (payment with header and
+ * challenge, journal row, idempotency) the second as well; more come as needed. Small,
+ * because many are kept while the disk fails. */
+#define FIRST_CHUNK_SIZE 2048u
+#define CHUNK_SIZE       6144u
 
 struct batch_chunk {
 	struct batch_chunk *next;
@@ -23,13 +25,16 @@ static void *arena_alloc(struct batch *batch, size_t size)
 
 	must(aligned >= size);
 	if (chunk == NULL || chunk->size - chunk->used < aligned) {
-		size_t chunk_size = aligned > CHUNK_SIZE ? aligned : CHUNK_SIZE;
+		size_t chunk_size = chunk == NULL ? FIRST_CHUNK_SIZE : CHUNK_SIZE;
 
+		if (chunk_size < aligned)
+			chunk_size = aligned;
 		chunk = must_alloc(sizeof(*chunk) + chunk_size);
 		chunk->next = batch->chunks;
 		chunk->used = 0;
 		chunk->size = chunk_size;
 		batch->chunks = chunk;
+		batch->size += sizeof(*chunk) + chunk_size;
 	}
 	out = chunk->bytes + chunk->used;
 	chunk->used += aligned;
@@ -72,6 +77,16 @@ void batch_free(struct batch **batch)
 	}
 	free(*batch);
 	*batch = NULL;
+}
+
+bool batch_is_expendable(const struct batch *batch)
+{
+	for (const struct record *record = batch->first; record != NULL; record = record->next) {
+		if (record->table != TABLE_AUDIT && record->table != TABLE_IDEMPOTENCY &&
+		    record->table != TABLE_ANSWER)
+			return false;
+	}
+	return true;
 }
 
 static struct record *record_add(struct batch *batch, enum table table)

@@ -20,11 +20,16 @@ struct batch {
 	int64_t now_us;
 	struct record *first, **last;
 	struct batch_chunk *chunks; /* newest first */
+	size_t size;                /* bytes in them */
 	/* the writer's, once appended */
 	struct batch *next;
 	store_done_fn *done;
 	void *arg;
 	enum store_result result;
+	bool uncertain; /* its commit failed: only the disk knows whether it is there */
 };
+
+/** Nothing but audit rows and caches: what may be given up when too much is kept. */
+bool batch_is_expendable(const struct batch *batch) MUST_CHECK;
 
 #endif

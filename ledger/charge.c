@@ -96,8 +96,8 @@ static struct word *word_add(struct charging *charging, const char *text)
 }
 
 /* before: that of the previous row, which is most often the same. */
-static const struct word *word_of(struct charging *charging, const struct word *before,
-    const char *text)
+static const struct word *word_of(
+    struct charging *charging, const struct word *before, const char *text)
 {
 	struct word *word;
 
@@ -113,16 +113,16 @@ static void free_all(struct charging *charging)
 	struct unused *unused, *next_unused;
 	struct sum *sum, *next_sum;
 
-	HASH_ITER(hh, charging->words, word, next_word) {
+	HASH_ITER (hh, charging->words, word, next_word) {
 		HASH_DEL(charging->words, word);
 		free(word->text);
 		free(word);
 	}
-	HASH_ITER(hh, charging->unused, unused, next_unused) {
+	HASH_ITER (hh, charging->unused, unused, next_unused) {
 		HASH_DEL(charging->unused, unused);
 		free(unused);
 	}
-	HASH_ITER(hh, charging->sums, sum, next_sum) {
+	HASH_ITER (hh, charging->sums, sum, next_sum) {
 		HASH_DEL(charging->sums, sum);
 		free(sum);
 	}
@@ -134,7 +134,8 @@ static void free_all(struct charging *charging)
 static void add_single(struct charging *charging, const struct sum *single)
 {
 	if (charging->single_count == charging->single_size) {
-		charging->single_size = charging->single_size == 0 ? 256 : charging->single_size * 2;
+		charging->single_size =
+		    charging->single_size == 0 ? 256 : charging->single_size * 2;
 		charging->single = must_realloc(
 		    charging->single, charging->single_size * sizeof(*charging->single));
 	}
@@ -152,8 +153,7 @@ static void add_charge(struct charging *charging, const struct sum *charge)
 	struct sum_key key = charge->key;
 
 	key.tier = 0;
-	while (key.tier < charging->border_count &&
-	    charging->borders_us[key.tier] <= charge->at_us)
+	while (key.tier < charging->border_count && charging->borders_us[key.tier] <= charge->at_us)
 		key.tier++;
 	if (key.tier == charging->border_count) {
 		add_single(charging, charge);
@@ -196,10 +196,10 @@ static bool read_live_sessions(struct charging *charging)
  * back later does count: it did go out (ledger/purse.h). */
 static bool read_unused(struct charging *charging)
 {
-	sqlite3_stmt *stmt = prepare(charging->db,
-	    "SELECT payment FROM journal INDEXED BY journal_given"
-	    " WHERE event IN (5, 9) AND from_spent = 0 GROUP BY payment"
-	    " HAVING sum(CASE event WHEN 5 THEN 1 ELSE -1 END) > 0");
+	sqlite3_stmt *stmt =
+	    prepare(charging->db, "SELECT payment FROM journal INDEXED BY journal_given"
+				  " WHERE event IN (5, 9) AND from_spent = 0 GROUP BY payment"
+				  " HAVING sum(CASE event WHEN 5 THEN 1 ELSE -1 END) > 0");
 	int rc;
 
 	if (stmt == NULL)
@@ -325,8 +325,11 @@ static bool tell(const struct sum *sum, charge_each_fn *each, void *arg)
 	struct charge_row row = {.agent = key->agent,
 	    .session = key->session == NULL ? NULL : key->session->text,
 	    .tool = key->tool == NULL ? NULL : key->tool->text,
-	    .payee = key->payee == NULL ? NULL : key->payee->text, .wallet = key->wallet != 0,
-	    .at_us = sum->at_us, .spend = sum->spend, .calls = sum->calls};
+	    .payee = key->payee == NULL ? NULL : key->payee->text,
+	    .wallet = key->wallet != 0,
+	    .at_us = sum->at_us,
+	    .spend = sum->spend,
+	    .calls = sum->calls};
 
 	return each(&row, arg);
 }
@@ -350,8 +353,8 @@ static void tell_all(struct charging *charging, charge_each_fn *each, void *arg)
 	free(order);
 }
 
-enum store_result store_charges(struct store *store, const int64_t *borders_us,
-    size_t border_count, charge_each_fn *each, void *arg)
+enum store_result store_charges(struct store *store, const int64_t *borders_us, size_t border_count,
+    charge_each_fn *each, void *arg)
 {
 	struct reader *reader = reader_take(store->readers);
 	struct charging charging = {.borders_us = borders_us, .border_count = border_count};

@@ -48,8 +48,8 @@ void store_close(struct store **store);
 int64_t store_next_id(struct store *store, int64_t now_us);
 
 /** The writer's health: OK, or STORE_BROKEN with its last reason (reason is untouched
- * when OK). After a failed commit the next append tries again; a commit that
- * succeeds clears it. */
+ * when OK). While it is broken the disk is tried again about once a second, and by every
+ * append, with a write that really reaches it; the first commit that succeeds clears it. */
 enum store_result store_health(struct store *store, char reason[256]);
 
 /** store_behind - is the ledger older than it was before it was opened?

@@ -482,7 +482,8 @@ static void check_trial_balance(struct check *check)
 			problem(check, "trial balance of %s on %s does not fit", tally->asset,
 			    tally->network);
 		else if (sum.micros != 0)
-			problem(check, "trial balance of %s on %s is %lld millionths instead of zero",
+			problem(check,
+			    "trial balance of %s on %s is %lld millionths instead of zero",
 			    tally->asset, tally->network, (long long)sum.micros);
 		sum = (struct amount){0};
 		fits = true;
@@ -641,7 +642,8 @@ static void follow_journal(struct check *check, struct ends *ends, sqlite3_stmt 
 	bool repaid = event == JOURNAL_REFUND && from_spent, fits = true;
 
 	if (standing == STANDING_NONE)
-		problem(check, "journal row %lld cannot follow what its payment's rows before it say",
+		problem(check,
+		    "journal row %lld cannot follow what its payment's rows before it say",
 		    (long long)id);
 	else if (event == JOURNAL_SIGN)
 		ends->story.standing = standing;

@@ -8,6 +8,7 @@
 
 #include "common/fault.h"
 #include "common/log.h"
+#include "common/wait.h"
 #include "ledger/account.h"
 #include "ledger/journal.h"
 
@@ -17,6 +18,16 @@
 /* Expired rows of the answer cache taken out per group: more than one group adds, small
  * enough not to be felt. */
 #define PURGE_ROWS "64"
+/* While the disk fails it is tried this often, with or without traffic: soon enough that
+ * nobody waits for it, seldom enough not to be felt. */
+#define RETRY_MS 1000u
+/* Kept batches written in one group: what a try costs while the disk still fails, since every
+ * new append tries again. */
+#define RETRY_BATCHES 64u
+/* Bytes of kept batches above which those that may be given up are. An audit row or a
+ * settlement takes 2 KB, so that it is their number that counts; but an answer of 256 KB may
+ * be in an audit row's company. */
+#define KEPT_SIZE_MAX ((size_t)STORE_KEPT_MAX * 2560)
 
 struct chain {
 	struct digest head;
@@ -36,6 +47,7 @@ enum writer_statement {
 	WRITER_PAYMENT,
 	WRITER_PURGE_KEYS,
 	WRITER_PURGE_ANSWERS,
+	WRITER_PROBE,
 	WRITER_STATEMENTS,
 };
 
@@ -54,6 +66,13 @@ static const char *const statement_sql[WRITER_STATEMENTS] = {
 	    " WHERE expires_us <= ?1 LIMIT " PURGE_ROWS ")",
 	[WRITER_PURGE_ANSWERS] = "DELETE FROM answer WHERE call IN (SELECT call FROM answer"
 				 " WHERE expires_us <= ?1 LIMIT " PURGE_ROWS ")",
+	[WRITER_PROBE] = NULL, /* the version as it is: a page is written all the same */
+};
+
+/* Batches in the order in which they were handed over. */
+struct queue {
+	struct batch *first, **last;
+	size_t count, size;
 };
 
 struct writer {
@@ -67,18 +86,59 @@ struct writer {
 	bool heads_known;
 	int wal_pages;
 	char failure[256]; /* of the group at hand; "" when none */
+	/* Batches nobody waits for, whose commit failed: older than all that is queued. The
+	 * writer thread's. */
+	struct queue kept;
 
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	/* under lock: */
-	struct batch *first, **last;
+	struct queue fresh;
 	bool stopping;
-	enum store_result health;
+	enum store_result health; /* changed by the writer thread alone */
 	char reason[256];
 
 	_Atomic size_t queued;
 };
+
+static void queue_init(struct queue *queue)
+{
+	*queue = (struct queue){.last = &queue->first};
+}
+
+static void queue_add(struct queue *queue, struct batch *batch)
+{
+	batch->next = NULL;
+	*queue->last = batch;
+	queue->last = &batch->next;
+	queue->count++;
+	queue->size += batch->size;
+}
+
+static struct batch *queue_take(struct queue *queue)
+{
+	struct batch *batch = queue->first;
+
+	queue->first = batch->next;
+	if (queue->first == NULL)
+		queue->last = &queue->first;
+	queue->count--;
+	queue->size -= batch->size;
+	return batch;
+}
+
+/* All of one queue to the end of another. */
+static void queue_append(struct queue *to, struct queue *from)
+{
+	if (from->first == NULL)
+		return;
+	*to->last = from->first;
+	to->last = from->last;
+	to->count += from->count;
+	to->size += from->size;
+	queue_init(from);
+}
 
 /* What applying a row can come to: OK, a refusal of this batch alone (NOT_FOUND, EXISTS),
  * or BROKEN, which ends the group. */
@@ -345,12 +405,47 @@ static enum store_result apply_rows(struct writer *writer, struct batch *batch)
 	return result;
 }
 
+/* Is a batch there after all, whose commit seemed to fail? It is there as a whole or not at
+ * all, and ids are given out once, so one row that has one answers for it. A batch of nothing
+ * but caches has none, and is written again without harm. */
+static enum store_result look_for_batch(bool *found, struct writer *writer,
+    const struct batch *batch)
+{
+	const struct record *record = batch->first;
+	char sql[96];
+	sqlite3_stmt *stmt = NULL;
+	int rc;
+
+	*found = false;
+	while (record != NULL && record->table != TABLE_JOURNAL &&
+	    !schema_table(record->table)->recorded)
+		record = record->next;
+	if (record == NULL)
+		return STORE_OK;
+	snprintf(sql, sizeof(sql), "SELECT 1 FROM %s WHERE id = ?1",
+	    schema_table(record->table)->name);
+	if (sqlite3_prepare_v2(writer->db, sql, -1, &stmt, NULL) != SQLITE_OK)
+		return outcome(writer, SQLITE_ERROR);
+	sqlite3_bind_int64(stmt, 1, record->values[0].number);
+	rc = sqlite3_step(stmt);
+	*found = rc == SQLITE_ROW;
+	sqlite3_finalize(stmt);
+	return outcome(writer, rc);
+}
+
 /* One batch in its savepoint: all of it, or nothing and the chains as they were.
  * Returns STORE_BROKEN when the whole group is lost. */
 static enum store_result apply_batch(struct writer *writer, struct batch *batch)
 {
 	struct chain journal = writer->journal, record = writer->record;
+	bool found = false;
 
+	if (batch->uncertain && look_for_batch(&found, writer, batch) != STORE_OK)
+		return STORE_BROKEN;
+	batch->uncertain = false;
+	batch->result = STORE_OK;
+	if (found)
+		return STORE_OK;
 	if (run(writer, WRITER_SAVEPOINT) != STORE_OK)
 		return STORE_BROKEN;
 	batch->result = apply_rows(writer, batch);
@@ -419,7 +514,9 @@ static enum store_result purge_expired(struct writer *writer, int64_t now_us)
 	return result;
 }
 
-static enum store_result apply_group(struct writer *writer, struct batch *group)
+/* After a failure a page is written whatever the group holds: an empty group asks the disk
+ * alone, and one with nothing new to write does not pass for health. */
+static enum store_result apply_group(struct writer *writer, struct queue *group)
 {
 	if (!writer->heads_known && !read_heads(writer))
 		return STORE_BROKEN;
@@ -427,13 +524,17 @@ static enum store_result apply_group(struct writer *writer, struct batch *group)
 	if (run(writer, WRITER_BEGIN) != STORE_OK)
 		return STORE_BROKEN;
 	FAULT_POINT("begun");
-	for (struct batch *batch = group; batch != NULL; batch = batch->next) {
+	if (writer->health != STORE_OK && run(writer, WRITER_PROBE) != STORE_OK)
+		return STORE_BROKEN;
+	for (struct batch *batch = group->first; batch != NULL; batch = batch->next) {
 		if (apply_batch(writer, batch) != STORE_OK)
 			return STORE_BROKEN;
 		FAULT_POINT("batch applied");
 	}
-	if (purge_expired(writer, group->now_us) != STORE_OK)
+	if (group->first != NULL && purge_expired(writer, group->first->now_us) != STORE_OK)
 		return STORE_BROKEN;
+	for (struct batch *batch = group->first; batch != NULL; batch = batch->next)
+		batch->uncertain = true;
 	FAULT_POINT("commit");
 	return run(writer, WRITER_COMMIT) == STORE_OK ? STORE_OK : STORE_BROKEN;
 }
@@ -455,26 +556,81 @@ static void set_health(struct writer *writer, enum store_result health)
 
 /* Everything of the group or nothing; what is known about the disk is forgotten, because
  * after a failed commit only the disk can say what it holds. */
-static void abandon_group(struct writer *writer, struct batch *group)
+static void abandon_group(struct writer *writer, struct queue *group)
 {
 	if (!sqlite3_get_autocommit(writer->db))
 		sqlite3_exec(writer->db, "ROLLBACK", NULL, NULL, NULL);
 	writer->heads_known = false;
-	for (struct batch *batch = group; batch != NULL; batch = batch->next)
+	for (struct batch *batch = group->first; batch != NULL; batch = batch->next)
 		batch->result = STORE_BROKEN;
 }
 
-static void tell_callers(struct writer *writer, struct batch *group)
+static void end_batch(struct writer *writer, struct batch *batch)
 {
-	while (group != NULL) {
-		struct batch *batch = group;
+	atomic_fetch_sub(&writer->queued, 1);
+	if (batch->done != NULL)
+		batch->done(batch->result, batch->arg);
+	else if (batch->result != STORE_OK && batch->result != STORE_BROKEN)
+		/* The first of two ends of a payment wins; but nobody else will say so. */
+		log_event(LOG_WARN, "batch_refused", "table",
+		    batch->first == NULL ? NULL : schema_table(batch->first->table)->name,
+		    "reason", store_result_str(batch->result), NULL);
+	batch_free(&batch);
+}
 
-		group = batch->next;
-		atomic_fetch_sub(&writer->queued, 1);
-		if (batch->done != NULL)
-			batch->done(batch->result, batch->arg);
-		batch_free(&batch);
+static void log_count(enum log_level level, const char *event, size_t count)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%zu", count);
+	log_event(level, event, "batches", text, NULL);
+}
+
+static bool keeps_too_much(const struct writer *writer)
+{
+	return writer->kept.count > STORE_KEPT_MAX || writer->kept.size > KEPT_SIZE_MAX;
+}
+
+/* What can be given up goes, the oldest first, until what is kept fits. Payments and money
+ * stay: while the disk fails nothing is signed, so there are only as many as there were
+ * calls in flight. */
+static void give_up_some(struct writer *writer)
+{
+	struct queue all;
+	size_t given_up = 0;
+
+	if (!keeps_too_much(writer))
+		return;
+	queue_init(&all);
+	queue_append(&all, &writer->kept);
+	while (all.first != NULL) {
+		struct batch *batch = queue_take(&all);
+		bool fits = writer->kept.count + all.count < STORE_KEPT_MAX &&
+		    writer->kept.size + all.size + batch->size <= KEPT_SIZE_MAX;
+
+		if (fits || !batch_is_expendable(batch)) {
+			queue_add(&writer->kept, batch);
+			continue;
+		}
+		end_batch(writer, batch);
+		given_up++;
 	}
+	if (given_up > 0)
+		log_count(LOG_ERROR, "ledger_rows_given_up", given_up);
+}
+
+/* Those who wait are told; what nobody waits for stays in front of all that comes after. */
+static void keep_or_tell(struct writer *writer, struct queue *group)
+{
+	while (group->first != NULL) {
+		struct batch *batch = queue_take(group);
+
+		if (batch->done == NULL)
+			queue_add(&writer->kept, batch);
+		else
+			end_batch(writer, batch);
+	}
+	give_up_some(writer);
 }
 
 static void checkpoint_when_due(struct writer *writer)
@@ -505,7 +661,9 @@ static void put_heads(struct writer *writer)
 		head_slot_put(writer->slot, &heads);
 }
 
-static void write_group(struct writer *writer, struct batch *group)
+/* Writes one group and tells whoever waits; the batches of a group that failed are left in
+ * it. */
+static enum store_result write_group(struct writer *writer, struct queue *group)
 {
 	enum store_result result;
 
@@ -519,28 +677,82 @@ static void write_group(struct writer *writer, struct batch *group)
 		FAULT_POINT("head written");
 	}
 	set_health(writer, result);
-	tell_callers(writer, group);
+	while (result == STORE_OK && group->first != NULL)
+		end_batch(writer, queue_take(group));
 	FAULT_POINT("callers told");
 	checkpoint_when_due(writer);
+	return result;
+}
+
+/* A few at a time, so that a disk that still fails costs no more than those few. */
+static enum store_result write_kept(struct writer *writer)
+{
+	enum store_result result = STORE_OK;
+	size_t count = writer->kept.count;
+	struct queue group;
+
+	queue_init(&group);
+	while (result == STORE_OK && writer->kept.first != NULL) {
+		while (writer->kept.first != NULL && group.count < RETRY_BATCHES)
+			queue_add(&group, queue_take(&writer->kept));
+		result = write_group(writer, &group);
+	}
+	/* What failed stands in front again. */
+	queue_append(&group, &writer->kept);
+	queue_append(&writer->kept, &group);
+	if (count > 0 && result == STORE_OK)
+		log_count(LOG_WARN, "ledger_caught_up", count);
+	return result;
+}
+
+static void write_all(struct writer *writer, struct queue *fresh)
+{
+	bool kept = writer->kept.first != NULL;
+	enum store_result result = write_kept(writer);
+
+	if (result != STORE_OK) {
+		for (struct batch *batch = fresh->first; batch != NULL; batch = batch->next)
+			batch->result = STORE_BROKEN;
+	} else if (fresh->first != NULL || !kept) {
+		result = write_group(writer, fresh);
+	}
+	if (result != STORE_OK)
+		keep_or_tell(writer, fresh);
+}
+
+/* What was handed over since; after RETRY_MS nothing, when the disk is to be tried. False:
+ * the end. */
+static bool next_group(struct queue *out, struct writer *writer)
+{
+	bool stopping;
+
+	pthread_mutex_lock(&writer->lock);
+	while (writer->fresh.first == NULL && !writer->stopping) {
+		if (writer->health == STORE_OK)
+			pthread_cond_wait(&writer->wake, &writer->lock);
+		else if (!wait_ms(&writer->wake, &writer->lock, RETRY_MS))
+			break;
+	}
+	stopping = writer->stopping;
+	queue_init(out);
+	queue_append(out, &writer->fresh);
+	pthread_mutex_unlock(&writer->lock);
+	return out->first != NULL || !stopping;
 }
 
 static void *writer_main(void *arg)
 {
 	struct writer *writer = arg;
-	struct batch *group;
+	struct queue group;
 
-	for (;;) {
-		pthread_mutex_lock(&writer->lock);
-		while (writer->first == NULL && !writer->stopping)
-			pthread_cond_wait(&writer->wake, &writer->lock);
-		group = writer->first;
-		writer->first = NULL;
-		writer->last = &writer->first;
-		pthread_mutex_unlock(&writer->lock);
-		if (group == NULL)
-			return NULL;
-		write_group(writer, group);
+	while (next_group(&group, writer))
+		write_all(writer, &group);
+	if (write_kept(writer) != STORE_OK) {
+		log_count(LOG_ERROR, "ledger_rows_lost", writer->kept.count);
+		while (writer->kept.first != NULL)
+			end_batch(writer, queue_take(&writer->kept));
 	}
+	return NULL;
 }
 
 static int note_wal_pages(void *arg, sqlite3 *db, const char *name, int pages)
@@ -564,7 +776,7 @@ static bool prepare_all(struct writer *writer)
 	bool ok = true;
 
 	for (int which = 0; which < WRITER_STATEMENTS && ok; which++) {
-		if (which != WRITER_PAYMENT)
+		if (statement_sql[which] != NULL)
 			ok = prepare(&writer->statements[which], writer->db, statement_sql[which]);
 	}
 	for (int table = TABLE_FIRST; table <= TABLE_LAST && ok; table++) {
@@ -576,6 +788,12 @@ static bool prepare_all(struct writer *writer)
 		sql = schema_select_sql(TABLE_PAYMENT, "", "WHERE id = ?1");
 		ok = prepare(&writer->statements[WRITER_PAYMENT], writer->db, sql);
 		free(sql);
+	}
+	if (ok) {
+		char probe[64];
+
+		snprintf(probe, sizeof(probe), "PRAGMA user_version = %d", SCHEMA_VERSION);
+		ok = prepare(&writer->statements[WRITER_PROBE], writer->db, probe);
 	}
 	return ok;
 }
@@ -605,9 +823,10 @@ enum store_result writer_start(struct writer **out, char reason[256], sqlite3 *d
 	writer->db = db;
 	writer->last_id = last_id;
 	writer->slot = slot;
-	writer->last = &writer->first;
+	queue_init(&writer->fresh);
+	queue_init(&writer->kept);
 	must(pthread_mutex_init(&writer->lock, NULL) == 0);
-	must(pthread_cond_init(&writer->wake, NULL) == 0);
+	wait_init(&writer->wake);
 	if (!prepare_all(writer))
 		schema_reason(writer->failure, "cannot read the ledger", db);
 	if (writer->failure[0] != '\0' || !read_heads(writer)) {
@@ -648,13 +867,11 @@ void writer_append(struct writer *writer, struct batch **batch, store_done_fn *d
 	*batch = NULL;
 	added->done = done;
 	added->arg = arg;
-	added->next = NULL;
 	added->result = STORE_OK;
 	atomic_fetch_add(&writer->queued, 1);
 	pthread_mutex_lock(&writer->lock);
 	must(!writer->stopping);
-	*writer->last = added;
-	writer->last = &added->next;
+	queue_add(&writer->fresh, added);
 	pthread_cond_signal(&writer->wake);
 	pthread_mutex_unlock(&writer->lock);
 }

@@ -96,9 +96,14 @@ static struct journal_row money_row(const struct fill *fill, enum journal_event 
 {
 	bool metered = event >= JOURNAL_HOLD && event <= JOURNAL_RELEASE;
 
-	return (struct journal_row){.event = event, .agent = fill->agents[agent],
-	    .agent_name = name, .owner = "asmit@example.com", .tool = tool, .amount = PRICE,
-	    .network = metered ? "off-chain" : NETWORK, .asset = metered ? "USD" : ASSET,
+	return (struct journal_row){.event = event,
+	    .agent = fill->agents[agent],
+	    .agent_name = name,
+	    .owner = "asmit@example.com",
+	    .tool = tool,
+	    .amount = PRICE,
+	    .network = metered ? "off-chain" : NETWORK,
+	    .asset = metered ? "USD" : ASSET,
 	    .symbol = metered ? "USD" : "USDC"};
 }
 
@@ -106,8 +111,10 @@ static void add_agent(struct fill *fill, int64_t index)
 {
 	struct batch *batch = batch_new(fill->begin_us);
 	char name[NAME_SIZE], address[NAME_SIZE], session[NAME_SIZE];
-	struct agent_row row = {.id = next_id(fill, fill->begin_us), .name = name,
-	    .owner = "asmit@example.com", .address = address};
+	struct agent_row row = {.id = next_id(fill, fill->begin_us),
+	    .name = name,
+	    .owner = "asmit@example.com",
+	    .address = address};
 	struct journal_row deposit;
 
 	agent_name(name, index);
@@ -118,11 +125,13 @@ static void add_agent(struct fill *fill, int64_t index)
 	    "{\"budget\":{\"maxPerCall\":\"0.10\",\"sessionLimit\":\"1.00\","
 	    "\"dailyLimit\":\"5.00\"},\"tools\":{\"allowlist\":[\"*\"]}}");
 	for (int64_t day = 0; day <= (fill->end_us - fill->begin_us) / (24 * 3600 * CLOCK_US_PER_S);
-	    day++) {
+	     day++) {
 		session_name(session, index, day);
-		batch_token(batch, &(struct token_row){.id = next_id(fill, fill->begin_us),
-		    .session = session, .agent = row.id,
-		    .expires_s = fill->begin_us / CLOCK_US_PER_S + (day + 1) * 24 * 3600});
+		batch_token(batch,
+		    &(struct token_row){.id = next_id(fill, fill->begin_us),
+			.session = session,
+			.agent = row.id,
+			.expires_s = fill->begin_us / CLOCK_US_PER_S + (day + 1) * 24 * 3600});
 	}
 	deposit = money_row(fill, JOURNAL_DEPOSIT, index, name, NULL);
 	deposit.amount = DEPOSIT;
@@ -134,30 +143,49 @@ static void add_tool(struct fill *fill, const char *name, enum tool_billing bill
 {
 	struct batch *batch = batch_new(fill->begin_us);
 
-	batch_tool(batch, &(struct tool_row){.id = next_id(fill, fill->begin_us), .name = name,
-	    .url = "https://api.example.com", .billing = billing, .has_price = true,
-	    .price = PRICE});
+	batch_tool(batch, &(struct tool_row){.id = next_id(fill, fill->begin_us),
+			      .name = name,
+			      .url = "https://api.example.com",
+			      .billing = billing,
+			      .has_price = true,
+			      .price = PRICE});
 	append(fill, batch);
 }
 
-static void add_audit(struct fill *fill, struct batch *batch, int64_t agent,
-    const char *name, const char *session, const char *tool, int64_t call, int64_t payment)
+static void add_audit(struct fill *fill, struct batch *batch, int64_t agent, const char *name,
+    const char *session, const char *tool, int64_t call, int64_t payment)
 {
-	struct audit_row row = {.id = call, .kind = AUDIT_CALL, .agent = fill->agents[agent],
-	    .agent_name = name, .owner = "asmit@example.com", .session = session, .tool = tool,
-	    .method = "POST", .path = "/v1/search", .allowed = true, .rule = "allowlist",
-	    .price = PRICE, .payee = payment == 0 ? NULL
-		: "0x209693Bc6afc0C5328bA36FaF03C514EF312287C",
-	    .payment = payment, .status = 200, .upstream_status = 200, .forwarded_us = call + 1,
-	    .quoted_us = call + 2, .signed_us = call + 3, .answered_us = call + 4,
-	    .finished_us = call + 5, .request_bytes = 100, .response_bytes = 1000,
-	    .has_request_digest = true, .has_response_digest = true};
+	struct audit_row row = {.id = call,
+	    .kind = AUDIT_CALL,
+	    .agent = fill->agents[agent],
+	    .agent_name = name,
+	    .owner = "asmit@example.com",
+	    .session = session,
+	    .tool = tool,
+	    .method = "POST",
+	    .path = "/v1/search",
+	    .allowed = true,
+	    .rule = "allowlist",
+	    .price = PRICE,
+	    .payee = payment == 0 ? NULL : "0x209693Bc6afc0C5328bA36FaF03C514EF312287C",
+	    .payment = payment,
+	    .status = 200,
+	    .upstream_status = 200,
+	    .forwarded_us = call + 1,
+	    .quoted_us = call + 2,
+	    .signed_us = call + 3,
+	    .answered_us = call + 4,
+	    .finished_us = call + 5,
+	    .request_bytes = 100,
+	    .response_bytes = 1000,
+	    .has_request_digest = true,
+	    .has_response_digest = true};
 
 	batch_audit(batch, &row);
 }
 
-static void add_metered(struct fill *fill, int64_t agent, const char *name,
-    const char *session, int64_t at_us)
+static void add_metered(
+    struct fill *fill, int64_t agent, const char *name, const char *session, int64_t at_us)
 {
 	struct journal_row row = money_row(fill, JOURNAL_HOLD, agent, name, "metered");
 	struct batch *batch = batch_new(at_us);
@@ -181,17 +209,29 @@ static void add_payment(struct fill *fill, int64_t index, int64_t agent, const c
 	const char *tool = tools[index % TOOLS];
 	bool given_back = index % 100 == 7, open = index >= fill->payment_count - OPEN_COUNT;
 	char nonce[NAME_SIZE], payer[NAME_SIZE];
-	struct payment_row payment = {.call = next_id(fill, at_us), .agent = fill->agents[agent],
-	    .agent_name = name, .tool = tool, .session = session, .amount = PRICE,
-	    .value = "1000", .network = NETWORK, .asset = ASSET, .symbol = "USDC",
-	    .payer = payer, .payee = "0x209693Bc6afc0C5328bA36FaF03C514EF312287C",
-	    .nonce = nonce, .valid_before_s = at_us / CLOCK_US_PER_S + 60,
-	    .header_name = "PAYMENT-SIGNATURE", .header_value = fill->header,
-	    .challenge = fill->challenge, .method = "POST",
+	struct payment_row payment = {.call = next_id(fill, at_us),
+	    .agent = fill->agents[agent],
+	    .agent_name = name,
+	    .tool = tool,
+	    .session = session,
+	    .amount = PRICE,
+	    .value = "1000",
+	    .network = NETWORK,
+	    .asset = ASSET,
+	    .symbol = "USDC",
+	    .payer = payer,
+	    .payee = "0x209693Bc6afc0C5328bA36FaF03C514EF312287C",
+	    .nonce = nonce,
+	    .valid_before_s = at_us / CLOCK_US_PER_S + 60,
+	    .header_name = "PAYMENT-SIGNATURE",
+	    .header_value = fill->header,
+	    .challenge = fill->challenge,
+	    .method = "POST",
 	    .url = "https://api.example.com/v1/search"};
 	struct payment_state_row state = {
 	    .state = given_back ? PAYMENT_EXPIRED_UNUSED : PAYMENT_SETTLED,
-	    .transaction = given_back ? NULL : nonce, .by = given_back ? "chain" : "receipt",
+	    .transaction = given_back ? NULL : nonce,
+	    .by = given_back ? "chain" : "receipt",
 	    .receipt = given_back ? NULL : "{\"success\":true,\"network\":\"eip155:84532\"}"};
 	struct journal_row row = money_row(fill, JOURNAL_SIGN, agent, name, tool);
 	struct batch *batch = batch_new(at_us);
@@ -234,8 +274,8 @@ static void add_calls(struct fill *fill)
 		int64_t agent = (i * 7919) % fill->agent_count;
 
 		agent_name(name, agent);
-		session_name(session, agent,
-		    (at_us - fill->begin_us) / (24 * 3600 * CLOCK_US_PER_S));
+		session_name(
+		    session, agent, (at_us - fill->begin_us) / (24 * 3600 * CLOCK_US_PER_S));
 		if (i % 10 == 9)
 			add_metered(fill, agent, name, session, at_us);
 		add_payment(fill, i, agent, name, session, at_us);

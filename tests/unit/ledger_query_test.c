@@ -628,7 +628,8 @@ static void charges_add_up(void **state)
 	    since += CLOCK_US_PER_S / 2) {
 		struct total total = {0};
 
-		assert_int_equal(store_charges(world->store, &since, 1, add_charge, &total), STORE_OK);
+		assert_int_equal(
+		    store_charges(world->store, &since, 1, add_charge, &total), STORE_OK);
 		assert_int_equal(total.spend, 50000 + 30000 + 10000 + 1 + 700 + 500);
 		/* four calls admitted, four payments signed that were not given back */
 		assert_int_equal(total.calls, 4 + 4);
@@ -839,7 +840,8 @@ static void *ask_often(void *arg)
 	for (int i = 0; i < 50; i++) {
 		struct total total = {0};
 
-		if (store_charges(world->store, &(int64_t){WORLD_START}, 1, add_charge, &total) != STORE_OK ||
+		if (store_charges(world->store, &(int64_t){WORLD_START}, 1, add_charge, &total) !=
+			STORE_OK ||
 		    total.calls < 4 + 4)
 			return world;
 	}

@@ -1,0 +1,39 @@
+/* common/wait.c - see wait.h. */
+#include "common/wait.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "common/must.h"
+
+#define MS_MAX    (3600u * 1000u)
+#define NS_PER_S  1000000000L
+#define NS_PER_MS 1000000L
+
+void wait_init(pthread_cond_t *cond)
+{
+	pthread_condattr_t attributes;
+
+	must(pthread_condattr_init(&attributes) == 0);
+	must(pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0);
+	must(pthread_cond_init(cond, &attributes) == 0);
+	must(pthread_condattr_destroy(&attributes) == 0);
+}
+
+bool wait_ms(pthread_cond_t *cond, pthread_mutex_t *lock, uint32_t ms)
+{
+	struct timespec until;
+	int rc;
+
+	must(ms >= 1 && ms <= MS_MAX);
+	must(clock_gettime(CLOCK_MONOTONIC, &until) == 0);
+	until.tv_sec += (time_t)(ms / 1000);
+	until.tv_nsec += (long)(ms % 1000) * NS_PER_MS;
+	if (until.tv_nsec >= NS_PER_S) {
+		until.tv_sec++;
+		until.tv_nsec -= NS_PER_S;
+	}
+	rc = pthread_cond_timedwait(cond, lock, &until);
+	must(rc == 0 || rc == ETIMEDOUT);
+	return rc == 0;
+}
