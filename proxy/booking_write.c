@@ -516,9 +516,10 @@ void booking_dispute(struct house *house, int64_t payment, const char *detail, i
 	    booking_flag(booking.flag, &booking, "endpoints contradict each other: %s", detail);
 	if (booking.act == BOOKING_FLAG && side_of(booking.state) != SIDE_IN_FLIGHT) {
 		batch = write_rows(house, &booking, &nothing, now_us);
-		store_append(house->store, &batch, NULL, NULL);
-		watch_add(house->watch, payment, booking.asset);
-		say(&booking);
+		if (store_append_wait(house->store, &batch) == STORE_OK) {
+			watch_add(house->watch, payment, booking.asset);
+			say(&booking);
+		}
 	}
 	booking_fini(&booking);
 }
