@@ -154,7 +154,7 @@ struct call {
 	struct sha256 *response_running;
 	int64_t response_bytes;
 	struct delivery *delivery; /* what is paid for, from its head on */
-	struct buf kept; /* the answer, for its Idempotency-Key */
+	struct buf kept;           /* the answer, for its Idempotency-Key */
 	char *kept_headers;
 
 	/* audit */
@@ -1436,21 +1436,6 @@ static enum step step_sign(struct call *call)
 /* --- pay ---------------------------------------------------------------------------------------
  */
 
-static enum step step_pay(struct call *call)
-{
-	enum step next;
-
-	if (call->transfer)
-		transfer_cancel(&call->transfer);
-	call->paying = true;
-	call->sent_us = clock_now_us();
-	if (call->forwarded_us == 0)
-		call->forwarded_us = call->sent_us;
-	next = dispatch(call, &pay_events, call->header_name, call->header_value);
-	FAULT_POINT("payment handed over");
-	return next;
-}
-
 /* The owner, or the chain, may have decided about the payment while it was on its way once
  * more: then the ledger has refused the row, and memory must say what the ledger says. */
 static void on_resent_settled(void *arg)
@@ -1507,6 +1492,24 @@ static void payment_ends(
 	}
 	call->money = settled ? MONEY_SETTLED : MONEY_OPEN;
 	FAULT_POINT("payment ended");
+}
+
+static enum step step_pay(struct call *call)
+{
+	enum step next;
+
+	if (call->transfer)
+		transfer_cancel(&call->transfer);
+	call->paying = true;
+	call->sent_us = clock_now_us();
+	if (call->forwarded_us == 0)
+		call->forwarded_us = call->sent_us;
+	next = dispatch(call, &pay_events, call->header_name, call->header_value);
+	/* Its headers were found to fit before; should they not, what is signed stays open. */
+	if (next != STEP_WAIT)
+		payment_ends(call, PAYMENT_OPEN, NULL, call->detail);
+	FAULT_POINT("payment handed over");
+	return next;
 }
 
 /* After a payment a 402 is an outcome, never a new challenge. */
@@ -2061,7 +2064,7 @@ static void call_enter(struct call *call)
 static bool answered(const struct call *call)
 {
 	return call->response_running && call->answered_us && !call->cut &&
-	    call->problem == PROBLEM_NONE;
+	       call->problem == PROBLEM_NONE;
 }
 
 static void call_leave(struct call *call)
