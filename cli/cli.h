@@ -35,6 +35,7 @@ extern const struct subcommand policy_subcommand;
 extern const struct subcommand wallet_subcommand;
 extern const struct subcommand payment_subcommand;
 extern const struct subcommand ledger_subcommand;
+extern const struct subcommand dispute_subcommand;
 extern const struct subcommand doctor_subcommand;
 extern const struct subcommand backup_subcommand;
 extern const struct subcommand restore_subcommand;

@@ -17,27 +17,10 @@
 static const struct subcommand *const subcommands[] = {
     &init_subcommand, &serve_subcommand, &tool_subcommand, &agent_subcommand, &token_subcommand,
     &network_subcommand, &policy_subcommand, &wallet_subcommand, &payment_subcommand,
-    &ledger_subcommand, &doctor_subcommand, &restore_subcommand,
+    &ledger_subcommand, &dispute_subcommand, &doctor_subcommand, &restore_subcommand,
 };
 #define SUBCOMMAND_COUNT (sizeof(subcommands) / sizeof(subcommands[0]))
 #define VERBS_MAX        16u
-
-/* Promised, not here yet: said so instead of "unknown". */
-static const struct {
-	const char *subcommand, *verb;
-} later[] = {{"dispute", NULL}, {"wallet", "reconcile"}};
-
-static bool is_later(const char *subcommand, const char *verb)
-{
-	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
-		if (strcmp(later[i].subcommand, subcommand) != 0)
-			continue;
-		if (verb == NULL ? later[i].verb == NULL
-				 : later[i].verb != NULL && strcmp(later[i].verb, verb) == 0)
-			return true;
-	}
-	return false;
-}
 
 static bool has_verbs(const struct subcommand *subcommand)
 {
@@ -55,9 +38,7 @@ static const struct subcommand *find_subcommand(const char *name)
 		names[i] = subcommands[i]->name;
 	}
 	nearest = json_nearest(name, names);
-	if (is_later(name, NULL))
-		output_error("'%s' is not in this version", name);
-	else if (nearest != NULL)
+	if (nearest != NULL)
 		output_error("unknown command '%.100s'; did you mean '%s'?", name, nearest);
 	else
 		output_error("unknown command '%.100s'; 'tallyward --help' lists them", name);
@@ -76,9 +57,7 @@ static const struct verb *find_verb(const struct subcommand *subcommand, const c
 		names[i] = subcommand->verbs[i].name;
 	}
 	nearest = json_nearest(name, names);
-	if (is_later(subcommand->name, name))
-		output_error("'%s %s' is not in this version", subcommand->name, name);
-	else if (nearest != NULL)
+	if (nearest != NULL)
 		output_error("unknown command '%s %.100s'; did you mean '%s %s'?", subcommand->name,
 		    name, subcommand->name, nearest);
 	else

@@ -319,6 +319,7 @@ static enum anchors_result make_one(
 		    (long long)newest->number, clock_format(time, newest->time_us), path);
 		return ANCHORS_FAILED;
 	case PROOF_BROKEN:
+	case PROOF_TOO_MANY:
 		break;
 	}
 	fail(reason, "the ledger cannot be read");

@@ -175,7 +175,7 @@ static void catch_up(struct house *house, int64_t now_us)
 bool command_waits(const json_t *request)
 {
 	static const char *const waiting[] = {
-	    "wallet.reconcile", "payment.cancel", "ledger.verify", "doctor"};
+	    "wallet.reconcile", "payment.cancel", "ledger.verify", "dispute", "doctor"};
 	const char *name = json_str(request, "command");
 
 	for (size_t i = 0; name && i < sizeof waiting / sizeof waiting[0]; i++) {
@@ -201,6 +201,7 @@ json_t *command_run(struct house *house, const json_t *request, int64_t now_us)
 	    {"payment.", command_payment},
 	    {"ledger.", command_books},
 	    {"ledger.", command_proof},
+	    {"dispute", command_proof},
 	    {"doctor", command_books},
 	};
 	const char *name = json_str(request, "command");

@@ -90,6 +90,8 @@
  * ledger.audit      [agent], [call]
  *     [{call, time, kind, agent, owner, session, tool, method, path, allowed, code, rule,
  *       price, …}]
+ * dispute           call
+ *     {call, text}                                        the bundle, proxy/dispute.h
  * doctor            asks the endpoints of every network
  *     [{check, ok, detail}]
  *

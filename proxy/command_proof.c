@@ -6,6 +6,7 @@
 #include "ledger/verify.h"
 #include "proxy/anchors.h"
 #include "proxy/answer.h"
+#include "proxy/dispute.h"
 #include "proxy/view.h"
 
 enum store_result command_verify(
@@ -89,8 +90,34 @@ static json_t *verify(struct command *command)
 	return answer_ok(result);
 }
 
+static json_t *dispute(struct command *command)
+{
+	char reason[DISPUTE_REASON_SIZE] = "";
+	json_t *error = NULL, *result;
+	char *text = NULL;
+	int64_t call;
+
+	if (!command_id(&call, command, &error, "call"))
+		return error;
+	switch (dispute_make(&text, reason, command->house, call, command->now_us)) {
+	case DISPUTE_OK:
+		break;
+	case DISPUTE_NOT_FOUND:
+		return answer_error(COMMAND_NOT_FOUND,
+		    "there is no call %lld: `tallyward ledger audit` lists them", (long long)call);
+	case DISPUTE_FAILED:
+		return answer_error(COMMAND_FAILED, "%s", reason);
+	}
+	result = json_pack("{s:o, s:s}", "call", view_id(call), "text", text);
+	must(result != NULL);
+	free(text);
+	return answer_ok(result);
+}
+
 json_t *command_proof(struct command *command, const char *name)
 {
+	if (strcmp(name, "dispute") == 0)
+		return dispute(command);
 	if (strcmp(name, "ledger.verify") == 0)
 		return verify(command);
 	return NULL;

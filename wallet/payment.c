@@ -9,6 +9,7 @@
 #include "common/bytes.h"
 #include "common/json.h"
 #include "wallet/eip712.h"
+#include "wallet/signer.h"
 
 #define IDENTIFIER_MIN 16
 #define IDENTIFIER_MAX 128
@@ -186,4 +187,71 @@ void payment_free(struct payment **payment)
 	free((*payment)->identifier);
 	free(*payment);
 	*payment = NULL;
+}
+
+/* Seconds as they stand in an authorization: decimal text below 2^64. */
+static bool read_seconds(uint64_t *out, const json_t *object, const char *key)
+{
+	struct uint256 value, again;
+	uint64_t seconds = 0;
+
+	if (!uint256_parse(&value, json_str(object, key)))
+		return false;
+	for (size_t i = 24; i < sizeof(value.be); i++)
+		seconds = seconds << 8 | value.be[i];
+	again = uint256_of(seconds);
+	if (uint256_cmp(&again, &value) != 0)
+		return false;
+	*out = seconds;
+	return true;
+}
+
+static bool read_header(struct payment_header *out, const json_t *root)
+{
+	const json_t *version = json_member(root, "x402Version");
+	const json_t *payload = json_member(root, "payload");
+	const json_t *claims = json_member(payload, "authorization");
+	struct authorization *authorization = &out->authorization;
+
+	if (!json_is_integer(version) || json_integer_value(version) < 1 ||
+	    json_integer_value(version) > 2)
+		return false;
+	out->version = (int)json_integer_value(version);
+	return address_parse(&authorization->from, json_str(claims, "from")) &&
+	    address_parse(&authorization->to, json_str(claims, "to")) &&
+	    uint256_parse(&authorization->value, json_str(claims, "value")) &&
+	    read_seconds(&authorization->valid_after_s, claims, "validAfter") &&
+	    read_seconds(&authorization->valid_before_s, claims, "validBefore") &&
+	    hex_decode(authorization->nonce, sizeof(authorization->nonce),
+		json_str(claims, "nonce")) &&
+	    hex_decode(out->signature, sizeof(out->signature), json_str(payload, "signature"));
+}
+
+bool payment_header_read(struct payment_header *out, const char *value)
+{
+	struct payment_header header = {.version = 0};
+	struct json_error error;
+	uint8_t *text = NULL;
+	json_t *root = NULL;
+	size_t size;
+	bool ok;
+
+	if (value == NULL ||
+	    !base64_decode(&text, &size, value, strlen(value), PAYMENT_HEADER_SIZE_MAX))
+		return false;
+	root = json_read(&error, (const char *)text, size, PAYMENT_HEADER_SIZE_MAX);
+	ok = root != NULL && read_header(&header, root);
+	json_decref(root);
+	free(text);
+	if (ok)
+		*out = header;
+	return ok;
+}
+
+bool payment_header_signer(struct address *out, const struct payment_header *header,
+    const struct digest *domain_separator)
+{
+	struct digest digest = authorization_digest(&header->authorization, domain_separator);
+
+	return signer_recover(out, NULL, header->signature, &digest);
 }

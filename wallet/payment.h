@@ -4,6 +4,7 @@
 #ifndef WALLET_PAYMENT_H
 #define WALLET_PAYMENT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "wallet/choice.h"
@@ -22,8 +23,8 @@ struct authorization {
 };
 
 /** keccak256(0x1901 || domain separator || struct hash). */
-struct digest authorization_digest(const struct authorization *authorization,
-    const struct digest *domain_separator);
+struct digest authorization_digest(
+    const struct authorization *authorization, const struct digest *domain_separator);
 
 /* A signed payment, ready to persist and to send. */
 struct payment {
@@ -53,5 +54,24 @@ enum keystore_result payment_sign(struct payment **out, struct keystore *keystor
     const struct choice *choice, int64_t now_s, int64_t authorization_s_max,
     const uint8_t nonce[AUTHORIZATION_NONCE_SIZE], const char *identifier) MUST_CHECK;
 void payment_free(struct payment **payment);
+
+/* A payment header of ours, or of anybody's, read back. */
+struct payment_header {
+	int version;
+	struct authorization authorization;
+	uint8_t signature[KEYSTORE_SIGNATURE_SIZE];
+};
+
+/* Challenges of 64 KiB are echoed whole, and base64 makes a third more of it. */
+#define PAYMENT_HEADER_SIZE_MAX (128u * 1024u)
+
+/** payment_header_read - what a header value says. False, *out untouched, unless it is base64
+ * of JSON with a version, an authorization with every member, and a signature of 65 bytes.
+ * What else there is, such as the echo of an option, is not looked at. */
+bool payment_header_read(struct payment_header *out, const char *value) MUST_CHECK;
+
+/** Who signed it, under a token's domain; false when nobody can have. */
+bool payment_header_signer(struct address *out, const struct payment_header *header,
+    const struct digest *domain_separator) MUST_CHECK;
 
 #endif
