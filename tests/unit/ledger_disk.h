@@ -150,20 +150,19 @@ static inline int disk_truncate(sqlite3_file *file, sqlite3_int64 size)
 	return disk_outcome(fails, how, rc, SQLITE_IOERR_TRUNCATE);
 }
 
+/* Nothing is really synced: a process that ends leaves its writes in the kernel's hands, and
+ * the tests need not wait for the machine's own disk. */
 static inline int disk_sync(sqlite3_file *file, int flags)
 {
 	enum disk_failure how = DISK_ERROR;
 	bool fails = disk_act(file, &how) && how != DISK_FULL;
-	sqlite3_file *real = disk_real(file);
-	int rc = SQLITE_OK;
 
-	if (!fails || how >= DISK_DONE)
-		rc = real->pMethods->xSync(real, flags);
+	(void)flags;
 	pthread_mutex_lock(&disk.lock);
 	disk.synced += !fails;
 	pthread_cond_broadcast(&disk.acted);
 	pthread_mutex_unlock(&disk.lock);
-	return disk_outcome(fails, how, rc, SQLITE_IOERR_FSYNC);
+	return disk_outcome(fails, how, SQLITE_OK, SQLITE_IOERR_FSYNC);
 }
 
 /* The rest goes through as it is. */

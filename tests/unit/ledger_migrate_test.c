@@ -1,0 +1,403 @@
+/* ledger_migrate_test - a ledger of every earlier schema becomes one of this, with nothing
+ * changed that was written down; and a step that is cut short leaves what was there. */
+#include "tests/unit/ledger_disk.h"
+#include "tests/unit/ledger_world.h"
+
+#include <sys/stat.h>
+
+#include "common/buf.h"
+#include "common/bytes.h"
+#include "common/file.h"
+#include "ledger/schema.h"
+
+#define VECTOR TEST_SRCDIR "/tests/vectors/ledger-1.sql"
+/* The ends of its chains, as version 1 computed them. */
+#define JOURNAL_HEAD "bf346468a0b64f183e9c61326c005b39ad853040659dda0fc43734773d6d6563"
+#define RECORD_HEAD  "c2054666b5da38f0caf998b83ee3fb4d6232259ef0446ef5817e11fba2c71eba"
+#define TRANSACTIONS 18
+#define RECORDS      49
+/* After all of its rows. */
+#define LATER        (WORLD_START + 1000 * CLOCK_US_PER_S)
+#define PAST_THE_END 4
+
+static sqlite3 *shell(const char *dir)
+{
+	char *path = file_path(dir, "ledger.db");
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	free(path);
+	return db;
+}
+
+static void run_sql(const char *dir, const char *sql)
+{
+	sqlite3 *db = shell(dir);
+	char *error = NULL;
+
+	if (sqlite3_exec(db, sql, NULL, NULL, &error) != SQLITE_OK)
+		fail_msg("%s", error);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static void remove_ledger(const char *dir)
+{
+	static const char *const names[] = {"ledger.db", "ledger.db-wal", "ledger.db-shm", "head"};
+
+	for (size_t i = 0; i < COUNT(names); i++) {
+		char *path = file_path(dir, names[i]);
+
+		unlink(path);
+		free(path);
+	}
+}
+
+static void make_version_1(const char *dir)
+{
+	size_t size;
+	char *sql = file_read(&size, VECTOR, 1u << 20);
+
+	if (sql == NULL)
+		fail_msg("cannot read " VECTOR);
+	disk_install();
+	remove_ledger(dir);
+	run_sql(dir, sql);
+	free(sql);
+}
+
+static int64_t number(const char *dir, const char *sql)
+{
+	sqlite3 *db = shell(dir);
+	int64_t value = -1;
+
+	if (!schema_number(&value, db, sql))
+		fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+	sqlite3_close(db);
+	return value;
+}
+
+static const char *const old_tables[] = {"agent", "agent_address", "agent_state", "policy", "tool",
+    "token", "token_revoked", "network", "payment", "payment_state", "audit", "account", "journal",
+    "posting", "record", "idempotency", "answer"};
+
+static int add_cell(void *arg, int count, char **values, char **names)
+{
+	(void)names;
+	for (int i = 0; i < count; i++)
+		buf_add_format(arg, "%s|", values[i] == NULL ? "NULL" : values[i]);
+	buf_add_str(arg, "\n");
+	return 0;
+}
+
+/* Every row of every table of version 1, quoted, blobs and NULLs told apart. */
+static char *all_rows(const char *dir)
+{
+	sqlite3 *db = shell(dir);
+	struct buf out;
+
+	buf_init(&out, 16u << 20);
+	for (size_t i = 0; i < COUNT(old_tables); i++) {
+		char *columns = sqlite3_mprintf("SELECT group_concat('quote(' || name || ')')"
+						" FROM pragma_table_info(%Q)",
+		    old_tables[i]);
+		char *sql;
+		sqlite3_stmt *stmt;
+
+		assert_int_equal(sqlite3_prepare_v2(db, columns, -1, &stmt, NULL), SQLITE_OK);
+		assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+		sql = sqlite3_mprintf(
+		    "SELECT %s FROM %s ORDER BY 1, 2", sqlite3_column_text(stmt, 0), old_tables[i]);
+		sqlite3_finalize(stmt);
+		buf_add_format(&out, "%s\n", old_tables[i]);
+		assert_int_equal(sqlite3_exec(db, sql, add_cell, &out, NULL), SQLITE_OK);
+		sqlite3_free(sql);
+		sqlite3_free(columns);
+	}
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	assert_true(buf_ok(&out));
+	return buf_take(&out);
+}
+
+static void assert_heads(struct store *store)
+{
+	char journal[2 * DIGEST_SIZE + 1], record[2 * DIGEST_SIZE + 1];
+	struct verify_report report;
+
+	assert_int_equal(verify_run(&report, store), STORE_OK);
+	if (!report.ok)
+		fail_msg("%zu problems, the first: %s", report.problem_count, report.problems[0]);
+	assert_int_equal(report.transactions, TRANSACTIONS);
+	assert_int_equal(report.postings, 2 * TRANSACTIONS);
+	assert_int_equal(report.audits, RECORDS);
+	assert_string_equal(hex_encode(journal, report.head.bytes, DIGEST_SIZE), JOURNAL_HEAD);
+	assert_string_equal(hex_encode(record, report.audit_head.bytes, DIGEST_SIZE), RECORD_HEAD);
+	verify_fini(&report);
+}
+
+/* --- what was there is there ----------------------------------------------------- */
+
+static void every_row_stays(void **state)
+{
+	char *before, *after;
+	struct store *store;
+
+	make_version_1(*state);
+	before = all_rows(*state);
+	for (size_t i = 0; i < COUNT(old_tables); i++) {
+		char *sql = sqlite3_mprintf("SELECT count(*) FROM %s", old_tables[i]);
+
+		row_check(old_tables[i], number(*state, sql) > 0);
+		sqlite3_free(sql);
+	}
+	store = world_store(*state, LATER);
+	assert_heads(store);
+	store_close(&store);
+	assert_int_equal(number(*state, "PRAGMA user_version"), SCHEMA_VERSION);
+	after = all_rows(*state);
+	assert_string_equal(after, before);
+	/* Once more changes nothing. */
+	store = world_store(*state, LATER);
+	assert_heads(store);
+	store_close(&store);
+	free(before);
+	free(after);
+}
+
+struct seen {
+	int count;
+	int64_t sum, open[8];
+};
+
+static bool note_payment(const struct payment_row *row, void *arg)
+{
+	struct seen *seen = arg;
+
+	seen->open[seen->count++] = row->id;
+	seen->sum += row->amount;
+	return true;
+}
+
+static bool note_balance(const struct balance_row *row, void *arg)
+{
+	int64_t *all = arg;
+
+	all[0] += row->available;
+	all[1] += row->reserved;
+	all[2] += row->open;
+	all[3] += row->spent;
+	return true;
+}
+
+static void note_key(const struct idempotency_row *row, const struct answer_row *answer, void *arg)
+{
+	(void)row;
+	*(int *)arg = answer == NULL ? -1 : (int)answer->body_size;
+}
+
+static bool note_unanswered(const struct payment_row *row, const struct unanswered *how, void *arg)
+{
+	(void)row;
+	*(int *)arg += how->keyed ? 100 : 1;
+	return true;
+}
+
+/* What is kept running from now on begins where the journal stands. */
+static void answers_are_those_of_version_1(void **state)
+{
+	struct store *store;
+	struct seen seen = {.count = 0};
+	int64_t balances[4] = {0}, agent;
+	int body = 0, open = 0;
+
+	make_version_1(*state);
+	agent = number(*state, "SELECT min(id) FROM agent");
+	store = world_store(*state, LATER);
+	assert_int_equal(store_payments(store, 0, true, note_payment, &seen), STORE_OK);
+	assert_int_equal(seen.count, 2);
+	assert_int_equal(seen.sum, 30000 + 1);
+	assert_int_equal(store_balances(store, note_balance, balances), STORE_OK);
+	assert_int_equal(balances[0], 813999);
+	assert_int_equal(balances[1], 500);
+	assert_int_equal(balances[2], 30001);
+	assert_int_equal(balances[3], 56000 + 700);
+	assert_int_equal(store_idempotency(store, agent, "k2", LATER, note_key, &body), STORE_OK);
+	assert_int_equal(body, 4);
+	assert_int_equal(store_outstanding(store, note_unanswered, &open), STORE_OK);
+	assert_int_equal(open, 101);
+	store_close(&store);
+}
+
+/* New rows follow the old ones, and the new rules hold for old payments. */
+static void life_goes_on(void **state)
+{
+	struct world world = {.now = LATER};
+	struct batch *batch;
+
+	make_version_1(*state);
+	world.agent = number(*state, "SELECT min(id) FROM agent");
+	world.settled = number(*state, "SELECT min(payment) FROM journal WHERE event = 4");
+	world.unused = number(*state, "SELECT payment FROM payment_state WHERE state = 6 LIMIT 1");
+	world.store = world_store(*state, LATER);
+	batch = world_state(&world, world.settled, PAYMENT_SETTLED, 50000);
+	assert_int_equal(store_append_wait(world.store, &batch), STORE_EXISTS);
+	batch = world_state(&world, world.settled, PAYMENT_OPEN, 50000);
+	assert_int_equal(store_append_wait(world.store, &batch), STORE_EXISTS);
+	world_reopen(&world, world.settled, true, 50000);
+	world_append(&world, world_state(&world, world.settled, PAYMENT_CANCELLED, 50000));
+	world_reopen(&world, world.unused, false, 20000);
+	world_hold(&world, 5, JOURNAL_RELEASE);
+	world_sign(&world, 7);
+	world_assert_whole(world.store);
+	store_close(&world.store);
+}
+
+/* --- what cannot be migrated ------------------------------------------------------- */
+
+static void a_row_that_names_nobody(void **state)
+{
+	struct store *store = NULL;
+	char reason[256] = "";
+
+	make_version_1(*state);
+	run_sql(
+	    *state, "PRAGMA foreign_keys = OFF; INSERT INTO token_revoked VALUES (5, 'nobody')");
+	assert_int_equal(store_open(&store, reason, *state, LATER), STORE_BROKEN);
+	assert_non_null(strstr(reason, "names one that is not there"));
+	assert_int_equal(number(*state, "PRAGMA user_version"), 1);
+	assert_int_equal(number(*state, "SELECT count(*) FROM journal"), TRANSACTIONS);
+}
+
+static void a_table_in_the_way(void **state)
+{
+	struct store *store = NULL;
+	char reason[256] = "";
+
+	make_version_1(*state);
+	run_sql(*state, "CREATE TABLE evidence (x)");
+	assert_int_equal(store_open(&store, reason, *state, LATER), STORE_BROKEN);
+	assert_non_null(strstr(reason, "cannot bring the ledger to this version"));
+	assert_int_equal(number(*state, "PRAGMA user_version"), 1);
+	assert_int_equal(
+	    number(*state, "SELECT count(*) FROM sqlite_schema WHERE name = 'journal_new'"), 0);
+}
+
+/* --- cut short ------------------------------------------------------------------------ */
+
+static bool fails_at(const char *dir, const char *rows, int64_t after, enum disk_failure how)
+{
+	char reason[256] = "";
+	struct store *store = NULL;
+	enum store_result result;
+	int64_t failed;
+
+	make_version_1(dir);
+	disk_break(after, 1, how);
+	result = store_open(&store, reason, dir, LATER);
+	store_close(&store);
+	failed = disk_heal();
+	assert_true(result == STORE_OK || (result == STORE_BROKEN && reason[0] != '\0'));
+	if (result != STORE_OK) {
+		char *now = all_rows(dir);
+
+		/* One version or the other, and whole. */
+		assert_string_equal(now, rows);
+		free(now);
+		if (number(dir, "PRAGMA user_version") == 1)
+			assert_int_equal(number(dir, "SELECT count(*) FROM sqlite_schema"
+						     " WHERE name = 'evidence'"),
+			    0);
+	}
+	store = world_store(dir, LATER);
+	assert_heads(store);
+	store_close(&store);
+	return failed > 0;
+}
+
+static void the_disk_fails_at_each_act(void **state)
+{
+	static const enum disk_failure hows[] = {DISK_ERROR, DISK_HALF, DISK_DONE};
+	char *rows;
+
+	make_version_1(*state);
+	rows = all_rows(*state);
+	for (size_t i = 0; i < COUNT(hows); i++) {
+		int64_t met = 0;
+
+		for (int64_t after = 0, past = 0; past < PAST_THE_END; after++) {
+			if (fails_at(*state, rows, after, hows[i]))
+				met++;
+			else
+				past++;
+		}
+		/* Every page of two tables made anew. */
+		assert_true(met > 20);
+	}
+	free(rows);
+}
+
+/* True: it was killed before the end. */
+static bool killed_at(const char *dir, const char *rows, int64_t after, enum disk_failure how)
+{
+	struct store *store;
+	char *now;
+	int status;
+	pid_t child;
+
+	make_version_1(dir);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		disk_break(after, 1, how);
+		store = world_store(dir, LATER);
+		store_close(&store);
+		_exit(7);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	now = all_rows(dir);
+	assert_string_equal(now, rows);
+	free(now);
+	store = world_store(dir, LATER);
+	assert_heads(store);
+	store_close(&store);
+	return WEXITSTATUS(status) == 0;
+}
+
+static void the_process_ends_at_each_act(void **state)
+{
+	static const enum disk_failure hows[] = {DISK_KILL, DISK_KILL_AFTER};
+	char *rows;
+
+	make_version_1(*state);
+	rows = all_rows(*state);
+	for (size_t i = 0; i < COUNT(hows); i++) {
+		int64_t met = 0;
+
+		for (int64_t after = 0, past = 0; past < PAST_THE_END; after++) {
+			if (killed_at(*state, rows, after, hows[i]))
+				met++;
+			else
+				past++;
+		}
+		assert_true(met > 20);
+	}
+	free(rows);
+}
+
+#define folder_test(test)                                                                          \
+	cmocka_unit_test_setup_teardown(test, unit_folder_make, unit_folder_remove)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    folder_test(every_row_stays),
+	    folder_test(answers_are_those_of_version_1),
+	    folder_test(life_goes_on),
+	    folder_test(a_row_that_names_nobody),
+	    folder_test(a_table_in_the_way),
+	    folder_test(the_disk_fails_at_each_act),
+	    folder_test(the_process_ends_at_each_act),
+	};
+
+	return unit_run(tests);
+}
