@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { encodeFunctionData, parseAbi, parseSignature } from 'viem';
 import { startBed } from './bed/bed.mjs';
+import { run } from './bed/child.mjs';
 import { NETWORK, USDC, devAccount } from './bed/chain.mjs';
 import { GENEROUS } from './bed/policies.mjs';
 import { Tallyward, micros } from './bed/tallyward.mjs';
@@ -345,6 +346,29 @@ describe('the same call again, while its payment is being cancelled', () => {
 });
 
 describe('an owner', () => {
+	it('at a terminal is told what it costs and asked first', async () => {
+		const agent = await newAgent();
+		const payment = await buyOpen(agent);
+		// script(1) makes the terminal.
+		const answered = (word) => run('script', ['-qec',
+			`'${tw.program}' payment cancel ${payment.payment}`, '/dev/null'],
+		{ input: word, env: { TALLYWARD_DIR: tw.dir } });
+		const no = await answered('no\n');
+		assert.equal(no.code, 1, no.stdout);
+		assert.match(no.stdout, new RegExp('1 of 1 payments can be cancelled\\. On Base Sepolia that costs ' +
+			`about 0\\.\\d+ of the chain's coin, at most 0\\.\\d+, and the wallet ${agent.address} holds 1\\. Send it\\?`));
+		assert.equal(await isVoid(agent, payment), false);
+		assert.equal(await bed.chain.client.getTransactionCount({ address: agent.address }), 0);
+		const yes = await answered('yes\n');
+		assert.equal(yes.code, 0, yes.stdout);
+		assert.match(yes.stdout, /STATE.*\r?\n.*cancelled/);
+		assert.equal(await isVoid(agent, payment), true);
+		// Nothing to ask about any more.
+		const again = await answered('');
+		assert.equal(again.code, 0, again.stdout);
+		assert.match(again.stdout, /cancelled/);
+	});
+
 	it('without the daemon cancels all the same', async () => {
 		const agent = await newAgent();
 		const payment = await buyOpen(agent);
