@@ -308,8 +308,10 @@ static void check_endpoint(
 		    "still",
 		    network, endpoint->origin, (long long)endpoint->head.number, (long long)age_s);
 	else
-		check(rows, "rpc", true, "%s: %s: newest block %lld, %lld s old", network,
-		    endpoint->origin, (long long)endpoint->head.number, (long long)age_s);
+		check(rows, "rpc", true, "%s: %s: newest block %lld, %lld s %s", network,
+		    endpoint->origin, (long long)endpoint->head.number,
+		    (long long)(age_s < 0 ? -age_s : age_s),
+		    age_s < 0 ? "ahead of our clock" : "old");
 }
 
 /* What is asked here is what ending a payment needs: the right chain, and agreement. */
