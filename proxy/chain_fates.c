@@ -117,6 +117,7 @@ static void take_state(struct survey *survey, const struct rpc_answer *answer)
 		    "the contract says it was used or cancelled, but no log of it was found");
 	} else {
 		sighting->finding.fate = CHAIN_FATE_UNUSED;
+		sighting->finding.block = survey->block;
 	}
 	work->at++;
 	ask_states(survey);

@@ -785,16 +785,16 @@ static void those_who_lag(void **state)
 		size_t nodes;
 		enum scenario scenario;
 		enum chain_fate fate;
-		int64_t block; /* of UNUSED */
+		int64_t block; /* of the log, or the common one */
 	} rows[] = {
 	    {"two, a block apart", {0, 1}, 2, UNUSED, CHAIN_FATE_UNUSED, 996},
-	    {"two, one far behind", {0, 200}, 2, UNUSED, CHAIN_FATE_UNKNOWN, 0},
+	    {"two, one far behind", {0, 200}, 2, UNUSED, CHAIN_FATE_UNKNOWN, 797},
 	    {"two, one far behind, used", {0, 200}, 2, USED, CHAIN_FATE_UNKNOWN, 0},
 	    {"two, one behind, used before", {40, 0}, 2, USED, CHAIN_FATE_USED, 950},
 	    {"three, one far behind", {200, 0, 0}, 3, UNUSED, CHAIN_FATE_UNUSED, 997},
 	    {"three, one far behind, used", {0, 200, 1}, 3, USED, CHAIN_FATE_USED, 950},
-	    {"three, two far behind", {200, 200, 0}, 3, UNUSED, CHAIN_FATE_UNKNOWN, 0},
-	    {"one, far behind", {200}, 1, UNUSED, CHAIN_FATE_UNKNOWN, 0},
+	    {"three, two far behind", {200, 200, 0}, 3, UNUSED, CHAIN_FATE_UNKNOWN, 797},
+	    {"one, far behind", {200}, 1, UNUSED, CHAIN_FATE_UNKNOWN, 797},
 	};
 
 	(void)state;
@@ -1008,6 +1008,40 @@ static void far_back(void **state)
 		row_check(row, bench.findings[0].fate == rows[i].fate);
 		if (bench.world.asked > rows[i].asked_max)
 			fail_msg("row \"%s\": %lld requests", row, (long long)bench.world.asked);
+		bench_close(&bench);
+	}
+}
+
+/* Behind one name there may be a server that has not seen the newest blocks yet. */
+static void refuses_newest(struct node *node, struct node_answer *answer)
+{
+	if (is(answer, "eth_getLogs") &&
+	    number_of(json_object_get(json_array_get(answer->params, 0), "toBlock"), 0) >
+		node->world->head - DEPTH)
+		answer_error(answer, -32000, "block range extends beyond current head block");
+}
+
+static void the_newest_blocks_are_refused(void **state)
+{
+	static const struct lie lie = {"newest", NULL, LIE_OTHER, NULL, refuses_newest, NULL};
+	struct bench bench;
+
+	(void)state;
+	for (int used = 0; used < 2; used++) {
+		told = &lie;
+		bench_open(&bench, 1, 20000);
+		(void)set_scene(&bench, used ? USED : UNUSED);
+		bench.nodes[0].lie = tell;
+		ask_fates(&bench, &bench.query, 1);
+		assert_int_equal(
+		    bench.findings[0].fate, used ? CHAIN_FATE_USED : CHAIN_FATE_UNUSED);
+		assert_int_equal(bench.findings[0].block.number, used ? 950 : 997);
+		/* What is not over yet may have a log up there. */
+		bench.query.valid_before_s = bench.world.time_s + 60;
+		bench.query.nonce[5] = 1;
+		ask_fates(&bench, &bench.query, 1);
+		assert_int_equal(bench.findings[0].fate, CHAIN_FATE_UNKNOWN);
+		assert_string_equal(bench.findings[0].block.hash, "");
 		bench_close(&bench);
 	}
 }
@@ -1681,6 +1715,7 @@ int main(void)
 	    cmocka_unit_test(one_dispute_spoils_the_question),
 	    cmocka_unit_test(far_back),
 	    cmocka_unit_test(small_pieces),
+	    cmocka_unit_test(the_newest_blocks_are_refused),
 	    cmocka_unit_test(turns),
 	    cmocka_unit_test(no_endpoint_and_twice_the_same),
 	    cmocka_unit_test(url_lists),
