@@ -57,7 +57,8 @@ struct control {
 	_Atomic int64_t alloc_skip;  /* 1: the next allocation fails; 0 none does */
 	_Atomic int64_t alloc_count; /* how many in a row */
 
-	int64_t clock_us; /* added to the wall clock */
+	int64_t clock_us;  /* added to the wall clock */
+	int64_t steady_us; /* added to CLOCK_BOOTTIME, which the program takes time from */
 
 	/* told back */
 	_Atomic int64_t disk_seen, disk_failed, fd_failed, alloc_seen, alloc_failed;
@@ -69,7 +70,7 @@ _Static_assert(offsetof(struct control, disk_error) == 152, "control.mjs");
 _Static_assert(offsetof(struct control, fd_error) == 192, "control.mjs");
 _Static_assert(offsetof(struct control, alloc_skip) == 208, "control.mjs");
 _Static_assert(offsetof(struct control, clock_us) == 224, "control.mjs");
-_Static_assert(offsetof(struct control, disk_seen) == 232, "control.mjs");
+_Static_assert(offsetof(struct control, disk_seen) == 240, "control.mjs");
 _Static_assert(sizeof(struct control) <= CONTROL_SIZE, "one page");
 
 #endif

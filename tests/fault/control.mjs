@@ -7,7 +7,7 @@ const AT = {
 	passage: 0, killCount: 128, killOps: 136, killWhen: 144,
 	diskError: 152, diskOps: 160, diskSkip: 168, diskCount: 176, diskShort: 184,
 	fdError: 192, fdCalls: 200, allocSkip: 208, allocCount: 216, clockUs: 224,
-	diskSeen: 232, diskFailed: 240, fdFailed: 248, allocSeen: 256, allocFailed: 264,
+	steadyUs: 232, diskSeen: 240, diskFailed: 248, fdFailed: 256, allocSeen: 264, allocFailed: 272,
 };
 const POINT_AT = 8;
 const POINT_SIZE = 120;
@@ -41,6 +41,17 @@ export class Control {
 		}
 	}
 
+	/** Neighbours on the page, written in one go, so that no reader sees one without the other. */
+	setTogether(names, values) {
+		const bytes = Buffer.alloc(8 * names.length);
+		values.forEach((value, i) => bytes.writeBigInt64LE(BigInt(Math.round(value)), 8 * i));
+		names.forEach((name, i) => {
+			if (AT[name] !== AT[names[0]] + 8 * i)
+				throw new Error(`${name} is not the neighbour of ${names[0]}`);
+		});
+		fs.writeSync(this.fd, bytes, 0, bytes.length, AT[names[0]]);
+	}
+
 	/** Die at this passage of this point. */
 	arm(point, passage) {
 		const name = Buffer.alloc(POINT_SIZE);
@@ -49,12 +60,9 @@ export class Control {
 		fs.writeSync(this.fd, name, 0, POINT_SIZE, POINT_AT);
 	}
 
-	/** Nothing fails any more; what was counted is forgotten, too. */
+	/** Nothing fails any more, the clocks are right, and what was counted is forgotten. */
 	clear() {
-		const clock = this.get('clockUs');
 		fs.writeSync(this.fd, Buffer.alloc(SIZE), 0, SIZE, 0);
-		if (clock)
-			this.set({ clockUs: clock });
 	}
 
 	close() {

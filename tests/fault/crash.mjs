@@ -11,17 +11,20 @@ import { parseArgs } from 'node:util';
 import { faultProgram, pointNames } from './house.mjs';
 import { DISK_POINTS, Lane } from './lane.mjs';
 import { pick, random } from './load.mjs';
+import { OFFICIAL_POINTS, OfficialLane } from './official.mjs';
 
 /** How often a point that was missed is tried again before that is a failure. */
 const TRIES_MAX = 6;
 const LANES = 2;
+/** Of the long and of the short form, how many kills are against the official seller. */
+const OFFICIAL = { long: 100, short: 4 };
 
 const say = (text) => process.stdout.write(`${text}\n`);
 
 // --- a lane, in its own process ------------------------------------------------
 
 async function beLane(name, seed) {
-	const lane = new Lane({ name, seed });
+	const lane = name === 'official' ? new OfficialLane({ name, seed }) : new Lane({ name, seed });
 	process.on('message', async (order) => {
 		try {
 			if (order.end) {
@@ -31,8 +34,12 @@ async function beLane(name, seed) {
 				process.send({ ...order, ...await lane.kill(order.point, order.tries) });
 			}
 		} catch (error) {
-			process.send({ ...order, hit: false, problems: [`the test itself failed: ${error.stack}`] });
+			const problems = [`the test itself failed: ${error.stack}`];
 			lane.broken = true;
+			process.send(order.end ? { ended: true, problems, folders: lane.folders }
+				: { ...order, hit: false, problems });
+			if (order.end)
+				process.exit(0);
 		}
 	});
 }
@@ -53,6 +60,8 @@ function plan(points, kills, rng) {
 	return list.map((point) => ({ point, tries: 0 }));
 }
 
+const OFFICIAL_ROW = 'official seller and chain';
+
 class Tally {
 	points = new Map();
 	starts = [];
@@ -64,7 +73,7 @@ class Tally {
 			this.points.set(point, { kills: 0, restarts: 0, problems: 0, missed: 0 });
 	}
 
-	note({ point, hit, problems, ms, folder, tries }) {
+	note({ point, hit, problems, ms, folder, tries = 0 }) {
 		const row = this.points.get(point);
 		row.restarts++;
 		if (ms)
@@ -106,15 +115,16 @@ class Tally {
 function runLane(name, seed, orders, tally, onKill) {
 	return new Promise((resolve) => {
 		const child = fork(fileURLToPath(import.meta.url), ['--lane', name, '--seed', String(seed)]);
+		const row = (point) => (name === 'official' ? OFFICIAL_ROW : point);
+		const fault = (problem) => tally.note({ point: row('by hand'), hit: false, problems: [problem] });
 		const next = () => child.send(orders.shift() ?? { end: true });
 		child.on('message', (told) => {
 			if (told.ended) {
 				tally.folders += told.folders;
-				for (const problem of told.problems)
-					tally.note({ point: 'by hand', hit: false, problems: [problem], tries: 0 });
+				told.problems.forEach(fault);
 				return;
 			}
-			tally.note(told);
+			tally.note({ ...told, point: row(told.point) });
 			onKill();
 			// Killed by hand instead: that was a kill as well, and the point is looked for again.
 			if (!told.hit && told.tries + 1 < TRIES_MAX)
@@ -123,8 +133,7 @@ function runLane(name, seed, orders, tally, onKill) {
 		});
 		child.on('exit', (code) => {
 			if (code !== 0)
-				tally.note({ point: 'by hand', hit: false, problems: [`lane ${name} ended with ${code}`],
-					tries: 0 });
+				fault(`lane ${name} ended with ${code}`);
 			resolve();
 		});
 		next();
@@ -173,7 +182,7 @@ ${tally.problems.length === 0 ? 'No problem was found in this run.'
 async function main() {
 	const { values } = parseArgs({
 		options: {
-			kills: { type: 'string' }, seed: { type: 'string' }, points: { type: 'string' },
+			kills: { type: 'string' }, official: { type: 'string' }, seed: { type: 'string' }, points: { type: 'string' },
 			lanes: { type: 'string' }, short: { type: 'boolean' }, record: { type: 'string' },
 			list: { type: 'boolean' }, lane: { type: 'string' },
 		},
@@ -190,7 +199,8 @@ async function main() {
 		throw new Error(`no point is named ${values.points}: see --list`);
 	const kills = values.short ? points.length : Number(values.kills ?? 2000);
 	const lanes = Number(values.lanes ?? LANES);
-	const tally = new Tally(['by hand', ...points.filter((point) => point !== 'by hand')]);
+	const official = Number(values.official ?? (wanted ? 0 : OFFICIAL[values.short ? 'short' : 'long']));
+	const tally = new Tally(['by hand', ...points.filter((point) => point !== 'by hand'), OFFICIAL_ROW]);
 	const orders = plan(points, kills, random(seed));
 	const began = performance.now();
 	say(`crash: ${kills} kills at ${points.length} points of ${faultProgram()}, seed ${seed}`);
@@ -202,6 +212,8 @@ async function main() {
 	};
 	await Promise.all(Array.from({ length: lanes }, (_, i) =>
 		runLane(String.fromCharCode(97 + i), seed * 100 + i, orders, tally, progress)));
+	if (official > 0)
+		await runLane('official', seed, plan(OFFICIAL_POINTS, official, random(seed)), tally, progress);
 	const seconds = (performance.now() - began) / 1000;
 	say(tally.table());
 	say(`starts: median ${tally.startMs(0.5)} ms, 99 % ${tally.startMs(0.99)} ms; ` +
@@ -216,4 +228,8 @@ async function main() {
 	process.exitCode = bad === 0 ? 0 : 1;
 }
 
-await main();
+await main().catch((error) => {
+	say(error.stack);
+	say('0 passed, 1 failed');
+	process.exitCode = 1;
+});

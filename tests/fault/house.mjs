@@ -5,6 +5,7 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { run } from '../e2e/bed/child.mjs';
 import { Tallyward, tallywardProgram } from '../e2e/bed/tallyward.mjs';
 import { Control } from './control.mjs';
 
@@ -85,9 +86,15 @@ export class House extends Tallyward {
 		return path.join(this.dir, 'ledger.db');
 	}
 
-	/** Start with the control page mapped; `preload`: with the shim; `at`: dies at a start. */
-	async begin({ preload = false, power = false, at = null } = {}) {
+	/**
+	 * Start with the control page mapped; resolves to the milliseconds that it took.
+	 *
+	 * preload  with the shim           power   it remembers what was not synced
+	 * at       dies at this point      faults  there from the beginning, by their names
+	 */
+	async begin({ preload = false, power = false, at = null, faults = {} } = {}) {
 		this.control.clear();
+		this.control.set(faults);
 		this.env = at ? { FAULT_AT: at } : { FAULT_CONTROL: this.control.file };
 		if (preload)
 			Object.assign(this.env, { LD_PRELOAD: shim(), FAULT_FOLDER: this.dir });
@@ -104,6 +111,17 @@ export class House extends Tallyward {
 		return Promise.race([super.ready(), daemon.ended.then(({ code, signal }) => {
 			throw new Error(`it ended (${code ?? signal}): ${daemon.log.slice(-2000)}`);
 		})]);
+	}
+
+	/** Start into a world that is broken from the first moment; how that ended. */
+	async startBroken(values) {
+		this.control.clear();
+		this.control.set(values);
+		const { code, stderr } = await run(this.program, ['serve', '--listen', '127.0.0.1:0',
+			'--admin', '127.0.0.1:0'], { cwd: this.home, env: {
+			TALLYWARD_DIR: this.dir, FAULT_CONTROL: this.control.file, FAULT_FOLDER: this.dir,
+			LD_PRELOAD: shim() } });
+		return { code, stderr };
 	}
 
 	/** It has ended by itself. */

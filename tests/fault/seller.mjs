@@ -6,6 +6,7 @@
 //   settle   200 with a receipt            silent  200 without one
 //   again    402 once more, unpaid         fail    500
 //   hangup   the connection breaks         hold    nothing until release(), then hangup
+//   later    nothing until release(), then 200 with a receipt
 //   free     200, asks for nothing         metered 200, or 500 for every third
 
 import crypto from 'node:crypto';
@@ -22,6 +23,10 @@ const base64 = (value) => Buffer.from(JSON.stringify(value)).toString('base64');
 export class Seller {
 	/** nonce → { nonce, header, value, from, calls: Set of call ids, times } */
 	signatures = new Map();
+	/** Every connection ends with its answer. */
+	closing = false;
+	/** Called before the price is told. */
+	onAsk = () => {};
 	#held = new Set();
 	#metered = 0;
 
@@ -43,8 +48,8 @@ export class Seller {
 
 	/** What a restart of the daemon broke off needs no answer any more. */
 	release() {
-		for (const response of this.#held)
-			response.destroy();
+		for (const letGo of this.#held)
+			letGo();
 		this.#held.clear();
 	}
 
@@ -79,6 +84,7 @@ export class Seller {
 		const payment = paymentOf(request.headers);
 		if (payment)
 			this.#note(request.headers['payment-signature'], payment, call);
+		response.shouldKeepAlive &&= !this.closing;
 		request.on('error', () => {});
 		response.on('error', () => {});
 		for await (const _ of request)
@@ -87,6 +93,7 @@ export class Seller {
 	}
 
 	#ask(price, request, response) {
+		this.onAsk();
 		response.writeHead(402, {
 			'content-type': 'application/json',
 			'payment-required': base64({
@@ -101,6 +108,15 @@ export class Seller {
 		response.end('{}');
 	}
 
+	#settle(payment, response) {
+		response.setHeader('payment-response', base64({
+			success: true, transaction: `0x${crypto.randomBytes(32).toString('hex')}`,
+			network: NETWORK, payer: payment.payload.authorization.from,
+		}));
+		response.write('{"answer":');
+		setImmediate(() => response.end('42}'));
+	}
+
 	#answer(behaviour, price, payment, request, response) {
 		if (behaviour === 'free')
 			return response.end('{"free":true}');
@@ -112,19 +128,16 @@ export class Seller {
 			return this.#ask(price, request, response);
 		switch (behaviour) {
 		case 'settle':
-			response.setHeader('payment-response', base64({
-				success: true, transaction: `0x${crypto.randomBytes(32).toString('hex')}`,
-				network: NETWORK, payer: payment.payload.authorization.from,
-			}));
-			response.write('{"answer":');
-			return setImmediate(() => response.end('42}'));
+			return this.#settle(payment, response);
+		case 'later':
+			return this.#held.add(() => this.#settle(payment, response));
 		case 'silent':
 			return response.end('{"answer":42}');
 		case 'fail':
 			response.statusCode = 500;
 			return response.end('{}');
 		case 'hold':
-			return this.#held.add(response);
+			return this.#held.add(() => response.destroy());
 		default:
 			return request.socket.destroy();
 		}

@@ -182,8 +182,10 @@ static bool counts(const char *path)
 {
 	size_t size = strlen(path);
 
+	/* The folder itself: it is synced, and unnamed files are made in it. */
 	return folder_size > 0 && strncmp(path, folder, folder_size) == 0 &&
-	       path[folder_size] == '/' && (size < 4 || strcmp(path + size - 4, "-shm") != 0);
+	       (path[folder_size] == '/' || path[folder_size] == '\0') &&
+	       (size < 4 || strcmp(path + size - 4, "-shm") != 0);
 }
 
 static bool is_of_folder(int fd)
@@ -465,12 +467,15 @@ void *realloc(void *old, size_t size)
 int clock_gettime(clockid_t id, struct timespec *out)
 {
 	int result = (int)syscall(SYS_clock_gettime, id, out);
-	int64_t us;
+	int64_t us = 0;
 
-	if (result != 0 || !control || control->clock_us == 0 ||
-	    (id != CLOCK_REALTIME && id != CLOCK_REALTIME_COARSE))
+	if (control && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE))
+		us = control->clock_us;
+	else if (control && id == CLOCK_BOOTTIME)
+		us = control->steady_us;
+	if (result != 0 || us == 0)
 		return result;
-	us = (int64_t)out->tv_sec * 1000000 + out->tv_nsec / 1000 + control->clock_us;
+	us += (int64_t)out->tv_sec * 1000000 + out->tv_nsec / 1000;
 	out->tv_sec = us / 1000000;
 	out->tv_nsec = us % 1000000 * 1000 + out->tv_nsec % 1000;
 	return result;
