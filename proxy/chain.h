@@ -3,9 +3,10 @@
  * One struct chain a network, over the JSON-RPC endpoints the owner registered (`network set`).
  * Nothing an endpoint says is believed alone when there is another: an answer counts when
  * min(2, number of endpoints) of them gave the same one and none that was asked gave a
- * different one. Endpoints are asked in turn until that is so; one that fails, lags, hangs
- * or answers junk is passed over (and asked last for a while). Fewer answers than needed is
- * CHAIN_UNREACHABLE, two different ones CHAIN_DISAGREE: neither ever ends a payment.
+ * different one. Endpoints are asked in turn until so many have answered; one that fails,
+ * hangs or answers junk is passed over (and asked last for a while), and so is one that lags
+ * while there are others. Fewer answers than needed is CHAIN_UNREACHABLE, two different ones
+ * CHAIN_DISAGREE: neither ever ends a payment.
  *
  * Asynchronous on the loop given; every question is bounded in time, bytes and number of
  * requests. chain_wait.h has the same for owner's commands, which may block.
