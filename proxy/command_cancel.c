@@ -746,7 +746,8 @@ static void await(struct cancelling *cancelling)
 					cancelling->house, cancelling->lanes[i].network),
 				    true);
 		}
-		if (left == 0 || clock_mono_us() >= give_up_us)
+		if (left == 0 || clock_mono_us() >= give_up_us ||
+		    atomic_load(&cancelling->house->stopping))
 			return;
 		nanosleep(&nap, NULL);
 	}

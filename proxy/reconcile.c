@@ -57,7 +57,12 @@ struct lane {
 	char reason[CHAIN_REASON_SIZE];
 	int64_t began_us, due_us, slow_due_us; /* monotonic */
 	int64_t pause_ms;
-	int64_t after;    /* open payments up to this one have had their turn */
+	int64_t after; /* open payments up to this one have had their turn */
+	/* A question that no endpoint can answer may be one payment's fault: its seller settled it
+	 * in a transaction whose receipt is too large to read. So the next round begins after
+	 * those it was about, and asks about fewer at once until that one is alone. */
+	int64_t resume_after;
+	size_t group_max;
 	int64_t *watched; /* of this round */
 	size_t watched_count, watched_at;
 	/* the question under way */
@@ -262,9 +267,15 @@ static void on_fates(enum chain_result result, const char *reason,
 		break;
 	case CHAIN_UNREACHABLE:
 	case CHAIN_REFUSED:
+		if (lane->phase == LANE_OPEN) {
+			lane->resume_after = lane->after;
+			lane->group_max = (lane->count + 1) / 2;
+		}
 		fail(lane, result, reason);
 		return;
 	}
+	lane->group_max =
+	    2 * lane->group_max < CHAIN_QUERIES_MAX ? 2 * lane->group_max : CHAIN_QUERIES_MAX;
 	step(lane);
 }
 
@@ -299,7 +310,8 @@ static bool ask_open(struct lane *lane)
 			struct chain_query query = booking_query(&payments[i]);
 			bool old = !lane->slow && query.valid_before_s + OLD_S < now_s;
 
-			full = full || (!old && !fits(lane, &query, now_s));
+			full = full || lane->count >= lane->group_max ||
+			       (!old && !fits(lane, &query, now_s));
 			if (!full) {
 				lane->after = payments[i].id;
 				if (!old)
@@ -556,7 +568,8 @@ static void begin_round(struct lane *lane, int64_t now_us)
 	lane->asked = false;
 	lane->result = CHAIN_OK;
 	*lane->reason = '\0';
-	lane->after = 0;
+	lane->after = lane->resume_after;
+	lane->resume_after = 0;
 	if (!open_chain(lane) || !is_needed(lane)) {
 		end_round(lane);
 		return;
@@ -611,6 +624,7 @@ static void add_lane(struct reconciler *reconciler, const struct asset *asset)
 	lane->reconciler = reconciler;
 	lane->network = asset->network;
 	lane->refunds_s = REFUNDS_S_MAX;
+	lane->group_max = CHAIN_QUERIES_MAX;
 }
 
 struct reconciler *reconciler_start(struct event_base *base, struct house *house)

@@ -41,6 +41,7 @@ struct house {
 	struct watch *watch;
 	struct outlook *outlook;
 	struct anchors *anchors;
+	atomic_bool stopping; /* the daemon ends: a command that waits for a chain stops waiting */
 	uint8_t token_secret[TOKEN_SECRET_SIZE];
 };
 

@@ -167,6 +167,7 @@ static void on_stop(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	log_event(LOG_INFO, "stopping", NULL);
+	atomic_store(&daemon->house->stopping, true);
 	tell_systemd("STOPPING=1");
 	daemon->drain_until_us =
 	    clock_mono_us() + house_config(daemon->house)->drain_ms_max * (CLOCK_US_PER_S / 1000);
