@@ -66,6 +66,8 @@ static void *run(void *arg)
 	/* Now, and not when the slowest of the other workers is done: a connection that came in
 	 * at the last moment must not hang meanwhile. */
 	listener_free(&worker->listener);
+	/* libevent closes a freed connection's socket in the next turn of its loop. */
+	event_base_loop(worker->base, EVLOOP_NONBLOCK);
 	atomic_store(&worker->done, true);
 	return NULL;
 }

@@ -2,6 +2,8 @@
 // after it, no money is unaccounted for, and no call is signed for twice.
 
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { startBed } from './bed/bed.mjs';
 import { GENEROUS, policyOf, spend } from './bed/policies.mjs';
@@ -89,6 +91,9 @@ describe('a restart', () => {
 		const agent = await newAgent(policyOf(
 			spend('agent', 'call', '0.01'), spend('session', 'total', '0.01')));
 		assert.equal((await tw.call(agent, 'seller', '/paid/0.01')).status, 200);
+		// Killed before that is written, the same call again would send the same bytes again.
+		await until('it to be written', async () =>
+			(await tw.payments(agent.name, 'settled')).length === 1);
 		await tw.kill();
 		await tw.start();
 		assert.equal((await tw.call(agent, 'seller', '/paid/0.01')).problem.code, 'over_session_limit');
@@ -120,6 +125,54 @@ describe('SIGTERM', () => {
 		const [payment] = await tw.payments(agent.name);
 		assert.equal(payment.state, 'settled');
 		await tw.assertBooks();
+	});
+});
+
+describe('a stop that will not wait', () => {
+	/** A paid call whose seller keeps the signature and says nothing. */
+	async function hangingCall() {
+		const agent = await newAgent();
+		bed.rogue.gate.close();
+		const call = attempt(agent, 'rogue', '/hang');
+		await until('the signature to arrive', () => signaturesOf(agent).length === 1);
+		return { agent, call };
+	}
+
+	async function assertFoundOpen({ agent, call }) {
+		assert.equal((await call).status, 'lost');
+		assert.match(tw.log, /event=stopped_with_calls_in_flight/);
+		await tw.start();
+		const [payment, ...others] = await assertAllWritten(agent);
+		assert.deepEqual(others, []);
+		assert.equal(payment.state, 'open');
+		assert.equal((await tw.wallet(agent.name)).open, payment.amount);
+		await tw.verify();
+	}
+
+	it('cuts a call off at drain_ms_max; the next start finds its payment open', async () => {
+		tw.configure({ drain_ms_max: 100 });
+		await tw.restart();
+		const hanging = await hangingCall();
+		assert.deepEqual(await tw.stop(), { code: 0, signal: null });
+		tw.configure({ drain_ms_max: 30000 });
+		await assertFoundOpen(hanging);
+	});
+
+	it('cuts it off at the second signal', async () => {
+		const hanging = await hangingCall();
+		const { daemon } = tw;
+		const stopped = tw.stop();
+		await until('it to be stopping', () => /event=stopping$/m.test(daemon.log));
+		daemon.kill('SIGTERM');
+		assert.deepEqual(await stopped, { code: 0, signal: null });
+		await assertFoundOpen(hanging);
+	});
+
+	it('has nothing to wait for when no call is under way', async () => {
+		const idle = await newAgent();
+		assert.equal((await tw.call(idle, 'seller', '/free')).status, 200);
+		assert.deepEqual(await tw.stop(), { code: 0, signal: null });
+		assert.doesNotMatch(tw.log, /event=stopped_with_calls_in_flight/);
 	});
 });
 
@@ -178,10 +231,33 @@ describe('SIGKILL', () => {
 });
 
 describe('the data folder', () => {
-	it('belongs to one daemon at a time', async () => {
+	it('belongs to one daemon at a time, and the second says who has it', async () => {
 		const second = await tw.cli('serve', '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0');
-		assert.notEqual(second.code, 0);
-		assert.notEqual(second.stderr, '');
+		assert.equal(second.code, 1);
+		assert.match(second.stderr, new RegExp(`is in use by process ${tw.daemon.pid}\\b`));
+		assert.equal(second.stderr.trim().split('\n').length, 1);
+		assert.equal((await send(`${tw.url}/readyz`)).status, 200);
+		// It took nothing away from the first: commands still reach it.
+		assert.ok((await tw.must('agent', 'list')).length > 0);
+	});
+
+	it('is free after a kill -9, whatever its lock file says', async () => {
+		const { pid } = tw.daemon;
+		const lock = path.join(tw.dir, 'lock');
+		assert.equal(fs.readFileSync(lock, 'utf8').trim(), String(pid));
+		await tw.kill();
+		assert.equal(fs.readFileSync(lock, 'utf8').trim(), String(pid), 'nobody cleaned up');
+		assert.ok(fs.existsSync(path.join(tw.dir, 'admin.sock')));
+		// A command takes the folder for itself, and a daemon after it.
+		assert.ok((await tw.must('agent', 'list')).length > 0);
+		// As if that number had been given to another process since.
+		fs.writeFileSync(lock, `${process.pid}\n`);
+		await tw.start();
+		assert.equal(fs.readFileSync(lock, 'utf8').trim(), String(tw.daemon.pid));
+		// Of junk, too, nothing is believed.
+		await tw.kill();
+		fs.writeFileSync(lock, 'x'.repeat(100_000));
+		await tw.start();
 		assert.equal((await send(`${tw.url}/readyz`)).status, 200);
 	});
 
@@ -208,9 +284,7 @@ describe('the data folder', () => {
 		const file = tw.writeFile('imported.key', `${secret}\n`);
 		const agent = await newAgent(GENEROUS, { usdc: '0' });
 		await tw.must('wallet', 'import', agent.name, '--key-file', file);
-		const { default: fs } = await import('node:fs');
 		fs.rmSync(file);
-		const { default: path } = await import('node:path');
 		const look = (folder) => fs.readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
 			const place = path.join(folder, entry.name);
 			if (entry.isDirectory())
