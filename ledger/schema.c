@@ -399,6 +399,7 @@ static const char migration_2[] =
     /* Hex digits are the same in either case. */
     "CREATE UNIQUE INDEX evidence_refund ON evidence (network, tx COLLATE NOCASE, log_index)\n"
     " WHERE kind = 6;\n"
+    "CREATE INDEX evidence_disagrees ON evidence (payment) WHERE kind = 5;\n"
     "CREATE TABLE delivery (\n"
     " id INTEGER PRIMARY KEY CHECK (id > 0),\n"
     " call INTEGER NOT NULL CHECK (call > 0),\n"

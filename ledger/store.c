@@ -335,6 +335,12 @@ size_t store_queued(const struct store *store)
 	return writer_queued(store->writer);
 }
 
+void store_set_answers_max(struct store *store, int64_t bytes)
+{
+	must(bytes >= 0);
+	writer_set_answers_max(store->writer, bytes);
+}
+
 void store_append(struct store *store, struct batch **batch, store_done_fn *done, void *arg)
 {
 	writer_append(store->writer, batch, done, arg);

@@ -274,7 +274,9 @@ struct answer_row {
 
 /* Rows that become durable together, or not at all. Ids inside the rows are the
  * caller's (store_next_id), journal rows excepted: the writer gives them theirs, in
- * the order of the chain. Within a batch journal rows are written last. 0 in a
+ * the order of the chain. (A payment_state row that would stand before a later one of its
+ * payment gets a new one too: of two threads the one that came first may have the higher.)
+ * Within a batch journal rows are written last. 0 in a
  * reference, a time or a payment stands for none; texts that may be NULL say so above. */
 struct batch;
 struct batch *batch_new(int64_t now_us);
@@ -472,11 +474,21 @@ enum store_result store_setting(
 enum store_result store_policy_at(
     struct store *store, int64_t agent, int64_t at_us, setting_fn *found, void *arg) MUST_CHECK;
 
-/** store_backup - a consistent copy of the whole store into a new file, while it is being
- * written to; path must not exist. reason: one sentence when not OK. */
+/** store_backup - a consistent copy of the whole store, as of one moment, into a new file of
+ * mode 0600, while it is being written to; fsync'd, and opened once to see that it can be.
+ * What is written meanwhile stays in the write-ahead log until the copy is made.
+ *
+ * Returns  STORE_OK
+ *          STORE_EXISTS  there is something at path; it is left alone
+ *          STORE_BROKEN  it cannot be written or read; nothing of it is left
+ * In       path    a relative one is the process's
+ *          reason  one sentence when not OK
+ * Blocks   for as long as the disk takes to write the store's size. */
 enum store_result store_backup(struct store *store, char reason[256], const char *path) MUST_CHECK;
 
-/** The answers kept for Idempotency-Keys take at most this many bytes; the oldest go first. */
+/** The answers kept for Idempotency-Keys take at most this many bytes of headers and bodies, 0
+ * or more; the oldest go first. Without this call there is no limit. Any thread; a lower
+ * limit is reached step by step, with the groups that follow. */
 void store_set_answers_max(struct store *store, int64_t bytes);
 
 /** store_idempotency - who has this key. OK: found was called, once, with what is

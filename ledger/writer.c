@@ -17,7 +17,10 @@
 #define CHECKPOINT_PAGES 1000
 /* Expired rows of the answer cache taken out per group: more than one group adds, small
  * enough not to be felt. */
-#define PURGE_ROWS "64"
+#define PURGE_COUNT 64
+#define PURGE_ROWS  "64"
+/* Bytes of an answer's headers and body; lengths stand in the row, so no body is read. */
+#define ANSWER_SIZE "length(CAST(headers AS BLOB)) + length(body)"
 /* While the disk fails it is tried this often, with or without traffic: soon enough that
  * nobody waits for it, seldom enough not to be felt. */
 #define RETRY_MS 1000u
@@ -45,8 +48,12 @@ enum writer_statement {
 	WRITER_POSTING,
 	WRITER_ACCOUNT,
 	WRITER_PAYMENT,
+	WRITER_LATEST_STATE,
 	WRITER_PURGE_KEYS,
 	WRITER_PURGE_ANSWERS,
+	WRITER_ANSWER_SIZE,
+	WRITER_ANSWERS_SIZE,
+	WRITER_OLDEST_ANSWER,
 	WRITER_PROBE,
 	WRITER_STATEMENTS,
 };
@@ -61,11 +68,18 @@ static const char *const statement_sql[WRITER_STATEMENTS] = {
 	[WRITER_POSTING] = "INSERT INTO posting (journal, account, amount) VALUES (?1, ?2, ?3)",
 	[WRITER_ACCOUNT] = "SELECT id FROM account WHERE name = ?1 AND network = ?2 AND asset = ?3",
 	[WRITER_PAYMENT] = NULL, /* all columns of one payment: schema_select_sql */
+	[WRITER_LATEST_STATE] =
+	    "SELECT id FROM payment_state WHERE payment = ?1 ORDER BY id DESC LIMIT 1",
 	[WRITER_PURGE_KEYS] =
 	    "DELETE FROM idempotency WHERE (agent, key) IN (SELECT agent, key FROM idempotency"
 	    " WHERE expires_us <= ?1 LIMIT " PURGE_ROWS ")",
 	[WRITER_PURGE_ANSWERS] = "DELETE FROM answer WHERE call IN (SELECT call FROM answer"
-				 " WHERE expires_us <= ?1 LIMIT " PURGE_ROWS ")",
+				 " WHERE expires_us <= ?1 LIMIT " PURGE_ROWS
+				 ") RETURNING " ANSWER_SIZE,
+	[WRITER_ANSWER_SIZE] = "SELECT " ANSWER_SIZE " FROM answer WHERE call = ?1",
+	[WRITER_ANSWERS_SIZE] = "SELECT coalesce(sum(" ANSWER_SIZE "), 0) FROM answer",
+	[WRITER_OLDEST_ANSWER] = "DELETE FROM answer WHERE call = (SELECT min(call) FROM answer)"
+				 " RETURNING " ANSWER_SIZE,
 	[WRITER_PROBE] = NULL, /* the version as it is: a page is written all the same */
 };
 
@@ -84,6 +98,10 @@ struct writer {
 	/* the heads as of the rows applied so far; read again from disk after a failure */
 	struct chain journal, record;
 	bool heads_known;
+	/* what the answers take, as of the rows applied so far; -1: to be summed again. Not
+	 * kept while there is no limit */
+	int64_t answers_size;
+	size_t answers_added; /* by the group at hand */
 	int wal_pages;
 	char failure[256]; /* of the group at hand; "" when none */
 	/* Batches nobody waits for, whose commit failed: older than all that is queued. The
@@ -100,6 +118,7 @@ struct writer {
 	char reason[256];
 
 	_Atomic size_t queued;
+	_Atomic int64_t answers_max;
 };
 
 static void queue_init(struct queue *queue)
@@ -365,12 +384,109 @@ static enum store_result apply_journal(struct writer *writer, struct record *rec
 	return result;
 }
 
+/* States of a payment stand in the order in which they are written: the latest decides. */
+static enum store_result order_state(struct writer *writer, struct value *values, int64_t now_us)
+{
+	sqlite3_stmt *stmt = writer->statements[WRITER_LATEST_STATE];
+	enum store_result result;
+	int rc;
+
+	sqlite3_bind_int64(stmt, 1, values[1].number);
+	rc = sqlite3_step(stmt);
+	result = outcome(writer, rc);
+	if (rc == SQLITE_ROW && sqlite3_column_int64(stmt, 0) > values[0].number)
+		values[0] = value_int(writer_next_id(writer->last_id, now_us));
+	sqlite3_reset(stmt);
+	return result;
+}
+
+/* The first number that a statement returns, 0 without a row; one that changes rows is run
+ * to its end. */
+static enum store_result run_number(struct writer *writer, enum writer_statement which,
+    int64_t *out, size_t *row_count)
+{
+	sqlite3_stmt *stmt = writer->statements[which];
+	int64_t sum = 0;
+	size_t count = 0;
+	enum store_result result;
+	int rc;
+
+	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		sum += sqlite3_column_int64(stmt, 0);
+		count++;
+	}
+	result = outcome(writer, rc);
+	sqlite3_reset(stmt);
+	if (result == STORE_OK) {
+		*out = sum;
+		*row_count = count;
+	}
+	return result;
+}
+
+static bool bounds_answers(struct writer *writer)
+{
+	return atomic_load(&writer->answers_max) != INT64_MAX;
+}
+
+/* Before an answer is written: what it adds, less what it takes the place of. */
+static enum store_result count_answer(struct writer *writer, const struct record *record)
+{
+	enum store_result result = STORE_OK;
+	int64_t before = 0;
+	size_t rows;
+
+	if (!bounds_answers(writer)) {
+		writer->answers_size = -1;
+		return STORE_OK;
+	}
+	if (writer->answers_size < 0)
+		result = run_number(writer, WRITER_ANSWERS_SIZE, &writer->answers_size, &rows);
+	sqlite3_bind_int64(
+	    writer->statements[WRITER_ANSWER_SIZE], 1, record->values[0].number);
+	if (result == STORE_OK)
+		result = run_number(writer, WRITER_ANSWER_SIZE, &before, &rows);
+	if (result == STORE_OK) {
+		writer->answers_size += (int64_t)(record->values[2].size + record->values[3].size);
+		writer->answers_size -= before;
+		writer->answers_added++;
+	}
+	return result;
+}
+
+/* The oldest answers go until the rest fits: as many as this group has added, and some more,
+ * so that a limit which was lowered is reached without a long stop. */
+static enum store_result drop_answers(struct writer *writer)
+{
+	int64_t max = atomic_load(&writer->answers_max), size;
+	size_t allowed = writer->answers_added + PURGE_COUNT, rows = 1;
+	enum store_result result = STORE_OK;
+
+	if (max == INT64_MAX)
+		return STORE_OK;
+	if (writer->answers_size < 0)
+		result = run_number(writer, WRITER_ANSWERS_SIZE, &writer->answers_size, &rows);
+	for (rows = 1; result == STORE_OK && rows > 0 && allowed > 0 &&
+	    writer->answers_size > max;
+	    allowed--) {
+		result = run_number(writer, WRITER_OLDEST_ANSWER, &size, &rows);
+		if (result == STORE_OK)
+			writer->answers_size -= size;
+	}
+	return result;
+}
+
 static enum store_result apply_cached(struct writer *writer, struct record *record, int64_t now_us)
 {
 	sqlite3_stmt *stmt = writer->inserts[record->table];
 	const char *name = schema_table(record->table)->name;
 	enum store_result result;
 
+	if (record->table == TABLE_ANSWER) {
+		result = count_answer(writer, record);
+		if (result != STORE_OK)
+			return result;
+	}
 	bind_row(stmt, record->values, record->value_count);
 	if (record->table == TABLE_IDEMPOTENCY)
 		sqlite3_bind_int64(stmt, (int)record->value_count + 1, now_us);
@@ -385,6 +501,12 @@ static enum store_result apply_record(struct writer *writer, struct record *reco
 	must(record->value_count == schema_table(record->table)->column_count);
 	if (record->table == TABLE_JOURNAL)
 		return apply_journal(writer, record, now_us);
+	if (record->table == TABLE_PAYMENT_STATE) {
+		enum store_result result = order_state(writer, record->values, now_us);
+
+		if (result != STORE_OK)
+			return result;
+	}
 	if (schema_table(record->table)->recorded)
 		return apply_recorded(writer, record->table, record->values);
 	return apply_cached(writer, record, now_us);
@@ -438,6 +560,7 @@ static enum store_result look_for_batch(bool *found, struct writer *writer,
 static enum store_result apply_batch(struct writer *writer, struct batch *batch)
 {
 	struct chain journal = writer->journal, record = writer->record;
+	int64_t answers_size = writer->answers_size;
 	bool found = false;
 
 	if (batch->uncertain && look_for_batch(&found, writer, batch) != STORE_OK)
@@ -454,6 +577,7 @@ static enum store_result apply_batch(struct writer *writer, struct batch *batch)
 	if (batch->result != STORE_OK) {
 		writer->journal = journal;
 		writer->record = record;
+		writer->answers_size = answers_size;
 		if (run(writer, WRITER_ROLLBACK_TO) != STORE_OK)
 			return STORE_BROKEN;
 	}
@@ -504,14 +628,19 @@ static bool read_heads(struct writer *writer)
 
 static enum store_result purge_expired(struct writer *writer, int64_t now_us)
 {
-	enum store_result result = STORE_OK;
+	enum store_result result;
+	int64_t size = 0;
+	size_t rows;
 
-	for (int which = WRITER_PURGE_KEYS; which <= WRITER_PURGE_ANSWERS; which++) {
-		sqlite3_bind_int64(writer->statements[which], 1, now_us);
-		if (result == STORE_OK)
-			result = run(writer, (enum writer_statement)which);
-	}
-	return result;
+	sqlite3_bind_int64(writer->statements[WRITER_PURGE_KEYS], 1, now_us);
+	result = run(writer, WRITER_PURGE_KEYS);
+	if (result != STORE_OK)
+		return result;
+	sqlite3_bind_int64(writer->statements[WRITER_PURGE_ANSWERS], 1, now_us);
+	result = run_number(writer, WRITER_PURGE_ANSWERS, &size, &rows);
+	if (result == STORE_OK && writer->answers_size >= 0)
+		writer->answers_size -= size;
+	return result == STORE_OK ? drop_answers(writer) : result;
 }
 
 /* After a failure a page is written whatever the group holds: an empty group asks the disk
@@ -520,6 +649,7 @@ static enum store_result apply_group(struct writer *writer, struct queue *group)
 {
 	if (!writer->heads_known && !read_heads(writer))
 		return STORE_BROKEN;
+	writer->answers_added = 0;
 	FAULT_POINT("begin");
 	if (run(writer, WRITER_BEGIN) != STORE_OK)
 		return STORE_BROKEN;
@@ -561,6 +691,7 @@ static void abandon_group(struct writer *writer, struct queue *group)
 	if (!sqlite3_get_autocommit(writer->db))
 		sqlite3_exec(writer->db, "ROLLBACK", NULL, NULL, NULL);
 	writer->heads_known = false;
+	writer->answers_size = -1;
 	for (struct batch *batch = group->first; batch != NULL; batch = batch->next)
 		batch->result = STORE_BROKEN;
 }
@@ -825,6 +956,8 @@ enum store_result writer_start(struct writer **out, char reason[256], sqlite3 *d
 	writer->slot = slot;
 	queue_init(&writer->fresh);
 	queue_init(&writer->kept);
+	writer->answers_size = -1;
+	atomic_init(&writer->answers_max, INT64_MAX);
 	must(pthread_mutex_init(&writer->lock, NULL) == 0);
 	wait_init(&writer->wake);
 	if (!prepare_all(writer))
@@ -879,6 +1012,11 @@ void writer_append(struct writer *writer, struct batch **batch, store_done_fn *d
 size_t writer_queued(const struct writer *writer)
 {
 	return atomic_load(&writer->queued);
+}
+
+void writer_set_answers_max(struct writer *writer, int64_t bytes)
+{
+	atomic_store(&writer->answers_max, bytes);
 }
 
 enum store_result writer_health(struct writer *writer, char reason[256])

@@ -31,6 +31,8 @@ void writer_stop(struct writer **writer);
 
 void writer_append(struct writer *writer, struct batch **batch, store_done_fn *done, void *arg);
 size_t writer_queued(const struct writer *writer);
+/** store_set_answers_max. */
+void writer_set_answers_max(struct writer *writer, int64_t bytes);
 enum store_result writer_health(struct writer *writer, char reason[256]);
 
 #endif

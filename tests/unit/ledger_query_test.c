@@ -643,6 +643,85 @@ static void charges_add_up(void **state)
 	}
 }
 
+/* Sums of each span by themselves, then single ones; a border belongs to what follows it. */
+static void charges_between_borders(void **state)
+{
+	struct world *world = *state;
+	const int64_t borders[] = {WORLD_START + 26 * CLOCK_US_PER_S,
+	    WORLD_START + 26 * CLOCK_US_PER_S, WORLD_START + 36 * CLOCK_US_PER_S,
+	    WORLD_START + 38 * CLOCK_US_PER_S};
+
+	assert_int_equal(
+	    store_charges(world->store, borders, COUNT(borders), put_charge, NULL), STORE_OK);
+	expect("22|session-one|github/issues|payee|1|50000|1\n"
+	       "22|session-one|github/issues|-|0|0|1\n"
+	       "26|session-one|github/issues|-|0|0|1\n"
+	       "35|session-one|github/issues|payee|1|40001|3\n"
+	       "37|-|search/api|-|0|700|0\n"
+	       "37|session-one|search/api|-|0|0|1\n"
+	       "38|session-one|search/api|-|0|0|1\n"
+	       "39|session-two|search/api|-|0|500|0\n");
+	/* An end that is undone counts again, one that is given back no more. */
+	world_reopen(world, world->unused, false, 20000);
+	world_append(world, world_state(world, world->open, PAYMENT_CANCELLED, 30000));
+	assert_int_equal(
+	    store_charges(world->store, borders, COUNT(borders), put_charge, NULL), STORE_OK);
+	assert_non_null(
+	    strstr(buf_str(&text), "35|session-one|github/issues|payee|1|30001|3\n"));
+	begin();
+	assert_aborts((void)!store_charges(world->store, borders, 0, put_charge, NULL));
+	assert_aborts((void)!store_charges(
+	    world->store, (const int64_t[]){2, 1}, 2, put_charge, NULL));
+}
+
+static void sign_as(struct world *world, int64_t agent, const char *tool, const char *payee)
+{
+	int64_t call = world_id(world), id = world_id(world);
+	struct batch *batch = batch_new(world->now);
+	struct journal_row row = world_journal_row(world, JOURNAL_SIGN, 1);
+	char nonce[67];
+
+	snprintf(nonce, sizeof(nonce), "0x%064llx", (unsigned long long)id);
+	row.agent = agent;
+	row.tool = tool;
+	row.call = call;
+	row.payment = id;
+	batch_payment(batch, &(struct payment_row){.id = id, .call = call, .agent = agent,
+	    .agent_name = row.agent_name, .tool = tool, .session = "s", .amount = 1,
+	    .value = "1", .network = row.network, .asset = row.asset, .symbol = row.symbol,
+	    .payer = "p", .payee = payee, .nonce = nonce, .header_name = "h",
+	    .header_value = "v", .challenge = "c", .method = "GET", .url = "u"});
+	batch_journal(batch, &row);
+	world_append(world, batch);
+}
+
+static bool put_pin(const struct charge_row *row, void *arg)
+{
+	const struct world *world = arg;
+
+	assert_true(row->wallet && row->at_us > WORLD_START);
+	buf_add_format(&text, "%d|%s|%s\n", row->agent == world->agent ? 1 : 2, row->tool,
+	    row->payee);
+	return true;
+}
+
+/* More payments of a pair than are stepped over, and pairs with one. */
+static void first_payees_of_many(void **state)
+{
+	struct world *world = *state;
+
+	for (int i = 0; i < 40; i++) {
+		sign_as(world, world->agent, "github/issues", "later");
+		sign_as(world, world->agent_two, "zoo", i == 0 ? "zoo first" : "zoo later");
+		if (i % 13 == 0)
+			sign_as(world, world->agent_two, i == 0 ? "ant" : "bee", "few");
+	}
+	sign_as(world, world->agent_two, "", "nameless");
+	assert_int_equal(store_first_payees(world->store, put_pin, world), STORE_OK);
+	expect("1|github/issues|" WORLD_PAYEE "\n2||nameless\n2|ant|few\n2|bee|few\n"
+	       "2|zoo|zoo first\n");
+}
+
 /* --- what the chain has still to be asked about ------------------------------------------- */
 
 static void says(struct world *world, int64_t payment, enum evidence_kind kind)
@@ -708,6 +787,265 @@ static void on_the_owners_word(void **state)
 	    .payment = world->open, .state = PAYMENT_EXPIRED_UNUSED, .by = "chain"});
 	world_append(world, batch);
 	assert_int_equal(store_on_word(world->store, 0, put_payment, NULL), STORE_OK);
+	expect("");
+}
+
+static bool put_evidence(const struct evidence_row *row, void *arg)
+{
+	(void)arg;
+	buf_add_format(&text, "%s|%s|%lld|%s|%lld|%s|%lld|%lld|%s\n", evidence_kind_str(row->kind),
+	    row->network, (long long)row->block, or_dash(row->block_hash),
+	    (long long)row->block_s, or_dash(row->transaction), (long long)row->log_index,
+	    (long long)row->endpoints, or_dash(row->detail));
+	return true;
+}
+
+static void evidence(void **state)
+{
+	struct world *world = *state;
+
+	assert_int_equal(
+	    store_evidence(world->store, world->unused, put_evidence, NULL), STORE_OK);
+	expect("unused|eip155:84532|7|0x07|1763640000|-|-1|2|-\n");
+	says(world, world->unused, EVIDENCE_GONE);
+	says(world, world->unused, EVIDENCE_CANCELLED);
+	assert_int_equal(
+	    store_evidence(world->store, world->unused, put_evidence, NULL), STORE_OK);
+	expect("unused|eip155:84532|7|0x07|1763640000|-|-1|2|-\n"
+	       "gone|eip155:84532|7|-|0|-|-1|1|-\ncancelled|eip155:84532|7|-|0|-|-1|1|-\n");
+	assert_int_equal(
+	    store_evidence(world->store, world->repaid, put_evidence, NULL), STORE_OK);
+	expect("refund|eip155:84532|8|-|0|0xAB|3|1|4000 came back\n");
+	assert_int_equal(store_evidence(world->store, world->open, put_evidence, NULL), STORE_OK);
+	assert_int_equal(store_evidence(world->store, 12, put_evidence, NULL), STORE_OK);
+	expect("");
+}
+
+static bool stop_at_once(const struct payment_row *row, void *arg)
+{
+	(void)row;
+	++*(int *)arg;
+	return false;
+}
+
+/* By a state of the chain or by its evidence, since then, and still so. */
+static void chain_ends(void **state)
+{
+	struct world *world = *state;
+	int64_t before = world->now;
+	int count = 0;
+	struct batch *batch;
+
+	/* The world's evidence says that one is unused; its state came by a receipt. */
+	assert_int_equal(store_chain_ends(world->store, 0, put_payment, NULL), STORE_OK);
+	expect("20000|6|-|because\n");
+	assert_int_equal(store_chain_ends(world->store, before, put_payment, NULL), STORE_OK);
+	expect("");
+	batch = batch_new(world->now);
+	batch_payment_state(batch, &(struct payment_state_row){.id = world_id(world),
+	    .payment = world->repaid, .state = PAYMENT_SETTLED, .by = "chain"});
+	world_append(world, batch);
+	says(world, world->settled, EVIDENCE_USED);
+	says(world, world->open, EVIDENCE_USED);
+	says(world, world->signed_only, EVIDENCE_DISAGREES);
+	assert_int_equal(store_chain_ends(world->store, before, put_payment, NULL), STORE_OK);
+	expect("50000|3|0xabc|because\n10000|3|-|-\n");
+	assert_int_equal(store_chain_ends(world->store, before, stop_at_once, &count), STORE_OK);
+	assert_int_equal(count, 1);
+	/* Undone: nothing is left to undo. */
+	world_reopen(world, world->settled, true, 50000);
+	assert_int_equal(store_chain_ends(world->store, before, put_payment, NULL), STORE_OK);
+	expect("10000|3|-|-\n");
+}
+
+static void unproved(void **state)
+{
+	struct world *world = *state;
+	struct store *store = world->store;
+
+	assert_int_equal(store_unproved(store, 0, NULL, 10, put_payment, NULL), STORE_OK);
+	expect("50000|3|0xabc|because\n");
+	world_append(world, world_state(world, world->open, PAYMENT_SETTLED, 30000));
+	assert_int_equal(store_unproved(store, world->agent, WORLD_NETWORK, INT64_MAX,
+			     put_payment, NULL),
+	    STORE_OK);
+	expect("50000|3|0xabc|because\n30000|3|0xabc|because\n");
+	assert_int_equal(store_unproved(store, 0, WORLD_NETWORK, 1, put_payment, NULL), STORE_OK);
+	expect("50000|3|0xabc|because\n");
+	assert_int_equal(store_unproved(store, 0, "eip155:1", 10, put_payment, NULL), STORE_OK);
+	assert_int_equal(store_unproved(store, world->agent_two, NULL, 10, put_payment, NULL),
+	    STORE_OK);
+	expect("");
+	/* Any evidence is an answer, a contradiction too. */
+	says(world, world->settled, EVIDENCE_DISAGREES);
+	assert_int_equal(store_unproved(store, 0, NULL, 10, put_payment, NULL), STORE_OK);
+	expect("30000|3|0xabc|because\n");
+}
+
+static bool put_outstanding(
+    const struct payment_row *row, const struct unanswered *how, void *arg)
+{
+	(void)arg;
+	buf_add_format(&text, "%lld|%d|%d|%d|%s\n", (long long)row->amount, row->state,
+	    how->keyed, how->answered, row->url);
+	return true;
+}
+
+static void add_audit(struct world *world, const struct audit_row *row)
+{
+	struct batch *batch = batch_new(world->now);
+
+	batch_audit(batch, row);
+	world_append(world, batch);
+}
+
+static void outstanding(void **state)
+{
+	struct world *world = *state;
+	int64_t payments[4];
+	struct batch *batch;
+
+	assert_int_equal(store_outstanding(world->store, put_outstanding, NULL), STORE_OK);
+	expect("30000|2|0|0|https://api.example.com/issues\n"
+	       "1|1|0|0|https://api.example.com/issues\n");
+	world_append(world, world_state(world, world->open, PAYMENT_SETTLED, 30000));
+	world_append(world, world_state(world, world->signed_only, PAYMENT_CANCELLED, 1));
+	/* Answered whole; refused with a code; cut off; hung up. */
+	for (int i = 0; i < 4; i++) {
+		payments[i] = world_sign(world, 10 + i);
+		add_audit(world,
+		    &(struct audit_row){.id = world->call, .kind = AUDIT_CALL,
+			.code = i == 1 ? "payment_unknown" : NULL, .status = i == 3 ? 0 : 500,
+			.has_response_digest = i != 2});
+	}
+	batch = batch_new(world->now);
+	batch_idempotency(batch, &(struct idempotency_row){.agent = world->agent, .key = "k",
+	    .call = 7, .payment = payments[2], .expires_us = INT64_MAX});
+	world_append(world, batch);
+	assert_int_equal(store_outstanding(world->store, put_outstanding, NULL), STORE_OK);
+	expect("10|1|0|1|https://api.example.com/issues\n"
+	       "11|1|0|0|https://api.example.com/issues\n"
+	       "12|1|1|0|https://api.example.com/issues\n"
+	       "13|1|0|0|https://api.example.com/issues\n");
+	/* What is reopened is open. */
+	world_reopen(world, world->open, true, 30000);
+	assert_int_equal(store_payments(world->store, 0, true, put_payment, NULL), STORE_OK);
+	assert_int_equal(strncmp(buf_str(&text), "30000|2|0xabc|reorganised\n", 26), 0);
+	begin();
+	assert_int_equal(
+	    store_payments(world->store, world->agent, true, put_payment, NULL), STORE_OK);
+	assert_int_equal(strncmp(buf_str(&text), "30000|2|0xabc|reorganised\n", 26), 0);
+	begin();
+	assert_int_equal(
+	    store_payments(world->store, world->agent_two, true, put_payment, NULL), STORE_OK);
+	expect("");
+}
+
+static bool put_claim(const struct claim_row *row, void *arg)
+{
+	(void)arg;
+	assert_true(row->id > row->call && row->payment > 0);
+	assert_string_equal(row->network, WORLD_NETWORK);
+	assert_string_equal(row->asset, WORLD_ASSET);
+	assert_string_equal(row->payee, WORLD_PAYEE);
+	assert_string_equal(row->payer, "0x857b06519E91e3A54538791bDbb0E22373e36b66");
+	buf_add_format(&text, "%s|%s|%s|%s|%d|%lld|%lld|%s|%s\n", row->agent_name, row->owner,
+	    row->tool, row->reason, row->state, (long long)row->amount,
+	    (long long)row->refunded, row->symbol, or_dash(row->transaction));
+	return true;
+}
+
+static void refund(struct world *world, int64_t payment, int64_t amount)
+{
+	struct batch *batch = batch_new(world->now);
+	struct journal_row row = world_journal_row(world, JOURNAL_REFUND, amount);
+
+	row.payment = payment;
+	row.from_spent = true;
+	batch_journal(batch, &row);
+	world_append(world, batch);
+}
+
+static void deliver_nothing(struct world *world, int64_t payment)
+{
+	struct batch *batch = batch_new(world->now);
+
+	batch_delivery(batch, &(struct delivery_row){.id = world_id(world), .call = world->call,
+	    .payment = payment, .agent = world->agent, .tool = "github/issues",
+	    .reason = "too short"});
+	world_append(world, batch);
+}
+
+#define CLAIM "coding-agent-01|asmit@example.com|github/issues|"
+
+static void claims(void **state)
+{
+	struct world *world = *state;
+	struct store *store = world->store;
+	int64_t refunded = -1;
+
+	assert_int_equal(store_claims(store, 0, true, put_claim, NULL), STORE_OK);
+	expect(CLAIM "status 500|3|50000|0|USDC|0xabc\n" CLAIM "empty body|4|10000|4000|USDC|-\n");
+	refund(world, world->repaid, 5999);
+	assert_int_equal(store_claims(store, world->agent, true, put_claim, NULL), STORE_OK);
+	expect(CLAIM "status 500|3|50000|0|USDC|0xabc\n" CLAIM "empty body|4|10000|9999|USDC|-\n");
+	refund(world, world->repaid, 1);
+	assert_int_equal(store_claims(store, 0, true, put_claim, NULL), STORE_OK);
+	expect(CLAIM "status 500|3|50000|0|USDC|0xabc\n");
+	assert_int_equal(store_claims(store, 0, false, put_claim, NULL), STORE_OK);
+	expect(CLAIM "status 500|3|50000|0|USDC|0xabc\n" CLAIM "empty body|4|10000|10000|USDC|-\n");
+	assert_int_equal(store_claims(store, world->agent_two, false, put_claim, NULL), STORE_OK);
+	expect("");
+	/* Open is paid as well; what was given back is no claim. */
+	deliver_nothing(world, world->open);
+	deliver_nothing(world, world->unused);
+	assert_int_equal(store_claims(store, 0, true, put_claim, NULL), STORE_OK);
+	expect(CLAIM "status 500|3|50000|0|USDC|0xabc\n" CLAIM "too short|2|30000|0|USDC|-\n");
+	assert_int_equal(store_refunded(store, world->repaid, &refunded), STORE_OK);
+	assert_int_equal(refunded, 10000);
+	/* Given back unused is not paid back by the seller. */
+	assert_int_equal(store_refunded(store, world->unused, &refunded), STORE_OK);
+	assert_int_equal(refunded, 0);
+	assert_int_equal(store_refunded(store, 12, &refunded), STORE_OK);
+	assert_int_equal(refunded, 0);
+}
+
+static void put_setting(const char *body, int64_t id, void *arg)
+{
+	*(int64_t *)arg = id;
+	buf_add_format(&text, "%s", body);
+}
+
+static void settings_and_policies(void **state)
+{
+	struct world *world = *state;
+	struct store *store = world->store;
+	int64_t first = 0, second = 0, none = -5;
+
+	assert_int_equal(store_setting(store, "default_policy", 0, put_setting, &second), STORE_OK);
+	expect("{\"limits\":[]}");
+	assert_int_equal(
+	    store_setting(store, "default_policy", second - 1, put_setting, &first), STORE_OK);
+	expect("{}");
+	assert_true(first > 0 && first < second);
+	assert_int_equal(
+	    store_setting(store, "default_policy", second, put_setting, &none), STORE_OK);
+	expect("{\"limits\":[]}");
+	assert_int_equal(none, second);
+	assert_int_equal(store_setting(store, "default_policy", first - 1, put_setting, &none),
+	    STORE_NOT_FOUND);
+	assert_int_equal(store_setting(store, "Default_policy", 0, put_setting, &none),
+	    STORE_NOT_FOUND);
+	assert_int_equal(
+	    store_policy_at(store, world->agent, 0, put_setting, &second), STORE_OK);
+	expect("{\"agentId\":\"coding-agent-01\"}");
+	assert_int_equal(
+	    store_policy_at(store, world->agent, second - 1, put_setting, &first), STORE_OK);
+	expect("{}");
+	assert_int_equal(store_policy_at(store, world->agent, first - 1, put_setting, &none),
+	    STORE_NOT_FOUND);
+	assert_int_equal(store_policy_at(store, world->agent_two, 0, put_setting, &none),
+	    STORE_NOT_FOUND);
 	expect("");
 }
 
@@ -888,6 +1226,14 @@ int main(void)
 	    query_test(charges_on_both_sides),
 	    query_test(charges_add_up),
 	    query_test(disputed),
+	    query_test(evidence),
+	    query_test(chain_ends),
+	    query_test(unproved),
+	    query_test(outstanding),
+	    query_test(claims),
+	    query_test(settings_and_policies),
+	    query_test(charges_between_borders),
+	    query_test(first_payees_of_many),
 	    query_test(on_the_owners_word),
 	    query_test(idempotency),
 	    query_test(expired_keys_go_in_portions),
