@@ -348,9 +348,20 @@ static void let_go(struct call *call)
 	}
 }
 
+/* Its payment may be taken over. Before the agent hears that this call has failed: it may ask
+ * again the moment it does. */
+static void give_payment_back(struct call *call, bool whole_answer)
+{
+	if (call->outstanding)
+		outstanding_give_back(call->house->outstanding, call->outstanding, whole_answer);
+	call->outstanding = 0;
+}
+
 static enum step step_refuse(struct call *call)
 {
 	let_go(call);
+	if (call->money != MONEY_SETTLED)
+		give_payment_back(call, false);
 	if (call->money == MONEY_METERED)
 		end_metered(call, false);
 	if (call->transfer)
@@ -1699,6 +1710,8 @@ static void end_answer(struct call *call, bool whole)
 	call->cut = call->cut || !whole;
 	if (call->delivery)
 		delivery_end(call->delivery, whole);
+	if (!whole && call->money == MONEY_OPEN)
+		give_payment_back(call, false);
 	if (!call->exchange)
 		return;
 	if (whole)
@@ -2073,10 +2086,7 @@ static void call_leave(struct call *call)
 		return;
 	let_go(call);
 	must(!must_go_on(call));
-	if (call->outstanding) {
-		outstanding_give_back(call->house->outstanding, call->outstanding, answered(call));
-		call->outstanding = 0;
-	}
+	give_payment_back(call, answered(call));
 	if (!call->audited) {
 		call->audited = true;
 		if (call->who.authentic)
