@@ -63,6 +63,13 @@ describe('a call that ended without an answer, asked again without a key', () =>
 			assert.equal(micros(used), 10_000n);
 		});
 
+	it('a hundred times, each at the moment the last one failed', async () => {
+		const agent = await newAgent();
+		for (let i = 0; i < 100; i++)
+			await buy(agent, '/reset');
+		assert.deepEqual(sent(agent), [100, 1]);
+	});
+
 	it('a receipt on the retry settles it: one purchase, and the answer', async () => {
 		const agent = await newAgent();
 		bed.facilitator.misbehave({ how: 'error', times: 1 });
