@@ -115,7 +115,7 @@ void survey_reset(struct survey *survey, enum survey_state state);
  * else end the survey. */
 void survey_ask(struct survey *survey, const char *method, json_t *params, size_t answer_size_max,
     bool errors_taken, survey_take *take);
-/** Read the block with a number at or below the head into survey->read. */
+/** Read the block with a number at or below the common one's into survey->read. */
 void survey_block(struct survey *survey, int64_t number, survey_then *then);
 /** Find two blocks around a moment: low is at or before it (or the chain's first), high after
  * it, not far apart. When the common block is not after it, both are that. */

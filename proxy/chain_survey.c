@@ -230,7 +230,7 @@ static void take_block(struct survey *survey, const struct rpc_answer *answer)
 	} else if (block.number != survey->asked_number) {
 		survey_fail(survey, "junk: block %lld in place of %lld", (long long)block.number,
 		    (long long)survey->asked_number);
-	} else if (!in_order(&block, &survey->head) || !in_order(&block, &survey->block)) {
+	} else if (!in_order(&block, &survey->block)) {
 		survey_fail(survey, "junk: the times of its blocks do not rise");
 	} else {
 		survey->read = block;
@@ -240,7 +240,7 @@ static void take_block(struct survey *survey, const struct rpc_answer *answer)
 
 void survey_block(struct survey *survey, int64_t number, survey_then *then)
 {
-	must(number >= 0 && number <= survey->head.number);
+	must(number >= 0 && number <= survey->block.number);
 	survey->asked_number = number;
 	survey->read_then = then;
 	survey_ask(survey, "eth_getBlockByNumber", json_pack("[o, b]", chain_quantity(number), 0),
