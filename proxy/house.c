@@ -722,8 +722,10 @@ static enum house_result open_store(struct house *house, char reason[512], int64
 	char words[256] = "";
 	enum store_result result = store_open(&house->store, words, house->dir, now_us);
 
-	if (result == STORE_OK)
+	if (result == STORE_OK) {
+		store_set_answers_max(house->store, house_config(house)->answers_size_max);
 		return HOUSE_OK;
+	}
 	return say(reason, result == STORE_LOCKED ? HOUSE_LOCKED : HOUSE_BROKEN, "%s", words);
 }
 

@@ -110,6 +110,7 @@ static void take_config(struct house *house, struct settings *settings, struct c
 		house->configs = like;
 	}
 	atomic_store_explicit(&house->config, like, memory_order_release);
+	store_set_answers_max(house->store, like->answers_size_max);
 }
 
 static void apply(struct house *house, struct settings *settings, struct config *like,

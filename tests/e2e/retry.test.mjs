@@ -193,6 +193,29 @@ describe('a call that ended without an answer, asked again without a key', () =>
 	});
 });
 
+describe('answers kept for their keys', () => {
+	it('take no more room than they are given: the oldest go', async () => {
+		const small = await Tallyward.create({ settings: { answers_size_max: 10_000 } });
+		small.chain = bed.chain;
+		await small.addTool('seller', bed.seller.url);
+		await small.start();
+		const agent = await small.addAgent('keeper', { policy: GENEROUS });
+		const order = (n) => small.call(agent, 'seller', '/paid/0.01',
+			{ method: 'POST', body: 'x'.repeat(300), headers: { 'idempotency-key': `order-${n}` } });
+		for (let n = 1; n <= 24; n++)
+			assert.equal((await order(n)).status, 200);
+		const last = await order(24);
+		assert.equal(last.status, 200);
+		assert.equal(last.headers['tallyward-replayed'], 'true');
+		const first = await order(1);
+		assert.equal(first.status, 409, first.text);
+		assert.match(first.problem.detail, /its answer is not kept/);
+		assert.equal((await small.payments(agent.name)).length, 24);
+		await small.assertBooks();
+		await small.close();
+	});
+});
+
 describe('afterwards', () => {
 	it('the books agree with themselves and with the chain', () => tw.assertBooks());
 });
