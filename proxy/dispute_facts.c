@@ -8,7 +8,6 @@
 #include "common/json.h"
 #include "proxy/delivery.h"
 #include "proxy/dispute_rows.h"
-#include "proxy/rooms.h"
 #include "proxy/view.h"
 #include "wallet/offer.h"
 
@@ -81,41 +80,20 @@ static json_t *digest(const struct dispute_row *row, const char *column)
 
 /* --- who, and what was in force -------------------------------------------------- */
 
-/* The row of a table whose id is the greatest up to at_us; name NULL: any. */
-static const struct dispute_row *in_force(
-    const struct dispute *dispute, enum table table, const char *name, int64_t at_us)
-{
-	const struct dispute_row *found = NULL;
-
-	for (size_t i = 0; i < dispute->row_count; i++) {
-		const struct dispute_row *row = &dispute->rows[i];
-		const char *its = name && row->table == table ? dispute_text(row, "name") : NULL;
-
-		if (row->table != table || row->values[0].number > at_us ||
-		    (name && (!its || strcmp(its, name) != 0)))
-			continue;
-		if (!found || row->values[0].number > found->values[0].number)
-			found = row;
-	}
-	return found;
-}
-
 static const struct dispute_row *only(const struct dispute *dispute, enum table table)
 {
-	return in_force(dispute, table, NULL, INT64_MAX);
+	return dispute_in_force(dispute, table, NULL, INT64_MAX);
 }
 
 static json_t *policy_at(const struct dispute *dispute, int64_t at_us)
 {
-	const struct dispute_row *own = in_force(dispute, TABLE_POLICY, NULL, at_us);
-	const struct dispute_row *row =
-	    own ? own : in_force(dispute, TABLE_SETTING, HOUSE_SETTING_DEFAULT_POLICY, at_us);
+	const struct dispute_row *row = dispute_policy_at(dispute, at_us);
 	json_t *json;
 
 	if (!row)
 		return json_null();
 	json = json_object();
-	set(json, "of", json_string(own ? "agent" : "default"));
+	set(json, "of", json_string(row->table == TABLE_POLICY ? "agent" : "default"));
 	set(json, "since", view_time(row->values[0].number));
 	set(json, "policy", text(row, "body"));
 	return json;
@@ -147,7 +125,7 @@ static json_t *tool(const struct dispute *dispute, const struct dispute_subject 
 	json_t *json = json_object();
 
 	if (name)
-		check = in_force(dispute, TABLE_SETTING, name, INT64_MAX);
+		check = dispute_in_force(dispute, TABLE_SETTING, name, INT64_MAX);
 	free(name);
 	set(json, "tool", given_text(subject->tool));
 	set(json, "url", text(row, "url"));

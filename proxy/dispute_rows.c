@@ -437,6 +437,32 @@ const struct dispute_row *dispute_find(const struct dispute *dispute, enum table
 	return NULL;
 }
 
+const struct dispute_row *dispute_in_force(
+    const struct dispute *dispute, enum table table, const char *name, int64_t at_us)
+{
+	const struct dispute_row *found = NULL;
+
+	for (size_t i = 0; i < dispute->row_count; i++) {
+		const struct dispute_row *row = &dispute->rows[i];
+		const char *its = name && row->table == table ? dispute_text(row, "name") : NULL;
+
+		if (row->table != table || row->values[0].number > at_us ||
+		    (name && (!its || strcmp(its, name) != 0)))
+			continue;
+		if (!found || row->values[0].number > found->values[0].number)
+			found = row;
+	}
+	return found;
+}
+
+const struct dispute_row *dispute_policy_at(const struct dispute *dispute, int64_t at_us)
+{
+	const struct dispute_row *own = dispute_in_force(dispute, TABLE_POLICY, NULL, at_us);
+
+	return own ? own
+		   : dispute_in_force(dispute, TABLE_SETTING, HOUSE_SETTING_DEFAULT_POLICY, at_us);
+}
+
 /* --- what the rows have to do with the call ------------------------------------------ */
 
 /* Agent, session and tool of one row, where nothing before it said so. */
@@ -502,13 +528,24 @@ static bool text_is(const struct dispute_row *row, const char *column, const cha
 	return value && text && strcmp(value, text) == 0;
 }
 
-static bool is_setting(const struct dispute_row *row, const struct dispute_subject *subject)
+/* A row of which the latest up to then counts: is it that one, when the call came or when it
+ * was signed? */
+static bool was_policy(const struct dispute *dispute, const struct dispute_subject *subject,
+    const struct dispute_row *row)
 {
-	char *check = subject->tool ? delivery_check_name(subject->tool) : NULL;
-	bool is = text_is(row, "name", HOUSE_SETTING_DEFAULT_POLICY) || text_is(row, "name", check);
+	return dispute_policy_at(dispute, dispute->call) == row ||
+	       (subject->signed_us && dispute_policy_at(dispute, subject->signed_us) == row);
+}
 
-	free(check);
-	return is;
+static bool was_check(const struct dispute *dispute, const struct dispute_subject *subject,
+    const struct dispute_row *row)
+{
+	char *name = subject->tool ? delivery_check_name(subject->tool) : NULL;
+	bool was = name && dispute_in_force(dispute, TABLE_SETTING, name,
+			       subject->signed_us ? subject->signed_us : dispute->call) == row;
+
+	free(name);
+	return was;
 }
 
 static bool is_related(const struct dispute *dispute, const struct dispute_subject *subject,
@@ -530,15 +567,19 @@ static bool is_related(const struct dispute *dispute, const struct dispute_subje
 	case TABLE_AGENT:
 		return row->values[0].number == subject->agent;
 	case TABLE_AGENT_ADDRESS:
+		return dispute_number(row, "agent") == subject->agent &&
+		       dispute_in_force(dispute, row->table, NULL, dispute->call) == row;
 	case TABLE_POLICY:
-		return dispute_number(row, "agent") == subject->agent;
+		return dispute_number(row, "agent") == subject->agent &&
+		       was_policy(dispute, subject, row);
 	case TABLE_TOKEN:
 	case TABLE_TOKEN_REVOKED:
 		return text_is(row, "session", subject->session);
 	case TABLE_TOOL:
-		return text_is(row, "name", subject->tool);
+		return text_is(row, "name", subject->tool) &&
+		       dispute_in_force(dispute, row->table, NULL, dispute->call) == row;
 	case TABLE_SETTING:
-		return is_setting(row, subject);
+		return was_policy(dispute, subject, row) || was_check(dispute, subject, row);
 	case TABLE_AGENT_STATE:
 	case TABLE_NETWORK:
 	case TABLE_ACCOUNT:

@@ -65,6 +65,13 @@ const char *dispute_text(const struct dispute_row *row, const char *column);
 /** The row with that id; NULL when it is not in the bundle. */
 const struct dispute_row *dispute_find(const struct dispute *dispute, enum table table, int64_t id);
 
+/** The row of a table with the greatest id up to at_us; name: of those with that name, NULL: of
+ * all. NULL when there is none. */
+const struct dispute_row *dispute_in_force(
+    const struct dispute *dispute, enum table table, const char *name, int64_t at_us);
+/** The policy that applied then: the agent's own, else the default one; NULL: not in here. */
+const struct dispute_row *dispute_policy_at(const struct dispute *dispute, int64_t at_us);
+
 /* What the call was, by its audit row, else by the rows a crash left without one. */
 struct dispute_subject {
 	const struct dispute_row *audit; /* NULL: none */

@@ -53,21 +53,22 @@ static void signs_as_the_others(void **state)
 
 	assert_int_equal(keystore_create(dir, "p", 1), KEYSTORE_OK);
 	assert_int_equal(keystore_open(&keystore, NULL, dir, "p", 1), KEYSTORE_OK);
-	assert_int_equal(
-	    personal_sign(signature, keystore, "nobody", "x", 1), KEYSTORE_NOT_FOUND);
+	assert_int_equal(personal_sign(signature, keystore, "nobody", "x", 1), KEYSTORE_NOT_FOUND);
 	assert_string_equal(signature, "untouched");
-	assert_int_equal(keystore_import_hex(&address, NULL, keystore, KEYSTORE_INSTALLATION, KEY,
-			     strlen(KEY), true),
+	assert_int_equal(
+	    keystore_import_hex(&address, NULL, keystore, "signer", KEY, strlen(KEY), false),
 	    KEYSTORE_OK);
 	for (size_t i = 0; i < COUNT(vectors); i++) {
 		const char *text = vectors[i].text;
 
 		assert_int_equal(
-		    personal_sign(signature, keystore, KEYSTORE_INSTALLATION, text, strlen(text)),
-		    KEYSTORE_OK);
+		    personal_sign(signature, keystore, "signer", text, strlen(text)), KEYSTORE_OK);
 		assert_string_equal(signature, vectors[i].signature);
 	}
-	/* Its file is none an agent's could be. */
+	/* The installation's was made with the store; its file is none an agent's could be. */
+	assert_int_equal(
+	    personal_sign(signature, keystore, KEYSTORE_INSTALLATION, "x", 1), KEYSTORE_OK);
+	assert_true(personal_recover(&address, signature, "x", 1));
 	free(dir);
 	dir = must_format("%s/keys/=40installation.key", (const char *)*state);
 	assert_int_equal(access(dir, F_OK), 0);
