@@ -202,6 +202,53 @@ static void hledger_reads_it(void **state)
 	store_close(&world.store);
 }
 
+static bool put_reopen(const struct journal_row *row, void *arg)
+{
+	struct buf *text = arg;
+
+	if (row->event == JOURNAL_REOPEN)
+		buf_add_format(text, "%lld %s > %s\n", (long long)row->amount, row->from, row->to);
+	return true;
+}
+
+/* An end undone in both ways, as the statement and every export tell it. */
+static void reopened(void **state)
+{
+	struct world world = world_open(*state);
+	struct buf statement;
+	char *text, out[4096];
+	int status;
+
+	world_reopen(&world, world.settled, true, 50000);
+	world_reopen(&world, world.unused, false, 20000);
+	buf_init(&statement, EXPORT_SIZE_MAX);
+	assert_int_equal(
+	    store_journal(world.store, world.agent, 0, 0, 0, put_reopen, &statement), STORE_OK);
+	assert_string_equal(buf_str(&statement),
+	    "50000 spent/coding-agent-01/github/issues > wallet/coding-agent-01/open\n"
+	    "20000 wallet/coding-agent-01/available > wallet/coding-agent-01/open\n");
+	buf_fini(&statement);
+	text = export(world.store, 0, EXPORT_CSV);
+	assert_has(text, "spent/coding-agent-01/github/issues,-0.05,USDC,");
+	assert_has(text, ",reopen,");
+	free(text);
+	text = export(world.store, 0, EXPORT_JSON);
+	assert_has(text, "\"event\":\"reopen\"");
+	assert_has(text, "{\"amount\":\"-0.02\",\"account\":"
+			 "\"wallet/coding-agent-01/available\"},"
+			 "{\"amount\":\"0.02\",\"account\":\"wallet/coding-agent-01/open\"}");
+	free(text);
+	text = export(world.store, 0, EXPORT_HLEDGER);
+	assert_has(text, " reopen\n");
+	assert_has(text, "    wallet:coding-agent-01:open  0 \"USDC-eip155:84532\" = "
+			 "0.100001 \"USDC-eip155:84532\"\n");
+	status = hledger(*state, text, "check --strict", out);
+	if (status > 0)
+		fail_msg("%s\n%s", out, text);
+	free(text);
+	store_close(&world.store);
+}
+
 static const struct {
 	const char *given, *written;
 } names[] = {
@@ -357,6 +404,7 @@ int main(void)
 	    folder_test(csv_defuses_formulas),
 	    folder_test(json),
 	    folder_test(hledger_reads_it),
+	    folder_test(reopened),
 	    folder_test(names_survive),
 	    folder_test(one_commodity_per_asset),
 	    folder_test(one_agent_only),

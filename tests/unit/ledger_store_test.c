@@ -58,7 +58,9 @@ static void result_words(void **state)
 	assert_string_equal(journal_event_str(JOURNAL_HOLD), "hold");
 	assert_string_equal(journal_event_str(JOURNAL_CHARGE), "charge");
 	assert_string_equal(journal_event_str(JOURNAL_RELEASE), "release");
+	assert_string_equal(journal_event_str(JOURNAL_REOPEN), "reopen");
 	assert_string_equal(journal_event_str((enum journal_event)0), "?");
+	assert_string_equal(journal_event_str((enum journal_event)10), "?");
 }
 
 static void create_then_open(void **state)
