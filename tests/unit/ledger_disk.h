@@ -27,6 +27,7 @@ struct disk {
 	int64_t acts;        /* so far */
 	int64_t from, until; /* fail; until 0: none */
 	int64_t failed, synced;
+	bool syncs_only; /* only syncs are acts */
 	enum disk_failure how;
 	sqlite3_vfs vfs, *real;
 };
@@ -55,6 +56,15 @@ static inline void disk_break(int64_t after, int64_t count, enum disk_failure ho
 	pthread_mutex_unlock(&disk.lock);
 }
 
+/* The same, counting syncs alone: few, and what is decided is decided there. */
+static inline void disk_break_sync(int64_t after, int64_t count, enum disk_failure how)
+{
+	pthread_mutex_lock(&disk.lock);
+	disk.syncs_only = true;
+	pthread_mutex_unlock(&disk.lock);
+	disk_break(after, count, how);
+}
+
 /* How many acts failed. */
 static inline int64_t disk_heal(void)
 {
@@ -63,6 +73,7 @@ static inline int64_t disk_heal(void)
 	pthread_mutex_lock(&disk.lock);
 	disk.until = 0;
 	disk.synced = 0;
+	disk.syncs_only = false;
 	failed = disk.failed;
 	pthread_mutex_unlock(&disk.lock);
 	return failed;
@@ -97,15 +108,16 @@ static inline void disk_wait_synced(void)
 }
 
 /* Counts one act; true: it fails. */
-static inline bool disk_act(const sqlite3_file *file, enum disk_failure *how)
+static inline bool disk_act(const sqlite3_file *file, bool sync, enum disk_failure *how)
 {
 	bool fails;
 
 	if (!((const struct disk_file *)file)->watched)
 		return false;
 	pthread_mutex_lock(&disk.lock);
-	fails = disk.acts >= disk.from && disk.acts < disk.until;
-	disk.acts++;
+	sync = sync || !disk.syncs_only;
+	fails = sync && disk.acts >= disk.from && disk.acts < disk.until;
+	disk.acts += sync;
 	disk.failed += fails;
 	*how = disk.how;
 	pthread_cond_broadcast(&disk.acted);
@@ -127,7 +139,7 @@ static inline int disk_outcome(bool fails, enum disk_failure how, int rc, int er
 static inline int disk_write(sqlite3_file *file, const void *bytes, int size, sqlite3_int64 offset)
 {
 	enum disk_failure how = DISK_ERROR;
-	bool fails = disk_act(file, &how);
+	bool fails = disk_act(file, false, &how);
 	sqlite3_file *real = disk_real(file);
 	int rc = SQLITE_OK;
 
@@ -141,7 +153,7 @@ static inline int disk_write(sqlite3_file *file, const void *bytes, int size, sq
 static inline int disk_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
 	enum disk_failure how = DISK_ERROR;
-	bool fails = disk_act(file, &how);
+	bool fails = disk_act(file, false, &how);
 	sqlite3_file *real = disk_real(file);
 	int rc = SQLITE_OK;
 
@@ -155,7 +167,7 @@ static inline int disk_truncate(sqlite3_file *file, sqlite3_int64 size)
 static inline int disk_sync(sqlite3_file *file, int flags)
 {
 	enum disk_failure how = DISK_ERROR;
-	bool fails = disk_act(file, &how) && how != DISK_FULL;
+	bool fails = disk_act(file, true, &how) && how != DISK_FULL;
 
 	(void)flags;
 	pthread_mutex_lock(&disk.lock);

@@ -16,7 +16,7 @@
  * any story has acts. */
 #define TRIES_MAX 1000
 /* So many acts past the end of a story are tried as well, because groups differ. */
-#define PAST_THE_END 6
+#define PAST_THE_END 4
 
 /* --- a folder with payments that are open --------------------------------------- */
 
@@ -231,7 +231,6 @@ static int64_t fail_once(
 	assert_string_equal(reason, "untouched");
 	for (int i = 0; i < PAYMENTS; i++)
 		assert_true(story.told[i] == STORE_OK || story.told[i] == STORE_BROKEN);
-	check_story(&story, bench, story.world.store, false);
 	store_close(&story.world.store);
 	story.world = open_copy(bench);
 	check_story(&story, bench, story.world.store, false);
@@ -239,11 +238,10 @@ static int64_t fail_once(
 	return failed;
 }
 
-static void each_act_fails(void **state, int64_t count)
+static void each_act_fails(
+    void **state, int64_t count, const enum disk_failure *hows, size_t how_count)
 {
-	static const enum disk_failure hows[] = {DISK_ERROR, DISK_FULL, DISK_HALF, DISK_DONE};
-
-	for (size_t i = 0; i < COUNT(hows); i++) {
+	for (size_t i = 0; i < how_count; i++) {
 		int64_t met = 0;
 
 		for (int64_t after = 0, past = 0; past < PAST_THE_END; after++) {
@@ -259,12 +257,16 @@ static void each_act_fails(void **state, int64_t count)
 
 static void each_act_fails_once(void **state)
 {
-	each_act_fails(state, 1);
+	static const enum disk_failure hows[] = {DISK_ERROR, DISK_FULL, DISK_HALF, DISK_DONE};
+
+	each_act_fails(state, 1, hows, COUNT(hows));
 }
 
 static void each_act_fails_and_some_more(void **state)
 {
-	each_act_fails(state, 7);
+	static const enum disk_failure hows[] = {DISK_ERROR, DISK_DONE};
+
+	each_act_fails(state, 7, hows, COUNT(hows));
 }
 
 /* --- without traffic ---------------------------------------------------------------------- */
