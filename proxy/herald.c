@@ -290,11 +290,9 @@ static void on_due(evutil_socket_t fd, short what, void *arg)
 	must(event_add(herald->due, &pause) == 0);
 }
 
-struct herald *herald_new(struct event_base *base, struct house *house)
+static struct upstream_limits limits_of(const struct config *config)
 {
-	const struct config *config = house_config(house);
-	struct herald *herald = must_calloc(1, sizeof *herald);
-	const struct upstream_limits limits = {
+	return (struct upstream_limits){
 	    .connections_max = 1,
 	    .connect_ms_max = ANSWER_MS_MAX,
 	    .response_ms_max = ANSWER_MS_MAX,
@@ -302,6 +300,12 @@ struct herald *herald_new(struct event_base *base, struct house *house)
 	    .head_size_max = ANSWER_SIZE_MAX,
 	    .ca_file = *config->ca_file ? config->ca_file : NULL,
 	};
+}
+
+struct herald *herald_new(struct event_base *base, struct house *house)
+{
+	const struct upstream_limits limits = limits_of(house_config(house));
+	struct herald *herald = must_calloc(1, sizeof *herald);
 
 	herald->house = house;
 	herald->base = base;
@@ -313,6 +317,14 @@ struct herald *herald_new(struct event_base *base, struct house *house)
 	anchors_listen(house->anchors);
 	event_active(herald->due, EV_TIMEOUT, 1);
 	return herald;
+}
+
+void herald_refresh(struct herald *herald)
+{
+	const struct upstream_limits limits = limits_of(house_config(herald->house));
+
+	upstream_set_limits(herald->upstream, &limits);
+	event_active(herald->due, EV_TIMEOUT, 1);
 }
 
 void herald_finish(struct herald *herald, int64_t wait_ms)

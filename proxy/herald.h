@@ -27,6 +27,8 @@ struct house;
 
 /** Begins at once. Never NULL. */
 struct herald *herald_new(struct event_base *base, struct house *house);
+/** The configuration has changed: follow it, beginning with an anchor at once. On the loop. */
+void herald_refresh(struct herald *herald);
 /** No callback comes after this. */
 void herald_free(struct herald **herald);
 

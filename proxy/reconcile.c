@@ -50,6 +50,7 @@ struct lane {
 	struct reconciler *reconciler;
 	const char *network; /* the asset table's */
 	char *urls;          /* those that chain has */
+	int64_t rpc_ms_max;  /* likewise */
 	struct chain *chain; /* NULL until there is something to ask */
 	enum phase phase;
 	bool slow, asked;
@@ -541,9 +542,10 @@ static bool is_needed(struct lane *lane)
 static bool open_chain(struct lane *lane)
 {
 	struct house *house = house_of(lane);
+	int64_t rpc_ms_max = house_config(house)->rpc_ms_max;
 	char *urls = registry_rpc(house->registry, lane->network);
 
-	if (lane->chain && strcmp(urls, lane->urls) != 0)
+	if (lane->chain && (strcmp(urls, lane->urls) != 0 || lane->rpc_ms_max != rpc_ms_max))
 		chain_free(&lane->chain);
 	if (!*urls) {
 		free(urls);
@@ -556,8 +558,9 @@ static bool open_chain(struct lane *lane)
 	}
 	free(lane->urls);
 	lane->urls = urls;
+	lane->rpc_ms_max = rpc_ms_max;
 	lane->chain = chain_new(lane->reconciler->base, lane->reconciler->upstream, lane->network,
-	    urls, (uint32_t)house_config(house)->rpc_ms_max);
+	    urls, (uint32_t)rpc_ms_max);
 	return true;
 }
 
@@ -598,9 +601,9 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 /* --- starting and stopping
  * ------------------------------------------------------------------------ */
 
-static struct upstream *make_upstream(struct event_base *base, const struct config *config)
+static struct upstream_limits limits_of(const struct config *config)
 {
-	struct upstream_limits limits = {
+	return (struct upstream_limits){
 	    .connections_max = CONNECTIONS_MAX,
 	    .connect_ms_max = (uint32_t)config->connect_ms_max,
 	    .response_ms_max = (uint32_t)config->rpc_ms_max,
@@ -608,8 +611,6 @@ static struct upstream *make_upstream(struct event_base *base, const struct conf
 	    .head_size_max = HEADERS_SIZE_MAX,
 	    .ca_file = *config->ca_file ? config->ca_file : NULL,
 	};
-
-	return upstream_new(base, &limits);
 }
 
 static void add_lane(struct reconciler *reconciler, const struct asset *asset)
@@ -630,17 +631,29 @@ static void add_lane(struct reconciler *reconciler, const struct asset *asset)
 struct reconciler *reconciler_start(struct event_base *base, struct house *house)
 {
 	struct reconciler *reconciler = must_calloc(1, sizeof *reconciler);
+	const struct upstream_limits limits = limits_of(house_config(house));
 	const struct timeval now = {0, 0};
 
 	reconciler->house = house;
 	reconciler->base = base;
-	reconciler->upstream = make_upstream(base, house_config(house));
+	reconciler->upstream = upstream_new(base, &limits);
 	reconciler->lanes = must_calloc(assets_count(house->assets) + 1, sizeof *reconciler->lanes);
 	for (size_t i = 0; i < assets_count(house->assets); i++)
 		add_lane(reconciler, assets_at(house->assets, i));
 	reconciler->tick = event_new(base, -1, 0, on_tick, reconciler);
 	must(reconciler->tick && event_add(reconciler->tick, &now) == 0);
 	return reconciler;
+}
+
+void reconciler_refresh(struct reconciler *reconciler)
+{
+	const struct upstream_limits limits = limits_of(house_config(reconciler->house));
+	const struct timeval now = {0, 0};
+
+	upstream_set_limits(reconciler->upstream, &limits);
+	for (size_t i = 0; i < reconciler->count; i++)
+		reconciler->lanes[i].due_us = 0;
+	must(event_add(reconciler->tick, &now) == 0);
 }
 
 void reconciler_stop(struct reconciler **reconciler_p)

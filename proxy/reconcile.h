@@ -27,6 +27,8 @@ struct reconciler;
 
 /** Begins at once; never NULL. */
 struct reconciler *reconciler_start(struct event_base *base, struct house *house);
+/** The configuration has changed: follow it, beginning with a look at once. On the loop. */
+void reconciler_refresh(struct reconciler *reconciler);
 void reconciler_stop(struct reconciler **reconciler);
 
 /** How many blocks must follow one on this network before it is believed: the configuration's

@@ -191,12 +191,18 @@ static void on_hangup(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (atomic_load(&daemon->shared.draining)) {
+		log_event(LOG_WARN, "reload_refused", "reason", "the daemon is stopping", NULL);
+		return;
+	}
 	tell_systemd("RELOADING=1");
 	ok = house_reload(daemon->house);
 	if (ok) {
 		follow_log_level(daemon);
 		for (long i = 0; i < daemon->count; i++)
 			worker_refresh(daemon->workers[i]);
+		reconciler_refresh(daemon->reconciler);
+		herald_refresh(daemon->herald);
 	}
 	tell_systemd(ok ? "READY=1\nSTATUS=Reloaded."
 			: "READY=1\nSTATUS=Reload refused, the log says why: as before.");
@@ -270,6 +276,8 @@ static void run(struct daemon *daemon)
 	    LOG_INFO, "listening", "agents", daemon->listen, "admin", daemon->admin_name, NULL);
 	tell_systemd("READY=1");
 	event_base_loop(daemon->base, 0);
+	/* The loop turns once more for the last anchor; by then the workers are gone. */
+	event_del(daemon->tick);
 	if (all_done(daemon)) {
 		for (long i = 0; i < daemon->count; i++)
 			worker_join(&daemon->workers[i]);

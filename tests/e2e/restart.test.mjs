@@ -3,12 +3,13 @@
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import http from 'node:http';
 import path from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { startBed } from './bed/bed.mjs';
 import { GENEROUS, policyOf, spend } from './bed/policies.mjs';
 import { Tallyward, micros, send } from './bed/tallyward.mjs';
-import { until } from './bed/wait.mjs';
+import { Gate, listen, shut, until } from './bed/wait.mjs';
 
 let bed;
 let tw;
@@ -166,6 +167,40 @@ describe('a stop that will not wait', () => {
 		daemon.kill('SIGTERM');
 		assert.deepEqual(await stopped, { code: 0, signal: null });
 		await assertFoundOpen(hanging);
+	});
+
+	it('still tells the last anchor, whatever signals come meanwhile', async () => {
+		const gate = new Gate();
+		const told = [];
+		const server = http.createServer(async (request, response) => {
+			request.resume();
+			told.push(request.url);
+			await gate.pass();
+			response.end();
+		});
+		const url = await listen(server);
+		try {
+			tw.configure({ anchor_webhook: `${url}/anchors`, anchor_s: 3600 });
+			await tw.restart();
+			const agent = await newAgent();
+			assert.equal((await tw.call(agent, 'seller', '/paid/0.01')).status, 200);
+			gate.close();
+			const before = told.length;
+			const { daemon } = tw;
+			const stopped = tw.stop();
+			await until('the last anchor', () => told.length > before);
+			daemon.kill('SIGHUP');
+			await until('it to say no', () =>
+				/event=reload_refused reason="the daemon is stopping"/.test(daemon.log));
+			daemon.kill('SIGTERM');
+			await until('it to have heard', () => /event=stopping_now/.test(daemon.log));
+			gate.open();
+			assert.deepEqual(await stopped, { code: 0, signal: null });
+		} finally {
+			tw.configure({ anchor_webhook: '', anchor_s: 60 });
+			gate.open();
+			await shut(server);
+		}
 	});
 
 	it('has nothing to wait for when no call is under way', async () => {
