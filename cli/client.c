@@ -14,10 +14,10 @@
 #include "common/log.h"
 #include "proxy/house.h"
 
-/* Nobody answers a connection to a local socket slowly; a command may verify or export
- * years of ledger. */
+/* Nobody answers a connection to a local socket slowly; a command may verify, export
+ * or back up years of ledger. */
 #define CONNECT_S_MAX 5L
-#define ANSWER_S_MAX  600L
+#define ANSWER_S_MAX  3600L
 #define REPLY_SIZE_MAX ((size_t)1 << 30)
 
 /* A daemon that is starting holds the lock before its socket is there, and another command

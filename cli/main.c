@@ -17,7 +17,8 @@
 static const struct subcommand *const subcommands[] = {
     &init_subcommand, &serve_subcommand, &tool_subcommand, &agent_subcommand, &token_subcommand,
     &network_subcommand, &policy_subcommand, &wallet_subcommand, &payment_subcommand,
-    &ledger_subcommand, &dispute_subcommand, &doctor_subcommand, &restore_subcommand,
+    &ledger_subcommand, &dispute_subcommand, &doctor_subcommand, &backup_subcommand,
+    &restore_subcommand,
 };
 #define SUBCOMMAND_COUNT (sizeof(subcommands) / sizeof(subcommands[0]))
 #define VERBS_MAX        16u

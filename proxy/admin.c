@@ -132,8 +132,7 @@ static void local_body_end(struct exchange *exchange, void *arg)
 	if (!asking->errand) {
 		json_decref(request);
 		reply_error(exchange, 503,
-		    "other commands are waiting for the chain already: try again when they are "
-		    "done");
+		    "other long commands are under way already: try again when they are done");
 	}
 }
 

@@ -175,7 +175,10 @@ static void catch_up(struct house *house, int64_t now_us)
 bool command_waits(const json_t *request)
 {
 	static const char *const waiting[] = {
-	    "wallet.reconcile", "payment.cancel", "ledger.verify", "dispute", "doctor"};
+	    /* ask a chain's endpoints */
+	    "wallet.reconcile", "payment.cancel", "doctor",
+	    /* read the whole ledger */
+	    "ledger.verify", "ledger.export", "dispute", "backup"};
 	const char *name = json_str(request, "command");
 
 	for (size_t i = 0; name && i < sizeof waiting / sizeof waiting[0]; i++) {
@@ -203,6 +206,7 @@ json_t *command_run(struct house *house, const json_t *request, int64_t now_us)
 	    {"ledger.", command_proof},
 	    {"dispute", command_proof},
 	    {"doctor", command_books},
+	    {"backup", command_books},
 	};
 	const char *name = json_str(request, "command");
 	json_t *none = json_object(), *args = json_member(request, "args"), *reply = NULL;

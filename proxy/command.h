@@ -92,6 +92,8 @@
  *       price, …}]
  * dispute           call
  *     {call, text}                                        the bundle, proxy/dispute.h
+ * backup            file: absolute path, [with_passphrase: bool]
+ *     {file, bytes, made_at, keys, transactions, audits, head, audit_head, passphrase: bool}
  * doctor            asks the endpoints of every network
  *     [{check, ok, detail}]
  *

@@ -12,6 +12,7 @@
 #include "ledger/verify.h"
 #include "proxy/anchors.h"
 #include "proxy/answer.h"
+#include "proxy/backup.h"
 #include "proxy/chain_wait.h"
 #include "proxy/view.h"
 
@@ -442,6 +443,63 @@ static json_t *doctor(struct command *command)
 	return answer_ok(keys.rows);
 }
 
+/* --- backup -------------------------------------------------------------------------------- */
+
+/* Of what was written; takes nothing. */
+static json_t *backup_json(const char *file, const struct manifest *manifest)
+{
+	char head[2 * DIGEST_SIZE + 1], audit_head[2 * DIGEST_SIZE + 1];
+	struct stat status = {.st_size = 0};
+	json_int_t keys = 0;
+
+	(void)!stat(file, &status);
+	for (size_t i = 0; i < manifest->count; i++)
+		keys += member_is_key(manifest->members[i].name);
+	return json_pack("{s:s, s:I, s:o, s:I, s:I, s:I, s:s, s:s, s:b}", "file", file, "bytes",
+	    (json_int_t)status.st_size, "made_at", view_time(manifest->made_us), "keys", keys,
+	    "transactions", (json_int_t)manifest->transactions, "audits",
+	    (json_int_t)manifest->audits, "head",
+	    hex_encode(head, manifest->head.bytes, DIGEST_SIZE), "audit_head",
+	    hex_encode(audit_head, manifest->audit_head.bytes, DIGEST_SIZE), "passphrase",
+	    manifest_find(manifest, "passphrase") != NULL);
+}
+
+static json_t *backup(struct command *command)
+{
+	bool with_passphrase = json_is_true(json_object_get(command->args, "with_passphrase"));
+	json_t *error = NULL, *result, *detail;
+	const char *file = command_text(command, &error, "file");
+	struct manifest manifest;
+	char reason[512] = "", *text;
+	struct batch *batch;
+
+	if (!file)
+		return error;
+	switch (backup_write(&manifest, reason, command->house, file, with_passphrase)) {
+	case BACKUP_OK:
+		break;
+	case BACKUP_BAD_PATH:
+		return answer_error(COMMAND_USAGE, "%s", reason);
+	case BACKUP_EXISTS:
+	case BACKUP_FAILED:
+		return answer_error(COMMAND_FAILED, "%s", reason);
+	}
+	result = backup_json(file, &manifest);
+	manifest_fini(&manifest);
+	must(result != NULL);
+	detail = json_pack("{s:s, s:b}", "file", file, "with_passphrase", with_passphrase);
+	text = json_dumps(detail, JSON_COMPACT);
+	batch = batch_new(command->now_us);
+	/* It is there, whether the ledger can be written or not. */
+	error = command_write(command, &batch, "backup", NULL, NULL, text);
+	if (error)
+		command_warn(command, "%s", json_str(error, "error"));
+	json_decref(error);
+	free(text);
+	json_decref(detail);
+	return answer_ok(result);
+}
+
 json_t *command_books(struct command *command, const char *name)
 {
 	static const struct {
@@ -453,6 +511,7 @@ json_t *command_books(struct command *command, const char *name)
 	    {"ledger.audit", audit},
 	    {"ledger.claim", claims},
 	    {"doctor", doctor},
+	    {"backup", backup},
 	};
 
 	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
