@@ -15,6 +15,7 @@
 #include "common/clock.h"
 #include "common/file.h"
 #include "ledger/verify.h"
+#include "proxy/anchors.h"
 #include "proxy/settings.h"
 
 #define PIECE_SIZE (64u * 1024u)
@@ -287,7 +288,7 @@ static enum restore_result check_ledger(struct restore *restore)
 	    restore->restored.anchor_file
 		? file_path(restore->folder, strrchr(restore->restored.anchor_file, '/') + 1)
 		: NULL;
-	struct witness_options witness = {.anchor_file = anchors};
+	struct witness_options witness = {.anchor_file = anchors, .signed_by = anchors_signed_by};
 	enum restore_result result = RESTORE_BAD;
 	struct verify_report report;
 	struct store *store = NULL;

@@ -332,8 +332,6 @@ static void the_optional_ones_have_their_places(void **state)
 		"/data/anchors", true},
 	    {"{\"anchor_file\":\"ledger.db-wal\"}", NULL, true, false, "/data/passphrase",
 		"/data/anchors", true},
-	    {"{\"anchor_file\":\"\"}", NULL, true, false, "/data/passphrase", "/data/anchors",
-		true},
 	};
 	char *dir = file_path(*state, "data");
 
