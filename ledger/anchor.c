@@ -247,9 +247,19 @@ static void find_newest(struct anchor_tail *tail, const char *bytes, size_t size
 	}
 }
 
+/* Without an anchor in it a file may be one whose first line was torn: it begins like one, or with
+ * what a file system leaves where nothing was written. Another file's end is not ours. */
+static bool may_be_torn(const char *bytes, size_t size)
+{
+	size_t start = strlen(LINE_START);
+
+	return bytes[0] == '\0' || memcmp(bytes, LINE_START, size < start ? size : start) == 0;
+}
+
 enum anchor_result anchor_tail_read(struct anchor_tail *out, int fd)
 {
 	struct anchor_tail tail = {.any = false};
+	bool foreign = false;
 	struct stat status;
 	off_t start;
 	char *bytes;
@@ -273,11 +283,12 @@ enum anchor_result anchor_tail_read(struct anchor_tail *out, int fd)
 	if (got >= 0) {
 		tail.open_line = size > 0 && bytes[size - 1] != '\n';
 		find_newest(&tail, bytes, size);
+		foreign = !tail.any && size > 0 && (start > 0 || !may_be_torn(bytes, size));
 	}
 	free(bytes);
 	if (got < 0)
 		return ANCHOR_IO;
-	if (!tail.any && start > 0)
+	if (foreign)
 		return ANCHOR_FOREIGN;
 	*out = tail;
 	return ANCHOR_OK;

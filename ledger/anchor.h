@@ -101,8 +101,9 @@ struct anchor_tail {
 	bool open_line;       /* the file does not end in a newline */
 };
 
-/** anchor_tail_read - ANCHOR_OK also for an empty file. ANCHOR_FOREIGN when the last
- * ANCHOR_TAIL_SIZE bytes hold no anchor, and the file is longer. */
+/** anchor_tail_read - ANCHOR_OK also for an empty file, and for one whose first line was torn.
+ * ANCHOR_FOREIGN when there is no anchor in it and it is something else, or there is none in
+ * its last ANCHOR_TAIL_SIZE bytes. */
 #define ANCHOR_TAIL_SIZE (64u * 1024u)
 enum anchor_result anchor_tail_read(struct anchor_tail *out, int fd) MUST_CHECK;
 

@@ -287,6 +287,11 @@ static void test_files_that_are_none(void **state)
 	close(fd);
 	seen = look(path, false);
 	assert_int_equal(seen.bad, 1);
+	/* Another file of the owner's, named by mistake. */
+	assert_true(file_replace(path, "{\"tools\": {}}\n", 15, 0600));
+	fd = open(path, O_RDWR | O_APPEND);
+	assert_int_equal(anchor_tail_read(&tail, fd), ANCHOR_FOREIGN);
+	close(fd);
 	free(bytes);
 	free(path);
 }
