@@ -182,6 +182,7 @@ int main(int argc, char **argv)
 	const struct verb *verb;
 	int at = 0, status = COMMAND_USAGE;
 
+	json_init();
 	if (!next_word(&status, &options, &at, argc, argv, NULL))
 		return status;
 	subcommand = find_subcommand(argv[at]);

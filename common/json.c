@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Longer words are not misspellings of anything we know. */
@@ -85,6 +86,11 @@ static json_t *read_tree(
 	if (tree == NULL)
 		return refuse(error, bad.line > 0 ? bad.line : 0, "%s", bad.text);
 	return tree;
+}
+
+void json_init(void)
+{
+	json_set_alloc_funcs(must_alloc, free);
 }
 
 json_t *json_read(struct json_error *error, const char *text, size_t size, size_t size_max)

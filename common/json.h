@@ -22,6 +22,11 @@ struct json_error {
 	char reason[256];    /* one sentence without a final point */
 };
 
+/** json_init - before anything else of jansson: without memory it ends the process instead of
+ * writing half a text (json_dumps of 2.14 leaves out a key and says that all is well), which
+ * might be signed, or booked. */
+void json_init(void);
+
 /** json_read - parse one JSON value.
  *
  * Returns the tree (caller: json_decref) or NULL with *error filled: longer

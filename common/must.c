@@ -12,13 +12,13 @@ _Noreturn void must_fail(const char *expr, const char *file, int line, const cha
 	abort();
 }
 
-_Noreturn static void out_of_memory(unsigned long size)
+_Noreturn static void out_of_memory(size_t size)
 {
-	fprintf(stderr, "tallyward: out of memory asking for %lu bytes\n", size);
+	fprintf(stderr, "tallyward: out of memory asking for %zu bytes\n", size);
 	abort();
 }
 
-void *must_alloc(unsigned long size)
+void *must_alloc(size_t size)
 {
 	void *memory = malloc(size ? size : 1);
 
@@ -27,7 +27,7 @@ void *must_alloc(unsigned long size)
 	return memory;
 }
 
-void *must_calloc(unsigned long count, unsigned long size)
+void *must_calloc(size_t count, size_t size)
 {
 	void *memory = calloc(count ? count : 1, size ? size : 1);
 
@@ -36,7 +36,7 @@ void *must_calloc(unsigned long count, unsigned long size)
 	return memory;
 }
 
-void *must_realloc(void *old, unsigned long size)
+void *must_realloc(void *old, size_t size)
 {
 	void *memory = realloc(old, size ? size : 1);
 
@@ -50,7 +50,7 @@ char *must_strdup(const char *text)
 	return must_strndup(text, strlen(text));
 }
 
-char *must_strndup(const char *text, unsigned long length)
+char *must_strndup(const char *text, size_t length)
 {
 	size_t size = strnlen(text, length);
 	char *copy = must_alloc(size + 1);

@@ -6,6 +6,8 @@
 #ifndef COMMON_MUST_H
 #define COMMON_MUST_H
 
+#include <stddef.h>
+
 #define must(expr) ((expr) ? (void)0 : must_fail(#expr, __FILE__, __LINE__, __func__))
 
 /* A result that may not be dropped. */
@@ -15,12 +17,13 @@
 _Noreturn void must_fail(const char *expr, const char *file, int line, const char *function);
 
 /** Allocation that ends the process when memory is gone: for start-up and for
- * small fixed-size objects whose count is already bounded. Never NULL. */
-void *must_alloc(unsigned long size);
-void *must_calloc(unsigned long count, unsigned long size);
-void *must_realloc(void *old, unsigned long size);
+ * small fixed-size objects whose count is already bounded. Never NULL. Libraries that would
+ * go on with half of what they were asked for are given these, too (json_init, serve_run). */
+void *must_alloc(size_t size);
+void *must_calloc(size_t count, size_t size);
+void *must_realloc(void *old, size_t size);
 char *must_strdup(const char *text);
-char *must_strndup(const char *text, unsigned long length);
+char *must_strndup(const char *text, size_t length);
 char *must_format(const char *format, ...) PRINTF_LIKE(1, 2);
 
 #endif

@@ -8,11 +8,8 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/table.h"
 #include "ledger/store_parts.h"
-
-/* uthash allocates its own tables; they end the process like must_alloc(). */
-#define uthash_malloc(size) must_alloc(size)
-#include <uthash.h>
 
 /* A session, tool or payee. Each is stored once, so that equal ones are one pointer. */
 struct word {

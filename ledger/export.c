@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "common/amount.h"
 #include "common/buf.h"
 #include "common/bytes.h"
 #include "common/clock.h"
+#include "common/table.h"
 #include "ledger/account.h"
 #include "ledger/query.h"
 #include "ledger/store_parts.h"

@@ -16,11 +16,8 @@
 #include <string.h>
 
 #include "common/glob.h"
+#include "common/table.h"
 #include "ledger/meter.h"
-
-/* uthash allocates its own tables; they end the process like must_alloc(). */
-#define uthash_malloc(size) must_alloc(size)
-#include <uthash.h>
 
 /* One subject: its meter and what is provisionally set aside for it. */
 struct purse_meter {

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "common/amount.h"
+#include "common/table.h"
 #include "ledger/account.h"
 #include "ledger/journal.h"
 #include "ledger/store_parts.h"

@@ -5,10 +5,7 @@
 #include <string.h>
 
 #include "common/glob.h"
-#include "common/must.h"
-
-#define uthash_fatal(message) must_fail(message, __FILE__, __LINE__, __func__)
-#include <uthash.h>
+#include "common/table.h"
 
 /* A chain goes through patterns->next, so adding never moves what is there. */
 struct chain {

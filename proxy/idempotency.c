@@ -3,7 +3,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
+
+#include "common/table.h"
 
 struct key {
 	char *text;                             /* agent id, '/', key */

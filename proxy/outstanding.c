@@ -4,8 +4,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 #include <utlist.h>
+
+#include "common/table.h"
 
 /* What may be taken over is listed by its target. */
 struct entry {

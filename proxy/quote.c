@@ -3,9 +3,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "common/digest.h"
+#include "common/table.h"
 
 /* Agents choose paths, so the key is a digest: entries have one size whatever they send. */
 struct quote {

@@ -11,8 +11,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <uthash.h>
 
+#include "common/table.h"
 #include "ledger/purse.h"
 #include "ledger/store.h"
 #include "policy/policy.h"

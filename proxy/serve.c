@@ -300,8 +300,12 @@ int serve_run(const struct serve_options *options)
 	int status;
 
 	protect_process();
+	/* An event that could not be added would never come: a listener that is deaf, a call that
+	 * hangs. Without memory the process ends instead, and its next start reads the truth. */
+	event_set_mem_functions(must_alloc, must_realloc, free);
+	must(curl_global_init_mem(CURL_GLOBAL_DEFAULT, must_alloc, free, must_realloc, must_strdup,
+		 must_calloc) == CURLE_OK);
 	must(evthread_use_pthreads() == 0);
-	must(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
 	house_options.command = "admin socket";
 	status = exit_status(house_open(&daemon->house, reason, &house_options));
 	if (status != COMMAND_DONE) {

@@ -5,9 +5,7 @@
 #include <string.h>
 
 #include "common/log.h"
-
-#define uthash_malloc(size) must_alloc(size)
-#include <uthash.h>
+#include "common/table.h"
 
 struct watched {
 	int64_t payment;

@@ -9,8 +9,8 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <uthash.h>
 
+#include "common/table.h"
 #include "wallet/address.h"
 #include "wallet/arena.h"
 

@@ -50,6 +50,8 @@ function check_own(path,    target) {
 function check_system(path) {
 	if (path == "sqlite3.h" && room != "ledger")
 		say("only ledger/ may include <sqlite3.h>")
+	if (path == "uthash.h" && FILENAME != "common/table.h" && !is_test)
+		say("<uthash.h> alone calls exit() when memory is gone: include \"common/table.h\"")
 	if (path ~ /^secp256k1/ && room != "wallet")
 		say("only wallet/ may include <" path ">")
 	if (path ~ outside && inner)
