@@ -487,8 +487,9 @@ enum store_result store_policy_at(
 enum store_result store_backup(struct store *store, char reason[256], const char *path) MUST_CHECK;
 
 /** The answers kept for Idempotency-Keys take at most this many bytes of headers and bodies, 0
- * or more; the oldest go first. Without this call there is no limit. Any thread; a lower
- * limit is reached step by step, with the groups that follow. */
+ * or more; the oldest go first. Without this call there is no limit. Any thread. The first
+ * answer after a start counts what is there; a lower limit is reached step by step, with
+ * the answers that follow. */
 void store_set_answers_max(struct store *store, int64_t bytes);
 
 /** store_idempotency - who has this key. OK: found was called, once, with what is

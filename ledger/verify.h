@@ -3,7 +3,8 @@
  * Both hash chains (ledger/journal.h) over every append-only row, sum and accounts of
  * each transaction, balances never negative where they may not be (available, open,
  * reserved, at every point of the history), every sign row has its payment and every
- * payment its sign row, states follow each other and agree with the journal, trial
+ * payment its sign row, states follow each other and tell of the same ends and reopenings as
+ * the journal, the running results (balance, pending) equal what they were made from, trial
  * balance zero, the triggers that refuse changes still in place, the file itself whole.
  *
  * The rows alone cannot show that the newest were cut off both chains, or that whoever has

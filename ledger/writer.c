@@ -455,23 +455,19 @@ static enum store_result count_answer(struct writer *writer, const struct record
 }
 
 /* The oldest answers go until the rest fits: as many as this group has added, and some more,
- * so that a limit which was lowered is reached without a long stop. */
+ * so that a limit which was lowered is reached without a long stop. While their sum is not
+ * known nothing has been added to it. */
 static enum store_result drop_answers(struct writer *writer)
 {
 	int64_t max = atomic_load(&writer->answers_max), size;
 	size_t allowed = writer->answers_added + PURGE_COUNT, rows = 1;
 	enum store_result result = STORE_OK;
 
-	if (max == INT64_MAX)
-		return STORE_OK;
-	if (writer->answers_size < 0)
-		result = run_number(writer, WRITER_ANSWERS_SIZE, &writer->answers_size, &rows);
-	for (rows = 1; result == STORE_OK && rows > 0 && allowed > 0 &&
-	    writer->answers_size > max;
-	    allowed--) {
+	while (result == STORE_OK && rows > 0 && allowed > 0 && writer->answers_size > max) {
 		result = run_number(writer, WRITER_OLDEST_ANSWER, &size, &rows);
 		if (result == STORE_OK)
 			writer->answers_size -= size;
+		allowed--;
 	}
 	return result;
 }
