@@ -104,6 +104,19 @@ static const struct word *word_of(
 	return word != NULL ? word : word_add(charging, text);
 }
 
+/* A session of a sum counts only while it lives; those that are over are many, and are not
+ * stored. */
+static const struct word *session_of(
+    struct charging *charging, const struct word *before, const char *text, int64_t at_us)
+{
+	const struct word *word;
+
+	if (text == NULL || at_us >= charging->borders_us[charging->border_count - 1])
+		return word_of(charging, before, text);
+	word = word_find(charging, text);
+	return word != NULL && word->live ? word : NULL;
+}
+
 static void free_all(struct charging *charging)
 {
 	struct word *word, *next_word;
@@ -156,8 +169,6 @@ static void add_charge(struct charging *charging, const struct sum *charge)
 		add_single(charging, charge);
 		return;
 	}
-	if (key.session != NULL && !key.session->live)
-		key.session = NULL;
 	if (sum == NULL || memcmp(&sum->key, &key, sizeof(key)) != 0)
 		HASH_FIND(hh, charging->sums, &key, sizeof(key), sum);
 	if (sum == NULL) {
@@ -234,10 +245,11 @@ static bool read_payments(struct charging *charging)
 		if (charging->unused != NULL && is_unused(charging, sqlite3_column_int64(stmt, 6)))
 			continue;
 		key->agent = sqlite3_column_int64(stmt, 0);
-		key->session = word_of(charging, key->session, column_text(stmt, 1));
+		charge.at_us = sqlite3_column_int64(stmt, 4);
+		key->session =
+		    session_of(charging, key->session, column_text(stmt, 1), charge.at_us);
 		key->tool = word_of(charging, key->tool, column_text(stmt, 2));
 		key->payee = word_of(charging, key->payee, column_text(stmt, 3));
-		charge.at_us = sqlite3_column_int64(stmt, 4);
 		charge.spend = sqlite3_column_int64(stmt, 5);
 		add_charge(charging, &charge);
 	}
@@ -268,7 +280,8 @@ static bool read_holds(struct charging *charging)
 		if (!held)
 			continue;
 		hold.key.agent = sqlite3_column_int64(stmt, 0);
-		hold.key.session = word_of(charging, hold.key.session, column_text(stmt, 1));
+		hold.key.session =
+		    session_of(charging, hold.key.session, column_text(stmt, 1), call);
 		hold.key.tool = word_of(charging, hold.key.tool, column_text(stmt, 2));
 		hold.at_us = call;
 		hold.spend = sqlite3_column_int64(stmt, 4);
@@ -293,9 +306,10 @@ static bool read_calls(struct charging *charging)
 		struct sum_key *key = &charge.key;
 
 		key->agent = sqlite3_column_int64(stmt, 0);
-		key->session = word_of(charging, key->session, column_text(stmt, 1));
-		key->tool = word_of(charging, key->tool, column_text(stmt, 2));
 		charge.at_us = sqlite3_column_int64(stmt, 3);
+		key->session =
+		    session_of(charging, key->session, column_text(stmt, 1), charge.at_us);
+		key->tool = word_of(charging, key->tool, column_text(stmt, 2));
 		add_charge(charging, &charge);
 	}
 	return finish(charging->db, stmt, rc);
