@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/fault.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "ledger/proof.h"
@@ -265,6 +266,7 @@ static bool write_anchor(
 		return fail(reason, "the installation's key does not sign: %s",
 		    keystore_result_str(signed_it));
 	size = anchor_format(line, anchor);
+	FAULT_POINT("anchor");
 	if (!anchor_append(tail, anchors->fd, line, size)) {
 		fail(reason, "the anchor file %.200s cannot be written: %s", anchors->path,
 		    strerror(errno));
@@ -273,6 +275,7 @@ static bool write_anchor(
 		return false;
 	}
 	*tail = (struct anchor_tail){.any = true, .newest = *anchor, .digest = sha256(line, size)};
+	FAULT_POINT("anchor written");
 	keep_line(anchors, line, size);
 	return true;
 }

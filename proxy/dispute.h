@@ -23,9 +23,12 @@
 
 struct house;
 
-/* A policy is at most 1 MiB, a challenge 64 KiB; both stand in the rows and in the facts, where
- * a character may take six bytes. */
-#define DISPUTE_SIZE_MAX    (64u * 1024u * 1024u)
+/* A policy is at most 1 MiB, a challenge 64 KiB, and both stand in the rows and in the facts, with
+ * each quote in them escaped. */
+#define DISPUTE_SIZE_MAX (16u * 1024u * 1024u)
+/* Brackets and commas in the whole file, those in texts as well: each may be a value, and a
+ * value in memory is a hundred bytes for two in the file. */
+#define DISPUTE_MARKS_MAX   (1u << 20)
 #define DISPUTE_REASON_SIZE 600u
 
 enum dispute_result {

@@ -105,6 +105,15 @@ static bool split(
 	return true;
 }
 
+static bool few_marks(const char *text, size_t size)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < size; i++)
+		count += text[i] == ',' || text[i] == '[' || text[i] == '{';
+	return count <= DISPUTE_MARKS_MAX;
+}
+
 static bool check_form(struct check *check, json_t **root, const char *text, size_t size)
 {
 	struct json_error error;
@@ -112,6 +121,8 @@ static bool check_form(struct check *check, json_t **root, const char *text, siz
 
 	if (size > DISPUTE_SIZE_MAX)
 		return say(check, "form", false, "larger than %u MiB", DISPUTE_SIZE_MAX >> 20);
+	if (!few_marks(text, size))
+		return say(check, "form", false, "more values in it than a bundle has");
 	*root = json_read(&error, text, size, DISPUTE_SIZE_MAX);
 	if (!*root)
 		return say(check, "form", false, "line %d: %s", error.line, error.reason);

@@ -8,10 +8,13 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { createEIP712OfferReceiptIssuer } from '@x402/extensions/offer-receipt';
 import { startBed } from './bed/bed.mjs';
 import { checkBundle } from './bed/bundle.mjs';
+import { devAccount } from './bed/chain.mjs';
 import { end, run, start } from './bed/child.mjs';
 import { GENEROUS, policyOf, spend } from './bed/policies.mjs';
+import { startSigningSeller } from './bed/sellers.mjs';
 import { Tallyward, send } from './bed/tallyward.mjs';
 import { freePort, until } from './bed/wait.mjs';
 
@@ -128,6 +131,23 @@ describe('a bundle', () => {
 		assert.ok(bundle.rows.length >= 8);
 		const { installation } = await tw.must('ledger', 'verify');
 		assert.equal(bundle.installation, installation);
+	});
+
+	it('says whether the seller has signed what it offered and took', async () => {
+		const payee = devAccount(1);
+		const issuer = createEIP712OfferReceiptIssuer(payee.address, (data) => payee.signTypedData(data));
+		const signing = await startSigningSeller(bed.facilitator.url, issuer);
+		await tw.addTool('signing', signing.url);
+		const answer = await tw.call(agent, 'signing', '/paid/0.01');
+		await signing.stop();
+		assert.equal(answer.status, 200, answer.text);
+		const text = await bundleOf(answer.headers['tallyward-call']);
+		const [payment] = JSON.parse(text).facts.payments;
+		assert.deepEqual(payment.offer_signed_by_seller, { state: 'valid', signer: payee.address });
+		assert.deepEqual(payment.receipt_signed_by_seller, { state: 'valid', signer: payee.address });
+		const { report } = await check(save('signed.json', text));
+		assert.equal(report.ok, true);
+		assert.equal(report.proves.filter((words) => words.startsWith("the payee's key signed")).length, 2);
 	});
 
 	it('of a refused call has no payment, and the rule that refused it', async () => {

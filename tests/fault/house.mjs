@@ -64,7 +64,7 @@ function cheapen(dir) {
 /** Bounds of a folder whose calls are cut off all the time: nobody waits long. */
 const QUICK = {
 	workers: 2, waiting_ms_max: 2000, response_ms_max: 5000, upstream_idle_ms_max: 5000,
-	connect_ms_max: 5000, drain_ms_max: 5000, log_level: 'warn',
+	connect_ms_max: 5000, drain_ms_max: 5000, anchor_s: 1, log_level: 'warn',
 };
 
 export class House extends Tallyward {

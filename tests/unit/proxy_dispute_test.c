@@ -934,6 +934,8 @@ static void rubbish_is_refused(void **state)
 	assert_problem(deep, strlen(deep), NULL, "form: ");
 	large = must_calloc(DISPUTE_SIZE_MAX + 1, 1);
 	assert_problem(large, DISPUTE_SIZE_MAX + 1, NULL, "larger than");
+	memset(large, '[', DISPUTE_MARKS_MAX + 1);
+	assert_problem(large, DISPUTE_MARKS_MAX + 1, NULL, "more values in it");
 	free(large);
 	free(deep);
 	/* Random bytes inside a good one. */
