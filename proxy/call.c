@@ -2008,11 +2008,14 @@ static void audit(struct call *call)
 		}
 		batch_answer(batch, &answer);
 	}
-	/* A key is let go when its answer can be given again, not before. */
-	if (call->key_entered)
+	/* Nobody waits for these rows, so that a failing disk keeps them for later. */
+	store_append(call->house->store, &batch, NULL, NULL);
+	/* But a key is let go when its answer can be given again, not before: the batch after
+	 * them, with nothing in it, says when. */
+	if (call->key_entered) {
+		batch = batch_new(row.finished_us);
 		write_then_wait(call, &batch, on_audited);
-	else
-		store_append(call->house->store, &batch, NULL, NULL);
+	}
 	free(detail);
 	free(path);
 }

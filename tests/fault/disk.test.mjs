@@ -56,7 +56,7 @@ describe('as long as the disk fails', () => {
 		});
 
 	it('payments that were out are booked when it works again', async () => {
-		const buys = [world.buy('later'), world.buy('hold'), world.buy('later', { key: 'out' })];
+		const buys = [world.buy('later'), world.buy('hold', { body: 'once' }), world.buy('later', { key: 'out' })];
 		await until('the signatures to be out', () =>
 			[...world.calls.values()].slice(-3).every(({ id }) => world.seller.of(id).length === 1));
 		await until('the seller to hold them', () => world.seller.held === 3);
@@ -81,7 +81,7 @@ describe('as long as the disk fails', () => {
 	});
 
 	it('a crash on top of it loses nothing that left', async () => {
-		const buys = [world.buy('hold'), world.buy('hold'), world.buy('later')];
+		const buys = [world.buy('hold', { body: 'once' }), world.buy('hold', { body: 'once' }), world.buy('later')];
 		await until('the seller to hold them', () => world.seller.held === 3);
 		failing('EIO', DISK.write | DISK.sync);
 		const more = world.lot(8);

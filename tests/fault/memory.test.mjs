@@ -7,6 +7,7 @@ import { after, before, it } from 'node:test';
 import { World } from './world.mjs';
 import { random } from './load.mjs';
 import { send } from '../e2e/bed/tallyward.mjs';
+import { until } from '../e2e/bed/wait.mjs';
 
 let world;
 
@@ -43,8 +44,9 @@ async function failAt(turn, n, count) {
 	world.control.set({ allocCount: count, allocSkip: n });
 	await everything(turn);
 	world.control.set({ allocSkip: 0 });
-	if (!world.house.dead)
+	if (await send(`${world.house.url}/healthz`).then(() => true, () => false))
 		return 'went on';
+	await until(`the end of what does not answer after allocation ${n}`, () => world.house.dead);
 	const { signal } = await world.house.daemon.ended;
 	const { log } = world.house.daemon;
 	assert.equal(signal, 'SIGABRT', `allocation ${n}: it ended by ${signal}: ${log.slice(-500)}`);
@@ -67,7 +69,7 @@ for (const [name, count] of [['one allocation', 1], ['a hundred allocations in a
 			const end = await failAt(`${count}-${i}`, n, count);
 			ends[end] = (ends[end] ?? 0) + 1;
 			if (i % 20 === 19)
-				await world.whole({ calls: false });
+				await world.whole();
 		}
 		await world.wholeAfterCrash();
 		console.log(`${name} of ${most}: ${JSON.stringify(ends)}`);

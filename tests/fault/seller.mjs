@@ -5,7 +5,8 @@
 //
 //   settle   200 with a receipt            silent  200 without one
 //   again    402 once more, unpaid         fail    500
-//   hangup   the connection breaks         hold    nothing until release(), then hangup
+//   hangup   the connection breaks         hold    nothing until release(), then hangup (a GET
+//                                                  may then come once more, by libcurl)
 //   later    nothing until release(), then 200 with a receipt
 //   free     200, asks for nothing         metered 200, or 500 for every third
 

@@ -23,7 +23,7 @@ before(async () => {
 	await world.begin();
 	for (let i = 0; i < 4; i++)
 		await world.lot(16);
-	const out = [world.buy('hold'), world.buy('hold')];
+	const out = [world.buy('hold', { body: 'once' }), world.buy('hold', { body: 'once' })];
 	await until('signatures that nobody answers', () => world.seller.held === 2);
 	await world.house.kill();
 	world.seller.release();
