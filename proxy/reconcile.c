@@ -53,11 +53,11 @@ struct lane {
 	int64_t rpc_ms_max;  /* likewise */
 	struct chain *chain; /* NULL until there is something to ask */
 	enum phase phase;
-	bool slow, asked;
+	bool slow, asked, failed;
 	enum chain_result result; /* of this round so far */
 	char reason[CHAIN_REASON_SIZE];
 	int64_t began_us, due_us, slow_due_us; /* monotonic */
-	int64_t pause_ms;
+	int64_t pause_ms, slow_pause_ms;
 	int64_t after; /* open payments up to this one have had their turn */
 	/* A question that no endpoint can answer may be one payment's fault: its seller settled it
 	 * in a transaction whose receipt is too large to read. So the next round begins after
@@ -137,13 +137,13 @@ static struct house *house_of(const struct lane *lane)
 	return lane->reconciler->house;
 }
 
-static int64_t slow_pause_ms(int64_t poll_ms)
+/* pause_ms within what is sensible: at least one poll, at most a minute unless polls are
+ * further apart. */
+static int64_t bounded_ms(int64_t pause_ms, int64_t poll_ms)
 {
-	int64_t pause_ms = poll_ms * SLOW_ROUNDS;
+	int64_t max_ms = poll_ms > PAUSE_MS_MAX ? poll_ms : PAUSE_MS_MAX;
 
-	if (pause_ms <= PAUSE_MS_MAX)
-		return pause_ms;
-	return poll_ms > PAUSE_MS_MAX ? poll_ms : PAUSE_MS_MAX;
+	return pause_ms < poll_ms ? poll_ms : pause_ms < max_ms ? pause_ms : max_ms;
 }
 
 static void note_outlook(struct lane *lane)
@@ -157,23 +157,28 @@ static void note_outlook(struct lane *lane)
 		    NULL);
 }
 
-static void end_round(struct lane *lane)
+/* Who fails is asked again after twice as long each time; a slow part that fails does not
+ * hold up the open payments. */
+static void set_pauses(struct lane *lane)
 {
 	int64_t poll_ms = house_config(house_of(lane))->chain_poll_ms;
+	bool failed = lane->failed && lane->phase == LANE_OPEN;
+	bool slow_failed = lane->failed && lane->phase != LANE_OPEN;
 
+	lane->pause_ms = bounded_ms(failed ? 2 * lane->pause_ms : 0, poll_ms);
+	lane->due_us = lane->began_us + lane->pause_ms * US_PER_MS;
+	if (!lane->slow || failed)
+		return;
+	lane->slow_pause_ms =
+	    bounded_ms(slow_failed ? 2 * lane->slow_pause_ms : poll_ms * SLOW_ROUNDS, poll_ms);
+	lane->slow_due_us = lane->began_us + lane->slow_pause_ms * US_PER_MS;
+}
+
+static void end_round(struct lane *lane)
+{
 	if (lane->asked)
 		note_outlook(lane);
-	if (lane->result != CHAIN_OK) {
-		lane->pause_ms =
-		    2 * lane->pause_ms < PAUSE_MS_MAX ? 2 * lane->pause_ms : PAUSE_MS_MAX;
-	} else {
-		lane->pause_ms = poll_ms;
-		if (lane->slow)
-			lane->slow_due_us = lane->began_us + slow_pause_ms(poll_ms) * US_PER_MS;
-	}
-	if (lane->pause_ms < poll_ms)
-		lane->pause_ms = poll_ms;
-	lane->due_us = lane->began_us + lane->pause_ms * US_PER_MS;
+	set_pauses(lane);
 	lane->phase = LANE_IDLE;
 	free(lane->watched);
 	lane->watched = NULL;
@@ -185,6 +190,7 @@ static void end_round(struct lane *lane)
 /* A round that cannot go on. */
 static void fail(struct lane *lane, enum chain_result result, const char *reason)
 {
+	lane->failed = true;
 	lane->result = result;
 	snprintf(lane->reason, sizeof lane->reason, "%s", reason);
 	end_round(lane);
@@ -568,7 +574,7 @@ static void begin_round(struct lane *lane, int64_t now_us)
 {
 	lane->began_us = now_us;
 	lane->slow = now_us >= lane->slow_due_us;
-	lane->asked = false;
+	lane->asked = lane->failed = false;
 	lane->result = CHAIN_OK;
 	*lane->reason = '\0';
 	lane->after = lane->resume_after;

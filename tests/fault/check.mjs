@@ -64,8 +64,13 @@ function limitsAreKept({ house, books, seller, calls, agents, problems }) {
 		if (spent > max)
 			problems.push(`${what}: ${spent} of ${max}`);
 	};
-	const held = [...seller.signatures.values()].map((signature) =>
-		({ ...signature, call: calls.get([...signature.calls][0]) }));
+	// What the chain has shown to be unused past its end, or cancelled, nobody can cash any
+	// more: its money is free again.
+	const dead = ({ nonce }) => [STATE.expired, STATE.cancelled].includes(
+		books.byNonce.get(nonce.toLowerCase())?.states.at(-1)?.state);
+	const held = [...seller.signatures.values()]
+		.filter((signature) => !dead(signature))
+		.map((signature) => ({ ...signature, call: calls.get([...signature.calls][0]) }));
 	for (const agent of agents) {
 		const mine = charges.filter((row) => row.agent === agent.name);
 		const mineHeld = held.filter(({ call }) => call?.agent === agent.name);

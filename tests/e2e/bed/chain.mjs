@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import {
 	createPublicClient, createTestClient, createWalletClient, http,
-	parseAbi, publicActions, walletActions,
+	parseAbi, parseSignature, publicActions, walletActions,
 } from 'viem';
 import { generatePrivateKey, mnemonicToAccount, privateKeyToAccount } from 'viem/accounts';
 import { baseSepolia } from 'viem/chains';
@@ -53,6 +53,7 @@ const USDC_ABI = parseAbi([
 	'function authorizationState(address authorizer, bytes32 nonce) view returns (bool)',
 	'function transfer(address to, uint256 value) returns (bool)',
 	'function transferWithAuthorization(address from, address to, uint256 value, uint256 validAfter, uint256 validBefore, bytes32 nonce, uint8 v, bytes32 r, bytes32 s)',
+	'function cancelAuthorization(address authorizer, bytes32 nonce, uint8 v, bytes32 r, bytes32 s)',
 	'event Transfer(address indexed from, address indexed to, uint256 value)',
 	'event AuthorizationUsed(address indexed authorizer, bytes32 indexed nonce)',
 	'event AuthorizationCanceled(address indexed authorizer, bytes32 indexed nonce)',
@@ -98,6 +99,26 @@ export class Chain {
 	/** Plain ERC-20 transfer, as a refunding payee would send it. */
 	transfer(account, to, atomic) {
 		return this.#write('transfer', [to, BigInt(atomic)], account);
+	}
+
+	/** Cash a payment as any holder of the signature can, from an account of its own. */
+	cash({ authorization, signature }) {
+		const { from, to, value, validAfter, validBefore, nonce } = authorization;
+		const { v, r, s } = parseSignature(signature);
+		return this.#write('transferWithAuthorization',
+			[from, to, BigInt(value), BigInt(validAfter), BigInt(validBefore), nonce, Number(v), r, s]);
+	}
+
+	/** Make a signature void, as the wallet's owner can who has its key. */
+	async cancelAuthorization(account, nonce) {
+		const { v, r, s } = parseSignature(await account.signTypedData({
+			domain: { name: 'USDC', version: '2', chainId: CHAIN_ID, verifyingContract: USDC },
+			types: { CancelAuthorization: [
+				{ name: 'authorizer', type: 'address' }, { name: 'nonce', type: 'bytes32' }] },
+			primaryType: 'CancelAuthorization',
+			message: { authorizer: account.address, nonce },
+		}));
+		return this.#write('cancelAuthorization', [account.address, nonce, Number(v), r, s]);
 	}
 
 	balanceOf(address) {
@@ -158,6 +179,21 @@ export class Chain {
 	async advance(seconds) {
 		await this.admin.increaseTime({ seconds });
 		await this.mine();
+	}
+
+	/**
+	 * Take back all that was mined since `id = await chain.snapshot()`, as a reorganisation
+	 * does: other blocks come in the place of those that were there, and one more.
+	 */
+	snapshot() {
+		return this.admin.snapshot();
+	}
+
+	async reorganise(id) {
+		const before = await this.client.getBlockNumber();
+		await this.admin.revert({ id });
+		const now = await this.client.getBlockNumber();
+		await this.mine(Number(before - now) + 1);
 	}
 
 	/** Transactions stay in the pool until resumeMining(). */

@@ -159,6 +159,8 @@ export const TAKERS = {
 		const { transaction } = await call.rogue.settle(call.entry);
 		goods(call, receipt(call, { transaction }));
 	},
+	// Says that it settled, with a transaction that never was.
+	'forges-receipt': (call) => goods(call, receipt(call)),
 	'silent': (call) => goods(call),
 	'settles-silently': async (call) => {
 		await call.rogue.settle(call.entry);
