@@ -266,7 +266,6 @@ static bool write_anchor(
 		return fail(reason, "the installation's key does not sign: %s",
 		    keystore_result_str(signed_it));
 	size = anchor_format(line, anchor);
-	FAULT_POINT("anchor");
 	if (!anchor_append(tail, anchors->fd, line, size)) {
 		fail(reason, "the anchor file %.200s cannot be written: %s", anchors->path,
 		    strerror(errno));
@@ -275,7 +274,6 @@ static bool write_anchor(
 		return false;
 	}
 	*tail = (struct anchor_tail){.any = true, .newest = *anchor, .digest = sha256(line, size)};
-	FAULT_POINT("anchor written");
 	keep_line(anchors, line, size);
 	return true;
 }
