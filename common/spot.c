@@ -66,7 +66,7 @@ void spot_format(struct buf *out, const struct spot *at)
 	if (at->key == NULL)
 		buf_add_format(out, "[%zu]", at->index);
 	else
-		buf_add_format(out, "%s%s", out->size > 0 ? "." : "", at->key);
+		buf_add_format(out, "%s%s", at->parent != NULL ? "." : "", at->key);
 }
 
 bool spot_vfail(struct json_error *error, const char *text, size_t size, const struct spot *at,

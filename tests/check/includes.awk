@@ -1,7 +1,7 @@
 # includes.awk - who may include what, and which words stay in which room.
 #
-# Doors: common <- policy, wallet, ledger <- proxy <- cli. A room's unit tests
-# pass through the room's own doors.
+# Doors: common <- policy, wallet, ledger <- proxy <- cli. A room's unit tests and fuzz
+# targets pass through the room's own doors.
 
 BEGIN {
 	doors["common"] = "common"
@@ -12,6 +12,8 @@ BEGIN {
 	doors["cli"] = "cli proxy policy wallet ledger common"
 
 	doors["unit"] = "common" # tests/unit/unit.h
+	doors["fuzz"] = "common" # tests/fuzz/fuzz.h
+	doors["replay"] = "common" # tests/fuzz/replay.c
 
 	# <arpa/inet.h> is not among them: reading an address opens nothing.
 	outside = "^(curl|event2|netinet|nghttp2)/|^(event|evhttp|evdns|netdb|llhttp|poll|jwt)\\.h$|" \
@@ -34,13 +36,13 @@ function in_list(word, list) {
 	return index(" " list " ", " " word " ") > 0
 }
 
-# Helpers of the tests belong to the room they are named after, or to all (unit.h).
+# Helpers of the tests belong to the room they are named after, or to all (unit.h, fuzz.h).
 function check_own(path,    target) {
-	if (path == "config.h" || path == "tests/unit/unit.h" && is_test)
+	if (path == "config.h" || is_test && path ~ /^tests\/(unit\/unit|fuzz\/fuzz)\.h$/)
 		return
 	target = path
 	if (is_test)
-		sub(/^tests\/unit\//, "", target)
+		sub(/^tests\/(unit|fuzz)\//, "", target)
 	if (!sub(/[\/_].*/, "", target) || !(target in doors))
 		say("\"" path "\": includes are qualified by their folder")
 	else if (!in_list(target, doors[room]))
@@ -68,10 +70,10 @@ FNR == 1 {
 	strip_start()
 	is_test = FILENAME ~ /^tests\//
 	room = FILENAME
-	sub(/^tests\/unit\//, "", room)
-	sub(/[\/_].*|\.h$/, "", room)
+	sub(/^tests\/(unit|fuzz)\//, "", room)
+	sub(/[\/_].*|\.[ch]$/, "", room)
 	if (!(room in doors)) {
-		say("belongs to no room: name it tests/unit/<room>_...")
+		say("belongs to no room: name it " (FILENAME ~ /^tests\/fuzz/ ? "tests/fuzz" : "tests/unit") "/<room>_...")
 		room = "common"
 	}
 	inner = in_list(room, "common policy wallet ledger")

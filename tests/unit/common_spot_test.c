@@ -9,7 +9,8 @@ static void a_chain_becomes_a_path_and_a_line(void **state)
 	const struct spot a = {.key = "a"}, b = {.parent = &a, .key = "b"};
 	const struct spot second = {.parent = &b, .index = 1}, spaced = {.key = "c d"};
 	const struct spot first = {.index = 0}, in_first = {.parent = &first, .key = "x"};
-	static const char bracket[] = "[{\"x\":1}]";
+	const struct spot empty = {.key = ""}, in_empty = {.parent = &empty, .key = "c[0]"};
+	static const char bracket[] = "[{\"x\":1}]", nameless[] = "{\"\":{\n\"c[0]\":1}}";
 	struct json_error error;
 
 	(void)state;
@@ -28,6 +29,10 @@ static void a_chain_becomes_a_path_and_a_line(void **state)
 	assert_false(spot_fail(&error, bracket, strlen(bracket), &in_first, "%s", "x"));
 	assert_string_equal(error.path, "[0].x");
 	assert_int_equal(error.line, 1);
+	/* An empty key is a step of the path, too. */
+	assert_false(spot_fail(&error, nameless, strlen(nameless), &in_empty, "%s", "x"));
+	assert_string_equal(error.path, ".c[0]");
+	assert_int_equal(error.line, 2);
 	/* Without the text there is no line. */
 	assert_false(spot_fail(&error, NULL, 0, &second, "%s", "x"));
 	assert_string_equal(error.path, "a.b[1]");
