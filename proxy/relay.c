@@ -71,6 +71,22 @@ static bool has_dot_segment(const char *path)
 	return false;
 }
 
+/* UTF-8 that says in more bytes what fits in fewer, as C0 AE for a dot: refused by every reader
+ * of UTF-8 that follows RFC 3629, taken for what it means by those before it. */
+static bool has_overlong(const char *path)
+{
+	for (; *path; path++) {
+		unsigned char c = (unsigned char)path[0], next = (unsigned char)path[1];
+
+		if (next < 0x80 || next > 0xbf)
+			continue;
+		if (c == 0xc0 || c == 0xc1 || (c == 0xe0 && next < 0xa0) ||
+		    (c == 0xf0 && next < 0x90))
+			return true;
+	}
+	return false;
+}
+
 /* A server behind a gateway may decode what the gateway has decoded already. */
 static bool climbs_when_decoded_again(const char *rest)
 {
@@ -79,7 +95,8 @@ static bool climbs_when_decoded_again(const char *rest)
 	int rounds = 0;
 
 	while (!climbs && decode(path))
-		climbs = has_dot_segment(path) || ++rounds > DECODE_ROUNDS_MAX;
+		climbs = has_dot_segment(path) || has_overlong(path) ||
+			 ++rounds > DECODE_ROUNDS_MAX;
 	free(path);
 	return climbs;
 }
@@ -127,12 +144,15 @@ char *relay_url(const struct tool *tool, const char *rest)
 	return must_format("%s%s", tool->url, rest);
 }
 
-/* Gateways that hand fields on as variables take '_' for '-'. */
+/* Gateways that hand fields on as variables turn '-' into '_', and some of them whatever else
+ * a variable's name cannot have: X.PAYMENT becomes HTTP_X_PAYMENT as X-PAYMENT does. */
 static bool same_field(const char *field, const char *name)
 {
 	for (; *field && *name; field++, name++) {
-		char c = *field == '_' ? '-' : *field;
+		char c = *field;
 
+		if (!(c >= '0' && c <= '9') && !(c >= 'A' && c <= 'Z') && !(c >= 'a' && c <= 'z'))
+			c = '-';
 		if (toupper((unsigned char)c) != *name)
 			return false;
 	}
