@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import {
-	createPublicClient, createTestClient, createWalletClient, http,
+	createPublicClient, createTestClient, createWalletClient, encodeFunctionData, http,
 	parseAbi, parseSignature, publicActions, walletActions,
 } from 'viem';
 import { generatePrivateKey, mnemonicToAccount, privateKeyToAccount } from 'viem/accounts';
@@ -59,6 +59,10 @@ const USDC_ABI = parseAbi([
 	'event AuthorizationCanceled(address indexed authorizer, bytes32 indexed nonce)',
 ]);
 
+const MULTICALL3_ABI = parseAbi([
+	'function tryAggregate(bool requireSuccess, (address target, bytes callData)[] calls) payable returns ((bool success, bytes returnData)[])',
+]);
+
 /** Talk to a chain that is already running. */
 export class Chain {
 	constructor(url) {
@@ -107,6 +111,26 @@ export class Chain {
 		const { v, r, s } = parseSignature(signature);
 		return this.#write('transferWithAuthorization',
 			[from, to, BigInt(value), BigInt(validAfter), BigInt(validBefore), nonce, Number(v), r, s]);
+	}
+
+	/** Cash several payments in one transaction; resolves to its hash. */
+	async cashTogether(payloads) {
+		const calls = payloads.map(({ authorization, signature }) => {
+			const { from, to, value, validAfter, validBefore, nonce } = authorization;
+			const { v, r, s } = parseSignature(signature);
+			return { target: USDC, callData: encodeFunctionData({
+				abi: USDC_ABI, functionName: 'transferWithAuthorization',
+				args: [from, to, BigInt(value), BigInt(validAfter), BigInt(validBefore), nonce, Number(v), r, s],
+			}) };
+		});
+		const hash = await this.admin.writeContract({
+			address: MULTICALL3, abi: MULTICALL3_ABI, functionName: 'tryAggregate', args: [true, calls],
+			account: devAccount(9), gas: 200_000n * BigInt(calls.length),
+		});
+		const { status } = await this.client.waitForTransactionReceipt({ hash });
+		if (status !== 'success')
+			throw new Error(`the payments could not be cashed together: ${hash}`);
+		return hash;
 	}
 
 	/** Make a signature void, as the wallet's owner can who has its key. */

@@ -12,7 +12,7 @@ import { NETWORK, NETWORK_V1, USDC, devAccount } from './chain.mjs';
 import { Record } from './record.mjs';
 import { Gate, listen, shut } from './wait.mjs';
 
-const base64 = (value) => Buffer.from(
+export const base64 = (value) => Buffer.from(
 	typeof value === 'string' ? value : JSON.stringify(value)).toString('base64');
 
 /** A payee nobody ever allowed. */
@@ -62,7 +62,7 @@ export const OFFERS_V1 = Object.keys(OFFERS).filter((name) => !V2_ONLY.has(name)
 
 // --- the honest parts ------------------------------------------------------
 
-function requirement(call, bent = {}) {
+export function requirement(call, bent = {}) {
 	const { resource, ...fields } = bent;
 	return {
 		scheme: 'exact', network: NETWORK, amount: call.price, asset: USDC,
@@ -71,7 +71,7 @@ function requirement(call, bent = {}) {
 	};
 }
 
-function challenge(call, accepts, { error = 'payment required', resource = {} } = {}) {
+export function challenge(call, accepts, { error = 'payment required', resource = {} } = {}) {
 	const url = `${call.rogue.url}${call.request.url}`;
 	return {
 		x402Version: 2, error,
@@ -97,7 +97,7 @@ function challengeV1({ error, resource, accepts, extensions }) {
 	};
 }
 
-function send402(call, paymentRequired, headers = {}) {
+export function send402(call, paymentRequired, headers = {}) {
 	const { response } = call;
 	if (call.version === 1) {
 		call.offered = challengeV1(paymentRequired).accepts;
@@ -114,13 +114,13 @@ function send402(call, paymentRequired, headers = {}) {
 
 const ask = (call, bent) => send402(call, challenge(call, [requirement(call, bent)], bent));
 
-function goods(call, headers = {}, status = 200) {
+export function goods(call, headers = {}, status = 200) {
 	call.response.writeHead(status, { 'content-type': 'application/json', ...headers });
 	call.response.end(JSON.stringify({ case: call.name, taken: call.entry.payment !== null }));
 }
 
 /** A receipt as the buyer reads it; by default a good-looking, made-up one. */
-function receipt(call, fields = {}) {
+export function receipt(call, fields = {}) {
 	const settlement = {
 		success: true,
 		transaction: `0x${'ab'.repeat(32)}`,
@@ -453,7 +453,7 @@ async function handle(rogue, request, response) {
 	const parts = url.pathname.split('/').filter(Boolean);
 	const version = parts[0] === 'v1' ? 1 : 2;
 	const name = version === 1 ? parts[1] : parts[0];
-	const serve = find(name);
+	const serve = rogue.cases[name] ?? find(name);
 	if (!serve) {
 		response.writeHead(404);
 		response.end(`no case ${name}`);
@@ -480,11 +480,13 @@ async function startElsewhere() {
  * settle(entry) cash the payment of a recorded request, now
  * gate          holds calls to /hang after payment, once closed
  * cashed        transactions by nonce, of payments it settled and may be sent again
+ * cases         further cases of one test file, by name
  * elsewhere     another host that records whoever is led to it
  */
-export async function startRogue(facilitator, { port = 0, payTo = devAccount(3).address } = {}) {
+export async function startRogue(facilitator,
+	{ port = 0, host, payTo = devAccount(3).address, cases = {} } = {}) {
 	const rogue = {
-		payTo, record: new Record(), gate: new Gate(), cashed: new Map(), elsewhere: await startElsewhere(),
+		payTo, cases, record: new Record(), gate: new Gate(), cashed: new Map(), elsewhere: await startElsewhere(),
 		settle: (entry) => facilitator.settle(entry.payment, acceptedBy(rogue, entry)),
 	};
 	const server = http.createServer({ maxHeaderSize: 1 << 20 }, (request, response) => {
@@ -495,7 +497,7 @@ export async function startRogue(facilitator, { port = 0, payTo = devAccount(3).
 			}
 		});
 	});
-	rogue.url = await listen(server, port);
+	rogue.url = await listen(server, port, host);
 	/** Cut every connection, as a seller that crashes would. */
 	rogue.cut = () => server.closeAllConnections();
 	rogue.stop = async () => {

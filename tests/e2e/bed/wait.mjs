@@ -86,11 +86,10 @@ export function freePort() {
 }
 
 /** Listen on a free loopback port; resolves to the base URL. */
-export function listen(server, port = 0) {
+export function listen(server, port = 0, host = '127.0.0.1') {
 	return new Promise((resolve, reject) => {
 		server.once('error', reject);
-		server.listen(port, '127.0.0.1', () =>
-			resolve(`http://127.0.0.1:${server.address().port}`));
+		server.listen(port, host, () => resolve(`http://${host}:${server.address().port}`));
 	});
 }
 
