@@ -17,6 +17,7 @@ static const struct column tool_fields[] = {
     {"billing", "billing", CELL_TEXT},
     {"price", "price", CELL_AMOUNT},
     {"delivery", "delivery", CELL_TEXT},
+    {"private", "private", CELL_TEXT},
     {.key = NULL},
 };
 
@@ -46,9 +47,10 @@ static int run_add(const struct cli *cli)
 	if (path != NULL && delivery == NULL)
 		return COMMAND_FAILED;
 	return client_show(cli, "tool.add",
-	    json_pack("{s:s, s:s, s:s*, s:s*, s:o*}", "name", options_word(options, 0), "url",
+	    json_pack("{s:s, s:s, s:s*, s:s*, s:o*, s:b}", "name", options_word(options, 0), "url",
 		options_word(options, 1), "price", options_text(options, "price"), "billing",
-		options_text(options, "billing"), "delivery", delivery),
+		options_text(options, "billing"), "delivery", delivery, "private",
+		options_flag(options, "private")),
 	    show_tool);
 }
 
@@ -76,6 +78,8 @@ static const struct option_row add_options[] = {
 	"x402: pays as it goes (default); metered: you are billed elsewhere, needs --price"},
     {"delivery", "FILE", OPTION_TEXT, 0,
 	"what a paid answer must be like, or it is a claim; else status 2xx and all of it"},
+    {"private", NULL, OPTION_FLAG, 0,
+	"the URL's name may lead to this machine or a private network"},
     {.name = NULL},
 };
 

@@ -36,6 +36,7 @@
 #include "proxy/inflate.h"
 #include "proxy/outstanding.h"
 #include "proxy/problem.h"
+#include "proxy/reach.h"
 #include "proxy/relay.h"
 #include "proxy/reserve.h"
 #include "proxy/rooms.h"
@@ -914,9 +915,13 @@ static enum step dispatch(struct call *call, const struct transfer_events *event
 	    .headers = &call->request_headers,
 	    .body = call->body,
 	    .body_size = -1,
+	    .reach = call->tool->reach,
 	};
 	struct headers headers;
 
+	/* The name may lead elsewhere than it did when the seller asked for money. */
+	if (payment_name && !call->tool->secure)
+		request.reach &= REACH_LOOPBACK;
 	/* The agent's headers are kept: it may be gone when the payment is sent. */
 	if (call->exchange && call->request_headers.count == 0 &&
 	    !relay_request_headers(
@@ -1031,6 +1036,12 @@ static void on_forward_done(
 		end_answer(call, result == TRANSFER_OK);
 	} else if (result == TRANSFER_OK && challenged) {
 		call_run(call, STEP_QUOTE);
+	} else if (result == TRANSFER_FORBIDDEN) {
+		call->rule = "forbidden_address";
+		call_run(call, refuse(call, PROBLEM_UPSTREAM_UNREACHABLE,
+				   "nothing was sent to the seller: %s; its owner can add the tool "
+				   "with --private, or with the address itself",
+				   reason));
 	} else {
 		call_run(call, refuse(call,
 				   result == TRANSFER_TIMEOUT ? PROBLEM_UPSTREAM_TIMEOUT

@@ -25,9 +25,9 @@
  *     [{session, agent, issued_at, expires_at, state}]    active | expired | revoked
  * token.revoke      session
  *     {session, agent, state}
- * tool.add          name, url, [price], [billing], [delivery: text]
+ * tool.add          name, url, [price], [billing], [delivery: text], [private: bool]
  * tool.show         tool
- *     {tool, url, billing, price, delivery}               price, delivery null when none
+ *     {tool, url, billing, price, delivery, private}      price, delivery null when none
  * tool.list
  *     [the same]
  * tool.remove       tool

@@ -401,10 +401,11 @@ static json_t *token_revoke(struct command *command)
 
 static json_t *tool_json(const struct tool *tool)
 {
-	return json_pack("{s:s, s:s, s:s, s:o, s:o}", "tool", tool->name, "url", tool->url,
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:b}", "tool", tool->name, "url", tool->url,
 	    "billing", tool->billing == TOOL_METERED ? "metered" : "x402", "price",
 	    tool->has_price ? view_amount(tool->price) : json_null(), "delivery",
-	    tool->delivery ? delivery_check_json(tool->delivery) : json_null());
+	    tool->delivery ? delivery_check_json(tool->delivery) : json_null(), "private",
+	    tool->private);
 }
 
 static void note_body(const char *body, int64_t id, void *arg)
@@ -413,13 +414,12 @@ static void note_body(const char *body, int64_t id, void *arg)
 	*(bool *)arg = *body != '\0';
 }
 
-/* The check is a setting beside the tool's row; an earlier tool of this name may have had
- * one. text NULL: none. */
-static void write_check(
-    struct command *command, struct batch *batch, const char *tool, const char *text)
+/* What a tool has beyond its row is a setting beside it; an earlier tool of this name may have
+ * had one. text NULL: none. Takes name. */
+static void write_beside(
+    struct command *command, struct batch *batch, char *name, const char *text)
 {
 	struct store *store = command->house->store;
-	char *name = delivery_check_name(tool);
 	bool had = false;
 
 	if (!text && store_setting(store, name, 0, note_body, &had) == STORE_OK && had)
@@ -431,17 +431,20 @@ static void write_check(
 
 /* Takes *check; text is what it was read from. */
 static json_t *write_tool(struct command *command, const struct tool_row *row, const char *what,
-    struct delivery_check **check, const char *text)
+    bool private, struct delivery_check **check, const char *text)
 {
 	struct batch *batch = batch_new(command->now_us);
 	json_t *error;
 
 	batch_tool(batch, row);
-	if (!row->removed)
-		write_check(command, batch, row->name, text);
+	if (!row->removed) {
+		write_beside(command, batch, delivery_check_name(row->name), text);
+		write_beside(
+		    command, batch, tool_private_name(row->name), private ? "yes" : NULL);
+	}
 	error = command_write(command, &batch, what, NULL, row->name, row->url);
 	if (!error)
-		registry_put_tool(command->house->registry, row, check);
+		registry_put_tool(command->house->registry, row, private, check);
 	delivery_check_free(check);
 	return error;
 }
@@ -504,8 +507,9 @@ static json_t *tool_add(struct command *command)
 	if (error)
 		return error;
 	row.id = store_next_id(command->house->store, command->now_us);
-	error =
-	    write_tool(command, &row, "tool add", &check, json_str(command->args, "delivery"));
+	error = write_tool(command, &row, "tool add",
+	    json_is_true(json_member(command->args, "private")), &check,
+	    json_str(command->args, "delivery"));
 	if (error)
 		return error;
 	if (row.billing == TOOL_X402 && strncasecmp(url, "https://", 8) != 0)
@@ -571,7 +575,7 @@ static json_t *tool_remove(struct command *command)
 	    .price = tool->price,
 	    .removed = true,
 	};
-	reply = write_tool(command, &row, "tool remove", &check, NULL);
+	reply = write_tool(command, &row, "tool remove", false, &check, NULL);
 	if (!reply)
 		reply = answer_ok(json_pack("{s:s}", "tool", tool->name));
 	tool_unref(&tool);

@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "proxy/anchors.h"
+#include "proxy/reach.h"
 #include "proxy/rooms.h"
 #include "proxy/rpc.h"
 #include "proxy/transfer.h"
@@ -222,7 +223,11 @@ static void post_next(struct herald *herald)
 	static const struct transfer_events events = {
 	    .head = on_head, .body = on_body, .done = on_done};
 	const struct waiting *first = herald->first;
-	struct transfer_request request = {.method = "POST", .url = webhook(herald)};
+	struct transfer_request request = {
+	    .method = "POST",
+	    .url = webhook(herald),
+	    .reach = reach_of_url(webhook(herald), true),
+	};
 	struct headers headers;
 
 	if (!first || herald->transfer || event_pending(herald->again, EV_TIMEOUT, NULL))

@@ -443,19 +443,29 @@ static void load_check(const char *body, int64_t id, void *arg)
 	to->load->failed = true;
 }
 
+static void load_private(const char *body, int64_t id, void *arg)
+{
+	(void)id;
+	*(bool *)arg = strcmp(body, "yes") == 0;
+}
+
 static bool load_tool(const struct tool_row *row, void *arg)
 {
 	struct load *load = arg;
 	struct load_check to = {load, row->name, NULL};
-	char *name = delivery_check_name(row->name);
+	char *name = delivery_check_name(row->name), *private_name = tool_private_name(row->name);
+	bool private = false;
 
 	if (store_setting(load->house->store, name, 0, load_check, &to) == STORE_BROKEN) {
 		say(load->reason, HOUSE_BROKEN, "the delivery check of tool %s cannot be read",
 		    row->name);
 		load->failed = true;
 	}
+	/* Unread, it only reaches less. */
+	(void)!store_setting(load->house->store, private_name, 0, load_private, &private);
 	free(name);
-	registry_put_tool(load->house->registry, row, &to.check);
+	free(private_name);
+	registry_put_tool(load->house->registry, row, private, &to.check);
 	return !load->failed;
 }
 

@@ -7,6 +7,7 @@
 
 #include <curl/curl.h>
 
+#include "proxy/reach.h"
 #include "proxy/relay.h"
 
 #define TOOL_NAME_MAX 64u
@@ -354,7 +355,13 @@ static char *host_of(const char *text)
 	return host;
 }
 
-static struct tool *tool_new(const struct tool_row *row, struct delivery_check **check)
+char *tool_private_name(const char *tool)
+{
+	return must_format("private/%s", tool);
+}
+
+static struct tool *tool_new(
+    const struct tool_row *row, bool private, struct delivery_check **check)
 {
 	struct tool *tool = must_calloc(1, sizeof *tool);
 	size_t size = strlen(row->url);
@@ -366,6 +373,8 @@ static struct tool *tool_new(const struct tool_row *row, struct delivery_check *
 	tool->url = must_strndup(row->url, size);
 	tool->host = host_of(row->url);
 	tool->secure = strncasecmp(row->url, "https://", 8) == 0;
+	tool->private = private;
+	tool->reach = reach_of_url(tool->url, private);
 	tool->billing = row->billing;
 	tool->has_price = row->has_price;
 	tool->price = row->price;
@@ -374,10 +383,10 @@ static struct tool *tool_new(const struct tool_row *row, struct delivery_check *
 	return tool;
 }
 
-void registry_put_tool(
-    struct registry *registry, const struct tool_row *row, struct delivery_check **check)
+void registry_put_tool(struct registry *registry, const struct tool_row *row, bool private,
+    struct delivery_check **check)
 {
-	struct tool *old, *tool = row->removed ? NULL : tool_new(row, check);
+	struct tool *old, *tool = row->removed ? NULL : tool_new(row, private, check);
 
 	write_lock(registry);
 	HASH_FIND_STR(registry->tools, row->name, old);

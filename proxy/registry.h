@@ -49,6 +49,8 @@ struct tool {
 	char *url;   /* without a final slash */
 	char *host;  /* host[:port], lower case */
 	bool secure; /* https */
+	bool private; /* its host's name may lead to this machine or a private network */
+	unsigned reach; /* set of enum reach, from host and private */
 	enum tool_billing billing;
 	bool has_price;
 	int64_t price;
@@ -92,9 +94,11 @@ bool tool_name_valid(const char *name);
  * reason is filled. */
 bool tool_url_valid(char reason[256], const char *url) MUST_CHECK;
 /** The latest row of a name wins; removed takes it away. Takes *check, the tool's delivery
- * check, which may be NULL. */
-void registry_put_tool(
-    struct registry *registry, const struct tool_row *row, struct delivery_check **check);
+ * check, which may be NULL. private: see struct tool. */
+void registry_put_tool(struct registry *registry, const struct tool_row *row, bool private,
+    struct delivery_check **check);
+/** Name of the setting that holds "yes" for a tool that is private; the caller frees it. */
+char *tool_private_name(const char *tool);
 /** A reference of the caller's own (tool_unref), or NULL. */
 struct tool *registry_tool(struct registry *registry, const char *name);
 /** The tool with the longest name that begins `path` ("github/issues/7?x") and ends at '/',

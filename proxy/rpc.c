@@ -17,6 +17,7 @@
 
 #include "common/buf.h"
 #include "common/json.h"
+#include "proxy/reach.h"
 #include "proxy/spool.h"
 #include "proxy/transfer.h"
 
@@ -33,6 +34,7 @@ struct rpc {
 	int64_t last_id;
 	size_t request_count;
 	bool plain; /* http: the peer must be on the loopback interface */
+	unsigned reach;
 	bool usable;
 	char reason[RPC_REASON_SIZE]; /* why it is not usable */
 	char origin[RPC_ORIGIN_SIZE];
@@ -403,6 +405,7 @@ static void send_question(struct rpc_request *request)
 	    .headers = &headers,
 	    .body = request->question,
 	    .body_size = spool_size(request->question),
+	    .reach = request->rpc->reach,
 	};
 
 	headers_init(&headers);
@@ -472,6 +475,7 @@ struct rpc *rpc_new(
 	rpc->request_ms_max = request_ms_max;
 	rpc->url = must_strdup(url);
 	rpc->plain = strncasecmp(url, "https:", 6) != 0;
+	rpc->reach = rpc->plain ? REACH_LOOPBACK : reach_of_url(url, true);
 	rpc->usable = rpc_url_check(rpc->reason, url);
 	(void)rpc_url_origin(rpc->origin, url);
 	return rpc;

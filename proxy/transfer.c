@@ -4,13 +4,12 @@
  * one turns out dead, which is right for GET and wrong for anything that acts. */
 #include "proxy/upstream.h"
 
-#include <arpa/inet.h>
 #include <event2/event.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 #include <utlist.h>
 
 /* A kept connection older than this is not used again: most servers close theirs after
@@ -28,6 +27,8 @@ const char *transfer_result_str(enum transfer_result result)
 		return "timeout";
 	case TRANSFER_BROKEN:
 		return "broken";
+	case TRANSFER_FORBIDDEN:
+		return "forbidden";
 	}
 	return "unknown";
 }
@@ -115,6 +116,17 @@ void transfer_fail(struct transfer *transfer, CURLcode code)
 
 	if (transfer->fault != NULL)
 		reason = transfer->fault;
+	/* When another address was tried as well, it is that one's failure that is told. */
+	if (transfer->refused != 0 && transfer->sent_count == 0 &&
+	    (code == CURLE_COULDNT_CONNECT || code == CURLE_ABORTED_BY_CALLBACK)) {
+		char words[128];
+
+		(void)snprintf(words, sizeof(words),
+		    "its host leads to %s, which this request may not reach",
+		    reach_str(transfer->refused));
+		transfer_finish(transfer, TRANSFER_FORBIDDEN, words);
+		return;
+	}
 	transfer_finish(
 	    transfer, transfer->sent_count == 0 ? TRANSFER_UNREACHABLE : TRANSFER_BROKEN, reason);
 }
@@ -132,16 +144,20 @@ static void on_transfer_timer(evutil_socket_t fd, short what, void *arg)
 
 /* --- what curl calls back --- */
 
-static bool is_loopback(const char *address)
+/* curl is about to make a socket for an address; every address it ever connects to comes by
+ * here, since neither proxies nor sockets of the file system are used. */
+static curl_socket_t on_open_socket(
+    void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
-	struct in_addr v4;
-	struct in6_addr v6;
+	struct transfer *transfer = arg;
+	enum reach reach = reach_of(&address->addr);
 
-	if (inet_pton(AF_INET, address, &v4) == 1)
-		return (ntohl(v4.s_addr) >> 24) == 127;
-	if (inet_pton(AF_INET6, address, &v6) != 1)
-		return false;
-	return IN6_IS_ADDR_LOOPBACK(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == 127);
+	(void)purpose;
+	if (!(transfer->reach & reach)) {
+		transfer->refused = reach;
+		return CURL_SOCKET_BAD;
+	}
+	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 /* The connection stands and the request goes out next. */
@@ -158,8 +174,13 @@ static int on_ready(void *arg, char *peer_address, char *own_address, int peer_p
 		transfer->fault = "the connection was lost while the request was being sent";
 		return CURL_PREREQFUNC_ABORT;
 	}
+	/* A kept connection may have been made for another request, which may go further. */
+	if (!(transfer->reach & reach_of_text(peer_address))) {
+		transfer->refused = reach_of_text(peer_address);
+		return CURL_PREREQFUNC_ABORT;
+	}
 	transfer->sent_count++;
-	transfer->loopback = is_loopback(peer_address);
+	transfer->loopback = reach_of_text(peer_address) == REACH_LOOPBACK;
 	transfer->phase =
 	    transfer->body != NULL && transfer->body_size != 0 ? TRANSFER_SEND : TRANSFER_WAIT;
 	timer_arm(transfer);
@@ -491,6 +512,8 @@ static bool options_set(struct transfer *transfer, const char *url)
 	       SET(CURLOPT_MAXAGE_CONN, IDLE_CONNECTION_S_MAX) &&
 	       /* Ours is the one that counts; curl's own, 300 s, must not be the shorter. */
 	       SET(CURLOPT_CONNECTTIMEOUT_MS, (long)upstream->limits.connect_ms_max + 60000L) &&
+	       SET(CURLOPT_OPENSOCKETFUNCTION, on_open_socket) &&
+	       SET(CURLOPT_OPENSOCKETDATA, transfer) &&
 	       SET(CURLOPT_PREREQFUNCTION, on_ready) && SET(CURLOPT_PREREQDATA, transfer) &&
 	       SET(CURLOPT_HEADERFUNCTION, on_header) && SET(CURLOPT_HEADERDATA, transfer) &&
 	       SET(CURLOPT_WRITEFUNCTION, on_body) && SET(CURLOPT_WRITEDATA, transfer);
@@ -506,6 +529,7 @@ struct transfer *transfer_start(struct upstream *upstream, const struct transfer
 	transfer->arg = arg;
 	transfer->body = request->body;
 	transfer->body_size = request->body_size;
+	transfer->reach = request->reach;
 	transfer->content_length = -1;
 	transfer->secure = strncasecmp(request->url, "https:", 6) == 0;
 	headers_init(&transfer->headers);

@@ -2,7 +2,9 @@
  *
  * One struct upstream a worker (its multi handle and kept connections). Redirects are
  * never followed, environment proxies, cookies and .netrc never used, content never
- * decoded, paths sent as they are, certificates always verified, http and https only.
+ * decoded, paths sent as they are, certificates always verified, http and https only. An
+ * address is looked at when a connection to it is about to be made, and when one is used again
+ * (proxy/reach.h): what the request may not reach gets no byte.
  * Callbacks note, the loop acts: a transfer may be cancelled inside its callbacks and is
  * freed at the end of the loop turn. */
 #ifndef PROXY_TRANSFER_H
@@ -41,6 +43,8 @@ enum transfer_result {
 				   * nothing was sent */
 	TRANSFER_TIMEOUT = 2,     /* after the request was sent, or while it was */
 	TRANSFER_BROKEN = 3,      /* reset, malformed answer, body cut short, header limits */
+	TRANSFER_FORBIDDEN = 4,   /* every address is outside the request's reach: nothing was
+				   * sent */
 };
 const char *transfer_result_str(enum transfer_result result);
 
@@ -53,6 +57,7 @@ struct transfer_request {
 					* Stays the caller's, until `done` or transfer_cancel().
 					* HEAD is sent without it */
 	int64_t body_size;             /* known length, or -1: chunked. Ignored without body */
+	unsigned reach;                /* set of enum reach: where it may go */
 };
 
 struct transfer_events {

@@ -15,6 +15,7 @@
 #include <curl/curl.h>
 #include <event2/event_struct.h>
 
+#include "proxy/reach.h"
 #include "proxy/transfer.h"
 
 struct upstream {
@@ -62,6 +63,7 @@ struct transfer {
 	bool safe; /* may be sent again */
 	bool secure;
 	bool loopback;
+	unsigned reach; /* where it may go */
 	unsigned sent_count;
 	/* The request body. */
 	struct spool *body;
@@ -74,6 +76,7 @@ struct transfer {
 	int64_t content_length;
 	/* What went wrong where curl would only say that we stopped it. */
 	const char *fault;
+	enum reach refused; /* an address that it may not reach; 0: none was met */
 	char error[CURL_ERROR_SIZE];
 };
 

@@ -26,7 +26,7 @@ static void put(struct registry *registry, const char *name, const char *url)
 	    .removed = url == NULL};
 	struct delivery_check *check = NULL;
 
-	registry_put_tool(registry, &row, &check);
+	registry_put_tool(registry, &row, false, &check);
 	assert_null(check);
 }
 

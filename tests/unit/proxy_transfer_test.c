@@ -7,6 +7,7 @@
 #include <openssl/x509v3.h>
 #include <pthread.h>
 
+#include "proxy/reach.h"
 #include "tests/unit/proxy_peer.h"
 
 struct client {
@@ -14,6 +15,7 @@ struct client {
 	struct upstream *upstream;
 	int listen_fd;
 	int port;
+	unsigned reach;
 	struct transfer *transfer; /* the latest; NULL after `done` */
 	char log[256];
 	int status;
@@ -105,7 +107,8 @@ static const struct upstream_limits patient = {
 
 static void client_open_with(struct client *client, const struct upstream_limits *limits)
 {
-	*client = (struct client){.base = event_base_new(), .listen_fd = peer_listen()};
+	*client = (struct client){
+	    .base = event_base_new(), .listen_fd = peer_listen(), .reach = REACH_ANY};
 	client->port = port_of(client->listen_fd);
 	client->upstream = upstream_new(client->base, limits);
 }
@@ -135,7 +138,8 @@ static void forget(struct client *client)
 static void start_url(struct client *client, const char *method, const char *url,
     const struct headers *headers, struct spool *body, int64_t body_size)
 {
-	const struct transfer_request request = {method, url, headers, body, body_size};
+	const struct transfer_request request = {
+	    method, url, headers, body, body_size, client->reach};
 	unsigned before = client->done_count;
 
 	client->transfer = transfer_start(client->upstream, &request, &events, client);
@@ -1230,6 +1234,83 @@ static void a_new_one_starts_in_each_callback(void **state)
 	}
 }
 
+/* --- where it may go --- */
+
+static bool nobody_came(struct client *client)
+{
+	struct peer peer = peer_of(-1);
+
+	if (!peer_accept(&peer, client->listen_fd))
+		return true;
+	peer_close(&peer);
+	return false;
+}
+
+static void no_byte_leaves_the_reach(void **state)
+{
+	static const struct {
+		const char *url;
+		unsigned reach;
+		const char *reason;
+	} rows[] = {
+	    {"http://localhost", REACH_PUBLIC, "this machine"},
+	    {"https://localhost", REACH_PUBLIC | REACH_PRIVATE | REACH_LINK, "this machine"},
+	    {"http://127.0.0.1", REACH_PUBLIC, "this machine"},
+	    {"http://127.0.0.1", 0, "this machine"},
+	    {"http://[::ffff:127.0.0.1]", REACH_PUBLIC, "this machine"},
+	    {"http://0.0.0.0", REACH_VOUCHED, "no one's"},
+	    {"http://169.254.169.254", REACH_VOUCHED, "metadata"},
+	    {"http://[fd00:ec2::254]", REACH_VOUCHED, "metadata"},
+	    {"http://10.1.2.3", REACH_PUBLIC | REACH_LOOPBACK, "a private network"},
+	    {"http://8.8.8.8", REACH_LOOPBACK, "a public address"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct client client;
+		char *url;
+
+		peer_row = rows[i].url;
+		client_open(&client);
+		url = must_format("%s:%d/x", rows[i].url, client.port);
+		client.reach = rows[i].reach;
+		start_url(&client, "GET", url, NULL, NULL, 0);
+		UNTIL(client.done_count == 1);
+		row_check(rows[i].url, client.result == TRANSFER_FORBIDDEN);
+		row_check(rows[i].url, strstr(client.reason, rows[i].reason) != NULL);
+		row_check(rows[i].url, !client.sent);
+		row_check(rows[i].url, nobody_came(&client));
+		free(url);
+		client_close(&client);
+	}
+}
+
+/* A connection is kept for a name; the next request to that name may not go so far. */
+static void a_kept_connection_is_asked_again(void **state)
+{
+	struct client client;
+	struct peer peer = peer_of(-1);
+
+	(void)state;
+	client_open(&client);
+	start(&client, "GET", NULL, 0);
+	ACCEPT();
+	UNTIL(peer_has(&peer, "\r\n\r\n"));
+	SAY("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+	UNTIL(client.done_count == 1);
+	peer_forget(&peer);
+	client.reach = REACH_PUBLIC;
+	start(&client, "GET", NULL, 0);
+	UNTIL(client.done_count == 2);
+	assert_int_equal(client.result, TRANSFER_FORBIDDEN);
+	assert_false(client.sent);
+	peer_pull(&peer, SIZE_MAX);
+	assert_int_equal(peer.in_size, 0);
+	assert_true(nobody_came(&client));
+	peer_close(&peer);
+	client_close(&client);
+}
+
 /* --- kept connections --- */
 
 static void connections_are_kept(void **state)
@@ -1454,6 +1535,7 @@ static void names_of_results(void **state)
 	assert_string_equal(transfer_result_str(TRANSFER_UNREACHABLE), "unreachable");
 	assert_string_equal(transfer_result_str(TRANSFER_TIMEOUT), "timeout");
 	assert_string_equal(transfer_result_str(TRANSFER_BROKEN), "broken");
+	assert_string_equal(transfer_result_str(TRANSFER_FORBIDDEN), "forbidden");
 	assert_string_equal(transfer_result_str((enum transfer_result)99), "unknown");
 }
 
@@ -1501,6 +1583,8 @@ int main(void)
 	    cmocka_unit_test(cancel_in_the_piece_that_comes_again),
 	    cmocka_unit_test(cancel_before_anything),
 	    cmocka_unit_test(a_new_one_starts_in_each_callback),
+	    cmocka_unit_test(no_byte_leaves_the_reach),
+	    cmocka_unit_test(a_kept_connection_is_asked_again),
 	    cmocka_unit_test(connections_are_kept),
 	    cmocka_unit_test(a_request_that_acts_is_sent_once),
 	    cmocka_unit_test(loopback_in_ipv6),

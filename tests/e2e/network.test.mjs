@@ -1,0 +1,202 @@
+// The network between agents, tallyward and sellers: names that lead where they
+// should not, and certificates that are not what they should be.
+
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import { after, before, describe, it } from 'node:test';
+import { startBed } from './bed/bed.mjs';
+import { Names } from './bed/names.mjs';
+import { GENEROUS } from './bed/policies.mjs';
+import { Tallyward, micros, send } from './bed/tallyward.mjs';
+import { listen, shut } from './bed/wait.mjs';
+
+let bed;
+let tw;
+let names;
+let agents = 0;
+/** The seller, without scheme and host. */
+let port;
+
+before(async () => {
+	bed = await startBed();
+	port = new URL(bed.seller.url).port;
+	tw = await Tallyward.create({ chain: bed.chain });
+	names = await Names.create(tw.home);
+	tw.env = names.env;
+	await tw.start();
+	await tw.addTool('seller', bed.seller.url);
+});
+
+after(async () => {
+	await tw?.close();
+	await bed?.stop();
+});
+
+const newAgent = () => tw.addAgent(`agent-${++agents}`, { policy: GENEROUS });
+
+/** Nothing was signed for this agent, and nothing is held. */
+async function nothingSigned(by) {
+	assert.deepEqual(await tw.payments(by.name), []);
+	assert.equal(micros((await tw.wallet(by.name)).reserved), 0n);
+}
+
+/** As well as before: the next call is made and paid for. */
+async function nextCallWorks(by) {
+	const answer = await tw.call(by, 'seller', '/paid/0.01');
+	assert.equal(answer.status, 200, answer.text);
+	assert.equal(answer.payment, 'settled');
+}
+
+describe('a name that leads', () => {
+	const PLACES = {
+		'to this machine': ['127.0.0.1'],
+		'to this machine by another address': ['127.8.9.10'],
+		'to this machine in IPv6': ['::1'],
+		'to this machine, mapped into IPv6': ['::ffff:127.0.0.1'],
+		'to nowhere, which Linux takes for this machine': ['0.0.0.0'],
+		'to a private network': ['10.20.30.40'],
+		'to another private network': ['172.31.255.1'],
+		'to a third': ['192.168.1.1'],
+		'to shared address space': ['100.64.0.1'],
+		'to unique local IPv6': ['fd12:3456::1'],
+		'link-local': ['169.254.10.20'],
+		'to a cloud\'s metadata': ['169.254.169.254'],
+		'to a cloud\'s metadata in IPv6': ['fd00:ec2::254'],
+		'to metadata through NAT64': ['64:ff9b::a9fe:a9fe'],
+		'to this machine through 6to4': ['2002:7f00:1::1'],
+		'to a group': ['224.0.0.1'],
+		'to several such places': ['127.0.0.1', '::1', '10.0.0.1', '169.254.169.254'],
+	};
+	let agent;
+
+	before(async () => {
+		for (const [index, addresses] of Object.values(PLACES).entries()) {
+			names.set(`place-${index}.example`, ...addresses);
+			await tw.addTool(`place-${index}`, `http://place-${index}.example:${port}`);
+		}
+		agent = await newAgent();
+	});
+
+	for (const [index, place] of Object.keys(PLACES).entries())
+		it(`${place} gets no connection`, async () => {
+			names.connected();
+			bed.seller.record.forget();
+			const { problem } = await tw.call(agent, `place-${index}`, '/paid/0.01');
+			assert.equal(problem.status, 502);
+			assert.equal(problem.code, 'upstream_unreachable');
+			assert.equal(problem.rule, 'forbidden_address');
+			assert.deepEqual(names.connected(), []);
+			assert.deepEqual(bed.seller.record.requests, []);
+			await nothingSigned(agent);
+		});
+
+	it('and the next call works', () => nextCallWorks(agent));
+});
+
+describe('the owner\'s word', () => {
+	let agent;
+
+	before(async () => {
+		names.set('inside.example', '127.0.0.1');
+		names.set('metadata.example', '169.254.169.254');
+		names.set('mixed.example', '127.0.0.1', '10.1.2.3', '93.184.216.34');
+		await tw.addTool('inside', `http://inside.example:${port}`, '--private');
+		await tw.addTool('metadata', `http://metadata.example:${port}`, '--private');
+		await tw.addTool('mixed', `http://mixed.example:${port}`);
+		await tw.addTool('localhost', `http://localhost:${port}`);
+		await tw.addTool('lan', `http://10.1.2.3:${port}`);
+		agent = await newAgent();
+	});
+
+	it('lets a name lead to this machine, and is paid there', async () => {
+		const answer = await tw.call(agent, 'inside', '/paid/0.01');
+		assert.equal(answer.status, 200, answer.text);
+		assert.equal(answer.payment, 'settled');
+	});
+
+	it('does not let a name lead to metadata', async () => {
+		names.connected();
+		const { problem } = await tw.call(agent, 'metadata', '/paid/0.01');
+		assert.equal(problem.rule, 'forbidden_address');
+		assert.deepEqual(names.connected(), []);
+	});
+
+	it('is there for localhost, and for an address that is written out', async () => {
+		assert.equal((await tw.call(agent, 'localhost', '/paid/0.01')).payment, 'settled');
+		names.connected();
+		const { problem } = await tw.call(agent, 'lan', '/paid/0.01');
+		assert.equal(problem.code, 'upstream_unreachable');
+		assert.notEqual(problem.rule, 'forbidden_address');
+		assert.deepEqual([...new Set(names.connected())], ['10.1.2.3']);
+	});
+
+	it('is not needed for what is public among the addresses', async () => {
+		names.connected();
+		const { problem } = await tw.call(agent, 'mixed', '/paid/0.01');
+		assert.equal(problem.code, 'upstream_unreachable');
+		assert.deepEqual([...new Set(names.connected())], ['93.184.216.34']);
+	});
+
+	it('is shown, outlives a restart, and ends with the tool', async () => {
+		assert.equal((await tw.must('tool', 'show', 'inside')).private, true);
+		assert.equal((await tw.must('tool', 'show', 'seller')).private, false);
+		await tw.must('tool', 'remove', 'inside');
+		await tw.addTool('inside', `http://inside.example:${port}`);
+		assert.equal((await tw.must('tool', 'show', 'inside')).private, false);
+		const { problem } = await tw.call(agent, 'inside', '/paid/0.01');
+		assert.equal(problem.rule, 'forbidden_address');
+		await tw.must('tool', 'remove', 'localhost');
+		await tw.addTool('localhost', `http://inside.example:${port}`, '--private');
+		await tw.restart();
+		assert.equal((await tw.call(agent, 'inside', '/paid/0.01')).problem.rule, 'forbidden_address');
+		assert.equal((await tw.call(agent, 'localhost', '/paid/0.01')).payment, 'settled');
+		await nextCallWorks(agent);
+	});
+});
+
+describe('a name that moves', () => {
+	it('from a public address to this machine is not followed', async () => {
+		names.set('moves.example', '93.184.216.34');
+		await tw.addTool('moves', `http://moves.example:${port}`);
+		const agent = await newAgent();
+		names.connected();
+		await tw.call(agent, 'moves', '/paid/0.01');
+		assert.deepEqual([...new Set(names.connected())], ['93.184.216.34']);
+		names.set('moves.example', '127.0.0.1');
+		await tw.restart(); // what was resolved is remembered for a minute
+		bed.seller.record.forget();
+		names.connected();
+		const { problem } = await tw.call(agent, 'moves', '/paid/0.01');
+		assert.equal(problem.status, 502);
+		assert.equal(problem.rule, 'forbidden_address');
+		assert.deepEqual(names.connected(), []);
+		assert.deepEqual(bed.seller.record.requests, []);
+		await nothingSigned(agent);
+		await nextCallWorks(agent);
+	});
+
+	it('between the challenge and the payment gets no payment over plain http', async () => {
+		// The first address takes the call and is gone when the payment comes; the second is
+		// another machine.
+		const server = http.createServer(async (request, response) => {
+			const answer = await send(`${bed.seller.url}${request.url}`, {
+				headers: { ...request.headers, connection: 'close' },
+			});
+			server.close();
+			response.writeHead(answer.status, { ...answer.headers, connection: 'close' });
+			response.end(answer.body);
+		});
+		const url = await listen(server);
+		names.set('elsewhere.example', '127.0.0.1', '93.184.216.34');
+		await tw.addTool('elsewhere', url.replace('127.0.0.1', 'elsewhere.example'), '--private');
+		const agent = await newAgent();
+		names.connected();
+		const { problem } = await tw.call(agent, 'elsewhere', '/paid/0.01');
+		await shut(server).catch(() => {});
+		assert.equal(problem.code, 'payment_unknown');
+		assert.deepEqual([...new Set(names.connected())], ['127.0.0.1']);
+		const [payment] = await tw.payments(agent.name);
+		assert.equal(payment.state, 'open');
+		await tw.giveBack(payment.payment);
+	});
+});
