@@ -10,6 +10,8 @@
 #include "common/json.h"
 
 #define ISSUER "tallyward"
+/* The last second of the year 9999, which is as far as RFC 3339 reaches. */
+#define SECONDS_MAX INT64_C(253402300799)
 
 const char *token_result_str(enum token_result result)
 {
@@ -98,10 +100,11 @@ out:
 	return result;
 }
 
+/* RFC 7519 4.1.3: one that names audiences is for somebody else; ours name none. */
 static bool payload_check(const char *text, size_t size)
 {
 	json_t *payload = part_read(text, size, TOKEN_SIZE_MAX);
-	bool ok = json_is_object(payload);
+	bool ok = json_is_object(payload) && !json_object_get(payload, "aud");
 
 	json_decref(payload);
 	return ok;
@@ -134,21 +137,28 @@ static bool claim_text(char *out, size_t out_size, jwt_t *jwt, const char *name)
 	return true;
 }
 
+/* A whole number of seconds; libjwt takes anything else for 0. */
+static bool claim_time(int64_t *out, jwt_t *jwt, const char *name)
+{
+	*out = jwt_get_grant_int(jwt, name);
+	return *out > 0 && *out <= SECONDS_MAX;
+}
+
 static enum token_result claims_read(struct token_claims *out, jwt_t *jwt, int64_t now_s)
 {
 	struct token_claims claims;
 	const char *issuer = jwt_get_grant(jwt, "iss");
-	int64_t not_before = jwt_get_grant_int(jwt, "nbf");
+	int64_t not_before;
 
 	memset(&claims, 0, sizeof claims);
-	claims.issued_s = jwt_get_grant_int(jwt, "iat");
-	claims.expires_s = jwt_get_grant_int(jwt, "exp");
-	if (!issuer || strcmp(issuer, ISSUER) != 0 || claims.expires_s <= 0 || not_before <= 0 ||
+	if (!issuer || strcmp(issuer, ISSUER) != 0 ||
+	    !claim_time(&claims.issued_s, jwt, "iat") || !claim_time(&not_before, jwt, "nbf") ||
+	    !claim_time(&claims.expires_s, jwt, "exp") ||
 	    !claim_text(claims.agent, sizeof claims.agent, jwt, "sub") ||
 	    !claim_text(claims.owner, sizeof claims.owner, jwt, "owner") ||
 	    !claim_text(claims.session, sizeof claims.session, jwt, "jti"))
 		return TOKEN_MALFORMED;
-	if (now_s < not_before)
+	if (now_s < not_before || now_s < claims.issued_s)
 		return TOKEN_NOT_YET_VALID;
 	if (now_s >= claims.expires_s)
 		return TOKEN_EXPIRED;

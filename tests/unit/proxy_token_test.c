@@ -170,9 +170,12 @@ static void claims_that_are_wrong(void **state)
 #define SUB                   "\"sub\":\"coder\""
 #define OWN                   "\"owner\":\"o@example.com\""
 #define JTI                   "\"jti\":\"00112233445566778899aabbccddeeff\""
+#define IAT                   "\"iat\":1763640000"
 #define NBF                   "\"nbf\":1763640000"
 #define EXP                   "\"exp\":1763643600"
-#define BUT(a, b, c, d, e, f) "{" a "," b "," c "," d "," e "," f "}"
+#define BUT(a, b, c, d, e, f) AT(IAT, a, b, c, d, e, f)
+/* As BUT, with another iat. */
+#define AT(iat, a, b, c, d, e, f) "{" iat "," a "," b "," c "," d "," e "," f "}"
 	static const struct {
 		const char *payload;
 		enum token_result result;
@@ -184,13 +187,34 @@ static void claims_that_are_wrong(void **state)
 	    {BUT(ISS, SUB, OWN, JTI, "\"nbf\":1763640001", EXP), TOKEN_NOT_YET_VALID},
 	    {BUT(ISS, SUB, OWN, JTI, "\"nbf\":1763640001", "\"exp\":1"), TOKEN_NOT_YET_VALID},
 	    /* missing */
-	    {"{" SUB "," OWN "," JTI "," NBF "," EXP "}", TOKEN_MALFORMED},
-	    {"{" ISS "," OWN "," JTI "," NBF "," EXP "}", TOKEN_MALFORMED},
-	    {"{" ISS "," SUB "," JTI "," NBF "," EXP "}", TOKEN_MALFORMED},
-	    {"{" ISS "," SUB "," OWN "," NBF "," EXP "}", TOKEN_MALFORMED},
-	    {"{" ISS "," SUB "," OWN "," JTI "," EXP "}", TOKEN_MALFORMED},
-	    {"{" ISS "," SUB "," OWN "," JTI "," NBF "}", TOKEN_MALFORMED},
+	    {"{" IAT "," SUB "," OWN "," JTI "," NBF "," EXP "}", TOKEN_MALFORMED},
+	    {"{" IAT "," ISS "," OWN "," JTI "," NBF "," EXP "}", TOKEN_MALFORMED},
+	    {"{" IAT "," ISS "," SUB "," JTI "," NBF "," EXP "}", TOKEN_MALFORMED},
+	    {"{" IAT "," ISS "," SUB "," OWN "," NBF "," EXP "}", TOKEN_MALFORMED},
+	    {"{" IAT "," ISS "," SUB "," OWN "," JTI "," EXP "}", TOKEN_MALFORMED},
+	    {"{" IAT "," ISS "," SUB "," OWN "," JTI "," NBF "}", TOKEN_MALFORMED},
+	    {"{" ISS "," SUB "," OWN "," JTI "," NBF "," EXP "}", TOKEN_MALFORMED},
 	    {"{}", TOKEN_MALFORMED},
+	    /* issued at a time that is none, or not yet */
+	    {AT("\"iat\":1763640001", ISS, SUB, OWN, JTI, NBF, EXP), TOKEN_NOT_YET_VALID},
+	    {AT("\"iat\":1763639000", ISS, SUB, OWN, JTI, NBF, EXP), TOKEN_OK},
+	    {AT("\"iat\":-1", ISS, SUB, OWN, JTI, NBF, EXP), TOKEN_MALFORMED},
+	    {AT("\"iat\":0", ISS, SUB, OWN, JTI, NBF, EXP), TOKEN_MALFORMED},
+	    {AT("\"iat\":1763640000.0", ISS, SUB, OWN, JTI, NBF, EXP), TOKEN_MALFORMED},
+	    {AT("\"iat\":\"1763640000\"", ISS, SUB, OWN, JTI, NBF, EXP), TOKEN_MALFORMED},
+	    {AT("\"iat\":9007199254740993", ISS, SUB, OWN, JTI, NBF, EXP), TOKEN_MALFORMED},
+	    {AT("\"iat\":null", ISS, SUB, OWN, JTI, NBF, EXP), TOKEN_MALFORMED},
+	    /* for somebody else */
+	    {AT(IAT ",\"aud\":\"elsewhere\"", ISS, SUB, OWN, JTI, NBF, EXP), TOKEN_MALFORMED},
+	    {AT(IAT ",\"aud\":[\"tallyward\"]", ISS, SUB, OWN, JTI, NBF, EXP), TOKEN_MALFORMED},
+	    {AT(IAT ",\"aud\":[]", ISS, SUB, OWN, JTI, NBF, EXP), TOKEN_MALFORMED},
+	    {AT(IAT ",\"aud\":null", ISS, SUB, OWN, JTI, NBF, EXP), TOKEN_MALFORMED},
+	    /* further away than years have four digits */
+	    {BUT(ISS, SUB, OWN, JTI, NBF, "\"exp\":253402300799"), TOKEN_OK},
+	    {BUT(ISS, SUB, OWN, JTI, NBF, "\"exp\":253402300800"), TOKEN_MALFORMED},
+	    {BUT(ISS, SUB, OWN, JTI, NBF, "\"exp\":9007199254740993"), TOKEN_MALFORMED},
+	    {BUT(ISS, SUB, OWN, JTI, NBF, "\"exp\":9223372036854775807"), TOKEN_MALFORMED},
+	    {BUT(ISS, SUB, OWN, JTI, "\"nbf\":9223372036854775807", EXP), TOKEN_MALFORMED},
 	    /* of another type */
 	    {BUT("\"iss\":1", SUB, OWN, JTI, NBF, EXP), TOKEN_MALFORMED},
 	    {BUT("\"iss\":[\"tallyward\"]", SUB, OWN, JTI, NBF, EXP), TOKEN_MALFORMED},
