@@ -1,9 +1,9 @@
 /* proxy/token.h - agent tokens: HS256 JWTs that name agent, owner and session.
  *
  * Source: RFC 7519, RFC 7515. Claims, all of them required: iss "tallyward", sub agent, owner,
- * jti session, iat, nbf, exp (whole seconds, to the year 9999); no aud. The signature is compared in
- * constant time before libjwt sees the token: Debian 12's libjwt 1.10 compares with strcmp. No
- * part of a token but its session is ever logged. */
+ * jti session, iat, nbf, exp (whole seconds, to the year 9999); no aud. The signature is
+ * compared in constant time before libjwt sees the token: Debian 12's libjwt 1.10 compares with
+ * strcmp. No part of a token but its session is ever logged. */
 #ifndef PROXY_TOKEN_H
 #define PROXY_TOKEN_H
 
