@@ -3,8 +3,10 @@
 
 import assert from 'node:assert/strict';
 import http from 'node:http';
+import net from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { startBed } from './bed/bed.mjs';
+import { Authority, startTlsFront } from './bed/certificates.mjs';
 import { Names } from './bed/names.mjs';
 import { GENEROUS } from './bed/policies.mjs';
 import { Tallyward, micros, send } from './bed/tallyward.mjs';
@@ -199,4 +201,137 @@ describe('a name that moves', () => {
 		assert.equal(payment.state, 'open');
 		await tw.giveBack(payment.payment);
 	});
+});
+
+/** Certificates, and servers that show them, which must not be talked to; and why not. */
+const BAD = {
+	'has expired': [/expired/, ({ issue }) => issue([NAME], { from: -60, until: -30 })],
+	'is not valid yet': [/not yet valid/, ({ issue }) => issue([NAME], { from: 1, until: 30 })],
+	'is signed by itself': [/self.signed/, ({ issue }) => issue([NAME], { selfSigned: true })],
+	'is signed by a stranger': [/issuer|self.signed|verify/, ({ stranger }) => stranger.issue([NAME])],
+	'is for another name': [/name|match/, ({ issue }) => issue(['other.example'])],
+	'is for parts of the name': [/name|match/, ({ issue }) => issue(['example', 'shop', `${NAME}.evil.test`])],
+	'is for any name below ours': [/name|match/, ({ issue }) => issue([`*.${NAME}`])],
+	'was revoked, as it says itself': [/revoked/, ({ authority, revoked }) => stapled(authority, revoked)],
+	'promises a staple that is not there': [/none was/, ({ promising }) => promising],
+	'has the staple of another': [/another certificate/,
+		async ({ authority, good, promising }) => ({ ...good, staple: await authority.respond(promising) })],
+	'has junk for a staple': [/malformed/, ({ good }) => ({ ...good, staple: Buffer.from('junk') })],
+	'is good, but speaks TLS 1.1 at most': [/protocol|version|alert/, ({ good }) => ({ ...good, ...atMost('TLSv1.1') })],
+	'is good, but speaks TLS 1.0 at most': [/protocol|version|alert/, ({ good }) => ({ ...good, ...atMost('TLSv1') })],
+};
+const NAME = 'shop.example';
+const stapled = async (authority, one) => ({ ...one, staple: await authority.respond(one) });
+const atMost = (version) => ({ minVersion: 'TLSv1', maxVersion: version, ciphers: 'DEFAULT@SECLEVEL=0' });
+
+describe('a seller whose certificate', () => {
+	const fronts = new Map();
+	let agent;
+	let unpaid;
+
+	before(async () => {
+		const authority = await Authority.create(tw.home);
+		const issue = authority.issue.bind(authority);
+		const made = {
+			authority, issue, stranger: await Authority.create(tw.home, 'stranger'), good: await issue([NAME]),
+			revoked: await issue([NAME]), promising: await issue([NAME], { mustStaple: true }),
+		};
+		const add = async (tool, options) => {
+			const front = await startTlsFront(bed.seller.url, options);
+			fronts.set(tool, front);
+			await tw.addTool(tool, `https://${NAME}:${front.port}`, '--private');
+		};
+		await authority.revoke(made.revoked);
+		names.set(NAME, '127.0.0.1');
+		tw.configure({ ca_file: authority.file });
+		await tw.reload();
+		for (const [index, [, make]] of Object.values(BAD).entries())
+			await add(`bad-${index}`, await make(made));
+		await add('good', made.good);
+		await add('good-stapled', await stapled(authority, made.good));
+		await add('good-promised', await stapled(authority, made.promising));
+		await add('good-older', { ...made.good, ...atMost('TLSv1.2') });
+		agent = await newAgent();
+		unpaid = await newAgent();
+	});
+	after(() => Promise.all([...fronts.values()].map((front) => front.stop())));
+
+	for (const [index, [what, [reason]]] of Object.entries(BAD).entries())
+		it(`${what} gets nothing`, async () => {
+			bed.seller.record.forget();
+			const { problem } = await tw.call(unpaid, `bad-${index}`, '/paid/0.01');
+			assert.equal(problem.status, 502);
+			assert.equal(problem.code, 'upstream_unreachable');
+			assert.match(problem.detail, reason);
+			assert.deepEqual(bed.seller.record.requests, []);
+			await nothingSigned(unpaid);
+			assert.equal((await tw.call(agent, 'good', '/paid/0.01')).payment, 'settled');
+		});
+
+	for (const [tool, version] of Object.entries({
+		'good': 'TLSv1.3', 'good-stapled': 'TLSv1.3', 'good-promised': 'TLSv1.3', 'good-older': 'TLSv1.2',
+	}))
+		it(`is in order is paid: ${tool}, ${version}`, async () => {
+			const answer = await tw.call(agent, tool, '/paid/0.01');
+			assert.equal(answer.status, 200, answer.text);
+			assert.equal(answer.payment, 'settled');
+			assert.deepEqual([...new Set(fronts.get(tool).versions)], [version]);
+		});
+});
+
+describe('who stands between us and a seller', () => {
+	let agent;
+	let unpaid;
+
+	before(async () => {
+		agent = await newAgent();
+		unpaid = await newAgent();
+	});
+
+	/** A server that answers the first bytes it gets with these; resolves to what came then. */
+	async function startForger(answer) {
+		const heard = [];
+		const server = net.createServer((socket) => {
+			let first = true;
+			socket.on('error', () => {});
+			socket.on('data', (bytes) => {
+				heard.push(bytes);
+				if (first)
+					socket.write(answer);
+				first = false;
+			});
+		});
+		const url = await listen(server);
+		return { heard, port: new URL(url).port, stop: () => new Promise((resolve) => server.close(resolve)) };
+	}
+
+	/** A ServerHello of that version with that end of its random, in TLS 1.2's form. */
+	function serverHello(version, sentinel) {
+		const random = Buffer.concat([Buffer.alloc(32 - sentinel.length, 7), Buffer.from(sentinel, 'latin1')]);
+		const body = Buffer.concat([Buffer.from(version), random, Buffer.from([0, 0xc0, 0x2b, 0, 0, 0])]);
+		const message = Buffer.concat([Buffer.from([2, 0, 0, body.length]), body]);
+		return Buffer.concat([Buffer.from([0x16, 3, 3, 0, message.length]), message]);
+	}
+
+	const FORGED = {
+		'takes TLS 1.3 out of the talk': serverHello([3, 3], 'DOWNGRD\x01'),
+		'takes TLS 1.2 out of the talk': serverHello([3, 2], 'DOWNGRD\x00'),
+		'wants SSL 3': serverHello([3, 0], ''),
+		'has no TLS at all': Buffer.from('HTTP/1.1 402 Payment Required\r\nContent-Length: 0\r\n\r\n'),
+		'answers junk': Buffer.alloc(4096, 0x41),
+	};
+
+	for (const [what, answer] of Object.entries(FORGED))
+		it(`and ${what} gets nothing`, async () => {
+			const forger = await startForger(answer);
+			const tool = `forged-${forger.port}`;
+			await tw.addTool(tool, `https://localhost:${forger.port}`);
+			const { problem } = await tw.call(unpaid, tool, '/paid/0.01', { headers: { 'x-secret': 'of the agent' } });
+			await forger.stop();
+			assert.equal(problem.code, 'upstream_unreachable');
+			assert.ok(forger.heard.length >= 1);
+			assert.ok(!Buffer.concat(forger.heard).includes('of the agent'));
+			await nothingSigned(unpaid);
+			await nextCallWorks(agent);
+		});
 });
