@@ -12,6 +12,19 @@
 static json_t *refuse(struct json_error *error, int line, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
+void json_printable(char *text)
+{
+	for (; *text != '\0'; text++) {
+		unsigned char c = (unsigned char)*text, next = (unsigned char)text[1];
+
+		if (c < 0x20 || c == 0x7f)
+			*text = '?';
+		else if (c == 0xc2 && next >= 0x80 && next <= 0x9f)
+			text[0] = text[1] = '?';
+	}
+}
+
+/* jansson repeats what it does not understand. */
 static json_t *refuse(struct json_error *error, int line, const char *format, ...)
 {
 	va_list args;
@@ -20,6 +33,7 @@ static json_t *refuse(struct json_error *error, int line, const char *format, ..
 	va_start(args, format);
 	vsnprintf(error->reason, sizeof(error->reason), format, args);
 	va_end(args);
+	json_printable(error->reason);
 	return NULL;
 }
 

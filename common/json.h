@@ -19,8 +19,12 @@
 struct json_error {
 	int line;            /* 1-based; 0 when no place is known */
 	char path[128];      /* "budget.sessionLimitCents", "limits[2].window", "" */
-	char reason[256];    /* one sentence without a final point */
+	char reason[256];    /* one sentence without a final point, fit for a terminal */
 };
+
+/** json_printable - control characters, of which a terminal may think anything, become '?':
+ * those of ASCII and those of Latin-1 (U+0080 to U+009F). text is UTF-8. */
+void json_printable(char *text);
 
 /** json_init - before anything else of jansson: without memory it ends the process instead of
  * writing half a text (json_dumps of 2.14 leaves out a key and says that all is well), which

@@ -42,10 +42,7 @@ static void make_printable(char *text, size_t size_max)
 			;
 		text[size] = '\0';
 	}
-	for (; *text != '\0'; text++) {
-		if ((unsigned char)*text < 0x20 || *text == 0x7f)
-			*text = '?';
-	}
+	json_printable(text);
 }
 
 const char *spot_shown(char out[SPOT_SHOWN_SIZE], const char *word)

@@ -124,6 +124,15 @@ static void body_drop(struct connection *connection)
 		input_drop(connection);
 }
 
+/* Behind the rest of the body; where a trailer is being read, line ends are counted on. */
+static enum connection_phase after_body(struct connection *connection)
+{
+	if (!connection->body_complete)
+		return CONNECTION_DRAIN;
+	connection->lines.size = 0;
+	return CONNECTION_HEAD;
+}
+
 static enum connection_phase exchange_done(struct connection *connection)
 {
 	if (!connection->exchange->keep_alive || connection->listener->acceptor == NULL)
@@ -133,8 +142,7 @@ static enum connection_phase exchange_done(struct connection *connection)
 		return CONNECTION_GONE;
 	if (connection->closing || connection->peer_closed)
 		return CONNECTION_FLUSH;
-	connection->lines.size = 0;
-	return connection->body_complete ? CONNECTION_HEAD : CONNECTION_DRAIN;
+	return after_body(connection);
 }
 
 /* One callback of the handler, if one is due. */
@@ -182,8 +190,7 @@ static enum connection_phase step_drain(struct connection *connection)
 	body_drop(connection);
 	if (connection->closing || connection->listener->acceptor == NULL)
 		return CONNECTION_FLUSH;
-	connection->lines.size = 0;
-	return connection->body_complete ? CONNECTION_HEAD : CONNECTION_DRAIN;
+	return after_body(connection);
 }
 
 static enum connection_phase step_flush(struct connection *connection)

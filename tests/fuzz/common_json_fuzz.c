@@ -76,9 +76,19 @@ static void check_taken(const char *text, size_t size, json_t *tree)
 
 static void check_refused(const struct json_error *error)
 {
+	const char *at;
+	json_t *text;
+
 	must(error->line >= 0);
 	must(memchr(error->path, '\0', sizeof(error->path)) != NULL);
 	must(memchr(error->reason, '\0', sizeof(error->reason)) != NULL && error->reason[0]);
+	/* It goes to terminals, and into answers that are JSON. */
+	for (at = error->reason; *at != '\0'; at++) {
+		must((unsigned char)at[0] >= 0x20 && at[0] != 0x7f);
+		must(at[0] != '\xc2' || (unsigned char)at[1] > 0x9f);
+	}
+	must((text = json_string(error->reason)) != NULL);
+	json_decref(text);
 }
 
 /* A path nobody made from the tree has a line or none; it does not matter which. */

@@ -178,6 +178,25 @@ static char *nested(int depth, const char *open, const char *close, const char *
 	return text;
 }
 
+/* A reason repeats what was not understood, and ends up on a terminal. */
+static void reasons_hold_no_control_characters(void **state)
+{
+	static const char *const texts[] = {
+	    "[\x1b]", "{\"a\":\x7f}", "[\"a\x1b\"]", "[\"a\", \xc2\x9b]", "[\"\xc2\x9b\" \xc2\x85"};
+	struct json_error error;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(texts); i++) {
+		row_check(texts[i], json_read(&error, texts[i], strlen(texts[i]), 100) == NULL);
+		row_check(texts[i], strchr(error.reason, '\x1b') == NULL);
+		row_check(texts[i], strchr(error.reason, '\x7f') == NULL);
+		row_check(texts[i], strchr(error.reason, '\xc2') == NULL);
+	}
+	assert_true(json_read(&error, "[\"\xc3\xa9\" x]", 9, 100) == NULL);
+	assert_non_null(strstr(error.reason, "x"));
+}
+
 static void depth_is_limited_before_parsing(void **state)
 {
 	struct json_error error;
@@ -432,6 +451,7 @@ int main(void)
 	    cmocka_unit_test(refuses_duplicate_keys),
 	    cmocka_unit_test(tells_the_line),
 	    cmocka_unit_test(has_a_ceiling),
+	    cmocka_unit_test(reasons_hold_no_control_characters),
 	    cmocka_unit_test(depth_is_limited_before_parsing),
 	    cmocka_unit_test(brackets_in_strings_are_no_depth),
 	    cmocka_unit_test(many_siblings_are_no_depth),

@@ -3,6 +3,7 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -840,6 +841,35 @@ static void a_small_rest_is_drained(void **state)
 		peer_close(&peer);
 		server_close(&server);
 	}
+}
+
+/* Wherever a packet ends: also between the two bytes of a line's end. */
+static void a_trailer_is_drained_byte_by_byte(void **state)
+{
+	static const char rest[] = "0\r\nX: y\r\n\r\n";
+	struct server server;
+	struct peer peer;
+	char byte[2] = "";
+	const int on = 1;
+
+	(void)state;
+	server_open(&server);
+	server.on_head = reply_ok;
+	peer = peer_connect(server.port, 0);
+	assert_int_equal(setsockopt(peer.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), 0);
+	SAY(CHUNKED "5\r\nhello\r\n");
+	UNTIL(peer_has(&peer, "\r\n\r\nok"));
+	for (size_t i = 0; rest[i] != '\0'; i++) {
+		byte[0] = rest[i];
+		SAY(byte);
+		loop_turn(server.base);
+	}
+	peer_forget(&peer);
+	SAY("GET /next HTTP/1.1\r\nHost: h\r\n\r\n");
+	UNTIL(server.finished_count == 2);
+	UNTIL(peer_has(&peer, "\r\n\r\nok"));
+	peer_close(&peer);
+	server_close(&server);
 }
 
 /* The refusal must reach a client that goes on sending megabytes before it looks. */
@@ -1831,6 +1861,7 @@ int main(void)
 	    cmocka_unit_test(continue_when_the_body_is_wanted),
 	    cmocka_unit_test(no_continue_when_refused),
 	    cmocka_unit_test(a_small_rest_is_drained),
+	    cmocka_unit_test(a_trailer_is_drained_byte_by_byte),
 	    cmocka_unit_test(a_refusal_survives_the_rest_of_the_body),
 	    cmocka_unit_test(malformed_rest_closes_after_the_answer),
 	    cmocka_unit_test(answered_in_the_body_callback),
