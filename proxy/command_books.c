@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "common/bytes.h"
 #include "common/clock.h"
@@ -14,6 +15,7 @@
 #include "proxy/answer.h"
 #include "proxy/backup.h"
 #include "proxy/chain_wait.h"
+#include "proxy/sandbox.h"
 #include "proxy/view.h"
 
 /* An export is built in memory: a million postings are some 200 MB. */
@@ -272,6 +274,26 @@ static void check_disk(json_t *rows, const char *dir)
 	    (status.st_mode & 077) == 0 ? "closed to others" : "open to others: chmod 700 it");
 }
 
+/* Of the daemon, when it is the one that answers; else of the next one. */
+static void check_sandbox(json_t *rows, const struct house *house)
+{
+	char state[SANDBOX_REASON_SIZE];
+	bool wanted = house_config(house)->sandbox != 0, ok;
+
+	if (strcmp(house->who, "admin socket") != 0) {
+		check(rows, "sandbox", wanted, "%s",
+		    wanted ? "will be in force in the daemon"
+			   : "\"sandbox\" is 0 in tallyward.json: for debugging only");
+		return;
+	}
+	ok = sandbox_state(state);
+	if (geteuid() != 0)
+		check(rows, "sandbox", ok, "%s", state);
+	else
+		check(rows, "sandbox", ok, "%s; it is root: name a `user` in tallyward.json",
+		    state);
+}
+
 struct keys {
 	struct house *house;
 	json_t *rows;
@@ -421,6 +443,7 @@ static json_t *doctor(struct command *command)
 	    now_us > INT64_C(1700000000) * CLOCK_US_PER_S && house_clock_ready(house, reason),
 	    "%s", *reason ? reason : "ahead of the newest row");
 	check_disk(keys.rows, house->dir);
+	check_sandbox(keys.rows, house);
 	*reason = '\0';
 	check(keys.rows, "ledger writes", store_health(house->store, reason) == STORE_OK, "%s",
 	    *reason ? reason : "the last commit succeeded");

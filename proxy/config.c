@@ -69,6 +69,11 @@ static const struct key keys[] = {
 	"Base Sepolia, a test network, so that real money is only ever named on purpose."),
     STRING(ca_file, "", "Certificates trusted for sellers; empty: the system's."),
     STRING(temporary_dir, "", "Where large request bodies wait; empty: the data folder."),
+    STRING_AT_START(user, "",
+	"Whom the proxy becomes when it is started as root; empty: it stays root, with a warning."),
+    STRING_AT_START(group, "", "Its group; empty: that of the user."),
+    INTEGER_AT_START(sandbox, 0, 1, 1, "0 or 1",
+	"Only system calls that are needed are let through once all is open. 0: for debugging."),
     {ROW(assets, KEY_ARRAY, "[]",
 	 "Further tokens that may be paid with, each {network, contract, symbol, name, version}: "
 	 "six decimals, EIP-3009, name and version as in the token's EIP-712 domain."),

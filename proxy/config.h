@@ -21,6 +21,9 @@ struct config {
 	char *default_network; /* CAIP-2, for wallet deposit without --network */
 	char *ca_file;         /* "" : the system's */
 	char *temporary_dir;   /* request bodies too large for memory; "" : the data folder */
+	char *user;           /* whom a daemon started as root becomes; "": it stays root */
+	char *group;          /* "": the user's own */
+	int64_t sandbox;      /* 0 or 1: filter system calls */
 	json_t *assets;  /* owner's own rows: array of {network, contract, symbol, name, version} */
 	int64_t workers; /* 0: one per core */
 	int64_t token_ttl_s;

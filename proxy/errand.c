@@ -93,8 +93,9 @@ struct errands *errands_new(struct event_base *base, struct house *house)
 	errands->last = &errands->first;
 	must(pthread_mutex_init(&errands->lock, NULL) == 0);
 	must(pthread_cond_init(&errands->work, NULL) == 0);
-	/* Signals are the main thread's. */
+	/* Signals are the main thread's; a refused system call is the thread's that made it. */
 	sigfillset(&all);
+	sigdelset(&all, SIGSYS);
 	must(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
 	must(pthread_create(&errands->thread, NULL, run, errands) == 0);
 	must(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);

@@ -74,6 +74,10 @@ size_t listener_connections(const struct listener *listener);
  * this listener's. */
 void listener_free(struct listener **listener);
 int listener_socket_tcp(char reason[256], const char *address, bool shared) MUST_CHECK;
+/** Its two halves: a port is taken by the first, which may need a right that goes, and nobody
+ * can connect before the second. False: reason is filled, the socket is still the caller's. */
+int listener_socket_bind(char reason[256], const char *address, bool shared) MUST_CHECK;
+bool listener_socket_listen(char reason[256], int fd) MUST_CHECK;
 int listener_socket_unix(char reason[256], const char *path) MUST_CHECK;
 /** "127.0.0.1:43121": what a socket was bound to. */
 bool listener_socket_name(char *out, size_t out_size, int fd) MUST_CHECK;

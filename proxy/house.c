@@ -13,6 +13,7 @@
 #include "proxy/anchors.h"
 #include "proxy/reconcile.h"
 #include "proxy/rooms.h"
+#include "proxy/sandbox.h"
 #include "proxy/settings.h"
 
 /* Endpoints whose last price is remembered: 64 bytes each with their table. */
@@ -266,6 +267,7 @@ static enum house_result make_config(
 enum house_result house_init(char reason[512], const struct house_options *options)
 {
 	char *config_path = file_path(options->dir, "tallyward.json");
+	char words[SANDBOX_REASON_SIZE];
 	struct config config;
 	struct stat status;
 	enum house_result result;
@@ -279,6 +281,11 @@ enum house_result house_init(char reason[512], const struct house_options *optio
 	if (mkdir(options->dir, 0700) != 0 && errno != EEXIST) {
 		result = say(reason, HOUSE_BROKEN, "cannot make the folder %s: %s", options->dir,
 		    strerror(errno));
+		goto out;
+	}
+	/* One that was there before: serve would refuse it, and by then keys are in it. */
+	if (!sandbox_folder(words, options->dir)) {
+		result = say(reason, HOUSE_BROKEN, "%s", words);
 		goto out;
 	}
 	result = make_passphrase(reason, options);
@@ -763,6 +770,9 @@ enum house_result house_open(
 	house->dir = must_strdup(options->dir);
 	house->who = must_strdup(options->command ? options->command : "cli");
 	result = read_settings(&settings, house, reason);
+	if (result == HOUSE_OK && options->configured &&
+	    !options->configured(house_config(house), reason, options->configured_arg))
+		result = HOUSE_BROKEN;
 	if (result == HOUSE_OK)
 		result = open_store(house, reason, now_us);
 	if (result == HOUSE_OK)

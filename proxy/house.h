@@ -23,6 +23,7 @@ enum house_result {
 	HOUSE_BROKEN = 6,   /* disk, store */
 };
 
+struct config;
 struct house;
 
 struct house_options {
@@ -30,6 +31,10 @@ struct house_options {
 	const char *passphrase_file; /* NULL: as configured; a systemd credential named
 				      * "passphrase" ($CREDENTIALS_DIRECTORY) wins over both */
 	const char *command;         /* for the audit of owner's acts: "cli", "admin socket" */
+	/* Called when the configuration is known and nothing else has been opened; false with
+	 * reason keeps the house closed (HOUSE_BROKEN). NULL: nothing to do. */
+	bool (*configured)(const struct config *config, char reason[512], void *arg);
+	void *configured_arg;
 };
 
 /** house_init - make a data folder. Never touches one that exists. */

@@ -197,7 +197,7 @@ static bool address_parse(struct sockaddr_storage *out, socklen_t *out_size, con
 	       port_parse(&v6->sin6_port, colon + 1);
 }
 
-int listener_socket_tcp(char reason[256], const char *address, bool shared)
+int listener_socket_bind(char reason[256], const char *address, bool shared)
 {
 	struct sockaddr_storage bound = {0};
 	socklen_t bound_size;
@@ -211,7 +211,26 @@ int listener_socket_tcp(char reason[256], const char *address, bool shared)
 		return fail(reason, address, strerror(errno));
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
 	    (shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0) ||
-	    bind(fd, (struct sockaddr *)&bound, bound_size) != 0 || listen(fd, LISTEN_BACKLOG) != 0)
+	    bind(fd, (struct sockaddr *)&bound, bound_size) != 0)
+		return fail_close(reason, address, fd);
+	return fd;
+}
+
+bool listener_socket_listen(char reason[256], int fd)
+{
+	char name[128];
+
+	if (listen(fd, LISTEN_BACKLOG) == 0)
+		return true;
+	fail(reason, listener_socket_name(name, sizeof(name), fd) ? name : "?", strerror(errno));
+	return false;
+}
+
+int listener_socket_tcp(char reason[256], const char *address, bool shared)
+{
+	int fd = listener_socket_bind(reason, address, shared);
+
+	if (fd >= 0 && listen(fd, LISTEN_BACKLOG) != 0)
 		return fail_close(reason, address, fd);
 	return fd;
 }

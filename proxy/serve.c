@@ -7,8 +7,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -22,6 +20,7 @@
 #include "proxy/reconcile.h"
 #include "proxy/reload.h"
 #include "proxy/rooms.h"
+#include "proxy/sandbox.h"
 #include "proxy/upkeep.h"
 #include "proxy/worker.h"
 
@@ -29,11 +28,13 @@
 #define NAME_SIZE   128
 
 struct daemon {
+	const struct serve_options *options;
 	struct house *house;
 	struct workers_state shared;
 	struct worker *workers[WORKERS_MAX];
 	int fds[WORKERS_MAX];
 	long count;
+	int admin_fd;
 	struct event_base *base;
 	struct admin *admin;
 	struct upkeep *upkeep;
@@ -85,11 +86,11 @@ static long worker_count(const struct serve_options *options, const struct confi
 }
 
 /* The first socket may choose its port (":0"); the others share it. */
-static bool listen_agents(struct daemon *daemon, char reason[256], const char *address)
+static bool bind_agents(struct daemon *daemon, char reason[256], const char *address)
 {
 	for (long i = 0; i < daemon->count; i++) {
 		daemon->fds[i] =
-		    listener_socket_tcp(reason, i == 0 ? address : daemon->listen, true);
+		    listener_socket_bind(reason, i == 0 ? address : daemon->listen, true);
 		if (daemon->fds[i] < 0)
 			return false;
 		if (i == 0)
@@ -99,24 +100,79 @@ static bool listen_agents(struct daemon *daemon, char reason[256], const char *a
 	return true;
 }
 
-static bool listen_admin(struct daemon *daemon, char reason[256], const char *address)
+static bool bind_admin(struct daemon *daemon, char reason[256], const char *address)
 {
-	int tcp = listener_socket_tcp(reason, address, false), local;
-
-	if (tcp < 0)
+	daemon->admin_fd = listener_socket_bind(reason, address, false);
+	if (daemon->admin_fd < 0)
 		return false;
-	must(listener_socket_name(daemon->admin_name, sizeof daemon->admin_name, tcp));
+	must(
+	    listener_socket_name(daemon->admin_name, sizeof daemon->admin_name, daemon->admin_fd));
+	return true;
+}
+
+/* An agent's connection, one to its seller and a spool: each call may have all three. */
+static uint64_t files_wanted(const struct daemon *daemon, const struct config *config)
+{
+	return (uint64_t)daemon->count * (uint64_t)config->connections_max +
+	       2 * (uint64_t)config->calls_max;
+}
+
+/* Root's part, if root it is: ports are taken, and the rights that it took go, before a file is
+ * opened or a thread runs. */
+static bool on_configured(const struct config *config, char reason[512], void *arg)
+{
+	struct daemon *daemon = arg;
+	const struct serve_options *options = daemon->options;
+	char words[SANDBOX_REASON_SIZE] = "";
+	bool ok;
+
+	daemon->count = worker_count(options, config);
+	sandbox_files(files_wanted(daemon, config));
+	ok = bind_agents(daemon, words, options->listen ? options->listen : config->listen) &&
+	     bind_admin(daemon, words, options->admin ? options->admin : config->admin) &&
+	     sandbox_become(words, config->user, config->group) &&
+	     sandbox_folder(words, options->house.dir);
+	if (!ok)
+		snprintf(reason, 512, "%s", words);
+	return ok;
+}
+
+static bool listen_agents(struct daemon *daemon, char reason[256])
+{
+	for (long i = 0; i < daemon->count; i++) {
+		if (!listener_socket_listen(reason, daemon->fds[i]))
+			return false;
+	}
+	return true;
+}
+
+static bool listen_admin(struct daemon *daemon, char reason[256])
+{
+	int local;
+
+	if (!listener_socket_listen(reason, daemon->admin_fd))
+		return false;
 	daemon->socket_path = house_socket_path(daemon->house->dir);
 	local = listener_socket_unix(reason, daemon->socket_path);
 	if (local < 0) {
 		/* What is there is another's: not to be removed. */
 		free(daemon->socket_path);
 		daemon->socket_path = NULL;
-		close(tcp);
 		return false;
 	}
-	daemon->admin = admin_new(daemon->base, daemon->house, &daemon->shared, tcp, local);
+	daemon->admin =
+	    admin_new(daemon->base, daemon->house, &daemon->shared, daemon->admin_fd, local);
+	daemon->admin_fd = -1;
 	return true;
+}
+
+/* What nobody took over: the start failed. */
+static void close_sockets(struct daemon *daemon)
+{
+	for (long i = 0; i < daemon->count && daemon->fds[i] >= 0; i++)
+		close(daemon->fds[i]);
+	if (daemon->admin_fd >= 0)
+		close(daemon->admin_fd);
 }
 
 static bool write_ports(const struct daemon *daemon, const char *path)
@@ -241,14 +297,24 @@ static void free_loop(struct daemon *daemon)
 
 /* --- running ------------------------------------------------------------------------- */
 
-/* Keys are in this process's memory: no core file, no debugger of the same user. */
-static void protect_process(void)
+/* The last step before agents are served. What was asked for and cannot be had is no reason to
+ * go on without. */
+static bool seal(const struct daemon *daemon, char reason[SANDBOX_REASON_SIZE])
 {
-	struct rlimit none = {0, 0};
+	bool wanted = house_config(daemon->house)->sandbox != 0;
+	char state[SANDBOX_REASON_SIZE], user[24];
 
-	signal(SIGPIPE, SIG_IGN);
-	if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_DUMPABLE, 0) != 0)
-		log_event(LOG_WARN, "core_dumps_not_disabled", "reason", strerror(errno), NULL);
+	if (wanted && !sandbox_filter(reason))
+		return false;
+	snprintf(user, sizeof user, "%lu", (unsigned long)geteuid());
+	if (sandbox_state(state))
+		log_event(LOG_INFO, "sandbox", "user", user, "state", state, NULL);
+	else
+		log_event(LOG_WARN, "sandbox_incomplete", "user", user, "state", state, "hint",
+		    wanted ? "the kernel refused a part of it"
+			   : "\"sandbox\" is 0 in tallyward.json: for debugging only",
+		    NULL);
+	return true;
 }
 
 static int exit_status(enum house_result result)
@@ -292,52 +358,64 @@ static void run(struct daemon *daemon)
 	_exit(COMMAND_DONE);
 }
 
-int serve_run(const struct serve_options *options)
+static int serve_house(struct daemon *daemon)
 {
-	struct daemon *daemon = must_calloc(1, sizeof *daemon);
-	struct house_options house_options = options->house;
-	char reason[512] = "", words[256] = "";
-	int status;
+	char words[SANDBOX_REASON_SIZE] = "";
+	int status = COMMAND_FAILED;
 
-	protect_process();
-	/* An event that could not be added would never come: a listener that is deaf, a call that
-	 * hangs. Without memory the process ends instead, and its next start reads the truth. */
-	event_set_mem_functions(must_alloc, must_realloc, free);
-	must(curl_global_init_mem(CURL_GLOBAL_DEFAULT, must_alloc, free, must_realloc, must_strdup,
-		 must_calloc) == CURLE_OK);
-	must(evthread_use_pthreads() == 0);
-	house_options.command = "admin socket";
-	status = exit_status(house_open(&daemon->house, reason, &house_options));
-	if (status != COMMAND_DONE) {
-		complain(status, reason);
-		goto out;
-	}
 	follow_log_level(daemon);
-	status = COMMAND_FAILED;
-	daemon->count = worker_count(options, house_config(daemon->house));
 	daemon->base = event_base_new();
 	must(daemon->base != NULL);
-	for (long i = 0; i < WORKERS_MAX; i++)
-		daemon->fds[i] = -1;
-	if (!listen_agents(daemon, words,
-		options->listen ? options->listen : house_config(daemon->house)->listen) ||
-	    !listen_admin(daemon, words,
-		options->admin ? options->admin : house_config(daemon->house)->admin)) {
+	if (!listen_agents(daemon, words) || !listen_admin(daemon, words)) {
 		complain(status, words);
-		for (long i = 0; i < daemon->count && daemon->fds[i] >= 0; i++)
-			close(daemon->fds[i]);
-	} else if (!write_ports(daemon, options->ports_file)) {
+		close_sockets(daemon);
+	} else if (!write_ports(daemon, daemon->options->ports_file)) {
 		complain(status, "cannot write the ports file");
 	} else {
 		add_signals(daemon);
 		daemon->upkeep = upkeep_new(daemon->base, daemon->house, &daemon->shared);
 		daemon->reconciler = reconciler_start(daemon->base, daemon->house);
 		daemon->herald = herald_new(daemon->base, daemon->house);
-		run(daemon);
-		status = COMMAND_DONE;
+		if (seal(daemon, words)) {
+			run(daemon);
+			status = COMMAND_DONE;
+		} else {
+			complain(status, words);
+		}
 	}
 	free_loop(daemon);
-out:
+	return status;
+}
+
+int serve_run(const struct serve_options *options)
+{
+	struct daemon *daemon = must_calloc(1, sizeof *daemon);
+	struct house_options house_options = options->house;
+	char reason[512] = "";
+	int status;
+
+	signal(SIGPIPE, SIG_IGN);
+	sandbox_begin();
+	/* An event that could not be added would never come: a listener that is deaf, a call that
+	 * hangs. Without memory the process ends instead, and its next start reads the truth. */
+	event_set_mem_functions(must_alloc, must_realloc, free);
+	must(curl_global_init_mem(CURL_GLOBAL_DEFAULT, must_alloc, free, must_realloc, must_strdup,
+		 must_calloc) == CURLE_OK);
+	must(evthread_use_pthreads() == 0);
+	daemon->options = options;
+	daemon->admin_fd = -1;
+	for (long i = 0; i < WORKERS_MAX; i++)
+		daemon->fds[i] = -1;
+	house_options.command = "admin socket";
+	house_options.configured = on_configured;
+	house_options.configured_arg = daemon;
+	status = exit_status(house_open(&daemon->house, reason, &house_options));
+	if (status == COMMAND_DONE) {
+		status = serve_house(daemon);
+	} else {
+		complain(status, reason);
+		close_sockets(daemon);
+	}
 	house_close(&daemon->house);
 	free(daemon);
 	curl_global_cleanup();

@@ -89,8 +89,9 @@ struct worker *worker_start(struct house *house, struct workers_state *shared, i
 	worker->mailbox = mailbox_new(worker->base);
 	worker->upstream = make_upstream(worker);
 	worker->listener = make_listener(worker, fd);
-	/* Signals are the main thread's. */
+	/* Signals are the main thread's; a refused system call is the thread's that made it. */
 	sigfillset(&all);
+	sigdelset(&all, SIGSYS);
 	must(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
 	must(pthread_create(&worker->thread, NULL, run, worker) == 0);
 	must(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
