@@ -975,6 +975,8 @@ static void on_forward_head(
 	if (call->money == MONEY_METERED)
 		end_metered(call, status >= 200 && status < 300);
 	if (status == 402 && call->tool->billing == TOOL_X402) {
+		/* Money is set aside until all of it is here. */
+		transfer_hurry(transfer);
 		buf_init(
 		    &call->challenge_body, (size_t)house_config(call->house)->challenge_size_max);
 	} else {

@@ -54,6 +54,8 @@ static void timer_arm(struct transfer *transfer)
 		return;
 	case TRANSFER_SEND:
 	case TRANSFER_BODY:
+		if (transfer->hurried)
+			return;
 		if (transfer->receive_paused || transfer->pause_wished || transfer->send_paused)
 			event_del(&transfer->timer);
 		else
@@ -76,7 +78,8 @@ static const char *timeout_reason(const struct transfer *transfer)
 	case TRANSFER_WAIT:
 		return "no answer in time";
 	case TRANSFER_BODY:
-		return "the answer stopped coming";
+		return transfer->hurried ? "the answer did not end in time"
+					 : "the answer stopped coming";
 	case TRANSFER_NEW:
 	case TRANSFER_OVER:
 		break;
@@ -597,6 +600,12 @@ void transfer_resume(struct transfer *transfer)
 	if (transfer->phase == TRANSFER_BODY)
 		timer_arm(transfer);
 	upstream_queue(transfer);
+}
+
+void transfer_hurry(struct transfer *transfer)
+{
+	transfer->hurried = true;
+	upstream_timer_set(&transfer->timer, transfer->upstream->limits.response_ms_max);
 }
 
 void transfer_cancel(struct transfer **transfer)

@@ -83,6 +83,9 @@ void transfer_body_ready(struct transfer *transfer);
 /** No more of the body until transfer_resume(); one piece more may be held in memory. */
 void transfer_pause(struct transfer *transfer);
 void transfer_resume(struct transfer *transfer);
+/** From `head` on: the rest of the answer has response_ms_max from now, all of it, however it
+ * drips; for answers that something waits for. Not to be paused any more. */
+void transfer_hurry(struct transfer *transfer);
 /** No callback comes after this; *transfer is NULL. */
 void transfer_cancel(struct transfer **transfer);
 

@@ -60,6 +60,7 @@ struct transfer {
 	bool body_wished;
 	bool receive_paused;
 	bool send_paused;
+	bool hurried; /* its timer runs once, for all of the body */
 	bool safe; /* may be sent again */
 	bool secure;
 	bool loopback;

@@ -664,6 +664,30 @@ static void a_dripping_body_does_not(void **state)
 	client_close(&client);
 }
 
+/* ... unless something waits for its end. */
+static void a_hurried_body_times_out(void **state)
+{
+	struct upstream_limits hasty = patient;
+	struct client client;
+	struct peer peer = peer_of(-1);
+
+	(void)state;
+	hasty.response_ms_max = hasty.idle_ms_max = 100;
+	client_open_with(&client, &hasty);
+	start(&client, "GET", NULL, 0);
+	ACCEPT();
+	SAY(OK "Content-Length: 2000\r\n\r\n");
+	UNTIL(strcmp(client.log, "head") == 0);
+	transfer_hurry(client.transfer);
+	for (int i = 0; client.done_count == 0 && i < 2000; i++) {
+		(void)peer_push(&peer, "x", 1);
+		loop_for(client.base, 5);
+	}
+	assert_string_equal(client.log, "head body timeout");
+	peer_close(&peer);
+	client_close(&client);
+}
+
 /* A server that accepts and says nothing: TLS never comes about, nothing was sent. */
 static void no_connection_in_time(void **state)
 {
@@ -1568,6 +1592,7 @@ int main(void)
 	    cmocka_unit_test(time_outs),
 	    cmocka_unit_test(a_dripping_head_times_out),
 	    cmocka_unit_test(a_dripping_body_does_not),
+	    cmocka_unit_test(a_hurried_body_times_out),
 	    cmocka_unit_test(no_connection_in_time),
 	    cmocka_unit_test(an_upload_that_stalls_times_out),
 	    cmocka_unit_test(a_pause_is_not_timed),
