@@ -77,6 +77,8 @@ struct lane {
 	int64_t refunds_from_s; /* 0: refunds_s before now */
 	size_t claim_turn;      /* where the next round begins */
 	int64_t turn_began_s;   /* of all wallets */
+	bool turn_answered;     /* some wallet's question was, in this turn */
+	unsigned refused;       /* questions in a row that were not, in this round */
 };
 
 struct reconciler {
@@ -395,21 +397,27 @@ static void on_transfers(enum chain_result result, const char *reason,
 	struct address payer = claim->payer;
 	const struct asset *asset = claim->asset;
 
+	/* Who fails has had its turn, too, or one wallet could hold up all others. */
+	lane->claim_at++;
 	if (result != CHAIN_OK) {
-		/* Too far back for what the endpoints allow, perhaps. */
-		lane->refunds_s =
-		    lane->refunds_s / 2 > REFUNDS_S_MIN ? lane->refunds_s / 2 : REFUNDS_S_MIN;
-		lane->turn_began_s = 0;
-		fail(lane, result, reason);
+		lane->claim_turn = lane->claim_at;
+		if (lane->refused++) {
+			fail(lane, result, reason);
+			return;
+		}
+		lane->result = result;
+		snprintf(lane->reason, sizeof lane->reason, "%s", reason);
+		step(lane);
 		return;
 	}
+	lane->refused = 0;
+	lane->turn_answered = true;
 	for (size_t i = 0; i < count; i++) {
 		if (payback_book(house_of(lane), lane->claims, lane->claim_count, asset, &payer,
 			&transfers[i], endpoints, clock_now_us()))
 			log_event(LOG_INFO, "refund_booked", "network", lane->network,
 			    "transaction", transfers[i].transaction, NULL);
 	}
-	lane->claim_at++;
 	step(lane);
 }
 
@@ -466,11 +474,13 @@ static bool ask_refunds(struct lane *lane)
 		ask_transfers(lane, &lane->claims[lane->claim_at], now_s);
 		return true;
 	}
-	/* Every wallet has had its turn since turn_began_s. */
-	if (lane->turn_began_s)
+	/* Every wallet has had its turn since turn_began_s. When none was answered it was too
+	 * far back for what the endpoints allow, perhaps. */
+	if (lane->turn_answered)
 		lane->refunds_from_s = lane->turn_began_s - REFUNDS_S_MIN;
+	else if (lane->claim_count > 0 && lane->refunds_s / 2 >= REFUNDS_S_MIN)
+		lane->refunds_s /= 2;
 	lane->claim_turn = 0;
-	lane->turn_began_s = 0;
 	return false;
 }
 
@@ -480,9 +490,12 @@ static void begin_refunds(struct lane *lane)
 		&lane->claims, &lane->claim_count, house_of(lane), NULL, lane->network) != STORE_OK)
 		lane->claim_count = 0;
 	lane->wallets_left = WALLETS_MAX;
+	lane->refused = 0;
 	lane->claim_at = lane->claim_turn;
-	if (lane->claim_turn == 0)
+	if (lane->claim_turn == 0) {
 		lane->turn_began_s = clock_now_us() / CLOCK_US_PER_S;
+		lane->turn_answered = false;
+	}
 }
 
 /* --- the lane's next question ------------------------------------------------------------------
