@@ -188,6 +188,15 @@ static enum house_result make_file(
 	return result;
 }
 
+/* A part of the folder. What is there is kept: an init that was cut off got as far. */
+static enum house_result make_part(
+    char reason[512], const char *dir, const char *name, const void *bytes, size_t size)
+{
+	enum house_result result = make_file(reason, dir, name, bytes, size);
+
+	return result == HOUSE_EXISTS ? HOUSE_OK : result;
+}
+
 static enum house_result make_passphrase(char reason[512], const struct house_options *options)
 {
 	uint8_t random[32];
@@ -201,7 +210,7 @@ static enum house_result make_passphrase(char reason[512], const struct house_op
 	bytes_random(random, sizeof random);
 	hex_encode(text, random, sizeof random);
 	text[2 * sizeof random] = '\n';
-	result = make_file(reason, options->dir, "passphrase", text, sizeof text - 1);
+	result = make_part(reason, options->dir, "passphrase", text, sizeof text - 1);
 	bytes_wipe(random, sizeof random);
 	bytes_wipe(text, sizeof text);
 	return result;
@@ -221,17 +230,23 @@ static enum house_result make_keys(
 	if (!passphrase)
 		goto out;
 	made = keystore_create(keys, passphrase, size);
+	if (made == KEYSTORE_EXISTS) {
+		struct keystore *keystore = NULL;
+
+		made = keystore_open(&keystore, NULL, keys, passphrase, size);
+		keystore_close(&keystore);
+	}
 	if (made != KEYSTORE_OK) {
-		result = say(reason, HOUSE_BROKEN, "cannot make the keystore %s: %s", keys,
+		result = say(reason, HOUSE_BROKEN, "cannot make or open the keystore %s: %s", keys,
 		    keystore_result_str(made));
 		goto out;
 	}
 	/* Empty: whoever finds the installation's key finds it, or knows that it has gone. */
-	result = make_file(reason, options->dir, config->anchor_file, "", 0);
+	result = make_part(reason, options->dir, config->anchor_file, "", 0);
 	if (result != HOUSE_OK)
 		goto out;
 	bytes_random(secret, sizeof secret);
-	result = make_file(reason, options->dir, "token.key", secret, sizeof secret);
+	result = make_part(reason, options->dir, "token.key", secret, sizeof secret);
 	bytes_wipe(secret, sizeof secret);
 out:
 	passphrase_drop(passphrase, size);
@@ -293,13 +308,15 @@ enum house_result house_init(char reason[512], const struct house_options *optio
 		result = make_keys(reason, options, &config);
 	if (result == HOUSE_OK) {
 		char store_reason[256];
+		enum store_result made = store_create(store_reason, options->dir);
 
-		if (store_create(store_reason, options->dir) != STORE_OK)
+		/* One that is there is completed when it is opened. */
+		if (made != STORE_OK && made != STORE_EXISTS)
 			result =
 			    say(reason, HOUSE_BROKEN, "cannot make the ledger: %s", store_reason);
 	}
 	if (result == HOUSE_OK)
-		result = make_file(
+		result = make_part(
 		    reason, options->dir, "policy.json", default_policy, sizeof default_policy - 1);
 	/* Last: its presence is what makes the folder a data folder. */
 	if (result == HOUSE_OK)

@@ -37,7 +37,8 @@ struct house_options {
 	void *configured_arg;
 };
 
-/** house_init - make a data folder. Never touches one that exists. */
+/** house_init - make a data folder. Never touches one that exists, which is one that has a
+ * tallyward.json; goes on with one that an init before it could not complete. */
 enum house_result house_init(char reason[512], const struct house_options *options) MUST_CHECK;
 /** house_open - lock, migrate, unwrap the data key, rebuild the purses. Slow on purpose
  * by the passphrase's scrypt (about 0.3 s). */

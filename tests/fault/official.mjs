@@ -147,9 +147,19 @@ export class OfficialLane {
 		return { hit: died, problems, ms, folder: house.home };
 	}
 
+	/** The reconciler ends payments meanwhile: what is wrong has to stay wrong. */
+	async #lastingProblems() {
+		let found = [];
+		await until('everything to be in order', async () => {
+			found = await check(this, { calls: false });
+			return found.length === 0;
+		}, { deadlineMs: 5000 }).catch((error) => found.push(error.message));
+		return found;
+	}
+
 	async #look(problems) {
 		await this.#chainIsBooked().catch((error) => problems.push(error.message));
-		for (const problem of await check(this, { calls: false })) {
+		for (const problem of await this.#lastingProblems()) {
 			if (!this.known.has(problem))
 				problems.push(problem);
 			this.known.add(problem);

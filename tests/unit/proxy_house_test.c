@@ -131,6 +131,36 @@ static void init_makes_a_folder_once(void **state)
 	free(after);
 }
 
+static void init_goes_on_where_it_was_cut_off(void **state)
+{
+	struct house_options options = options_of(state);
+	char reason[512] = "", *before, *after, *file = file_path(*state, "mine");
+
+	init(state);
+	before = saved(state, "passphrase");
+	remove_file(state, "tallyward.json");
+	/* Another passphrase than the keys were sealed with is not taken. */
+	write_file(state, "mine", "secret words\n");
+	options.passphrase_file = file;
+	assert_int_equal(house_init(reason, &options), HOUSE_BROKEN);
+	assert_non_null(strstr(reason, "bad_passphrase"));
+	assert_refused(state, HOUSE_NOT_FOUND, "tallyward init");
+	options.passphrase_file = NULL;
+	remove_file(state, "policy.json");
+	remove_file(state, "token.key");
+	init(state);
+	after = saved(state, "passphrase");
+	assert_string_equal(before, after);
+	free(before);
+	free(after);
+	free(file);
+	{
+		struct house *house = open_house(state);
+
+		house_close(&house);
+	}
+}
+
 static void init_refuses(void **state)
 {
 	struct house_options options = options_of(state);
@@ -793,6 +823,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    in_folder(init_makes_a_folder_once),
+	    in_folder(init_goes_on_where_it_was_cut_off),
 	    in_folder(init_refuses),
 	    in_folder(open_when_there_is_nothing),
 	    in_folder(open_is_for_one),

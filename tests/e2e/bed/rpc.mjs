@@ -63,7 +63,9 @@ const FAULTS = {
 	'html': async ({ response }) => { response.end('<html>502 Bad Gateway</html>'); },
 	'deep': async ({ response }) => { response.end(`${'['.repeat(5000)}${']'.repeat(5000)}`); },
 	'endless': async ({ request, response }) => {
-		const more = () => !request.socket.destroyed && response.write('0'.repeat(1 << 16), more);
+		// Who goes on writing after an error is called back at once, and again, for ever.
+		const more = (error) => !error && !request.socket.destroyed &&
+			response.write('0'.repeat(1 << 16), more);
 		response.write('{"jsonrpc":"2.0","id":1,"result":"0x', more);
 	},
 	'status-500': async ({ response }) => {
