@@ -18,10 +18,6 @@
 
 #include "common/log.h"
 
-/* What is open beside connections: the ledger's files and readers, both keyrings of the
- * resolver, listeners, eventfds, epolls, the log. */
-#define FILES_OWN 256u
-
 static bool fail(char reason[SANDBOX_REASON_SIZE], const char *format, ...) PRINTF_LIKE(2, 3);
 static bool fail(char reason[SANDBOX_REASON_SIZE], const char *format, ...)
 {
@@ -57,27 +53,22 @@ void sandbox_begin(void)
 		log_event(LOG_WARN, "new_privileges_not_refused", "reason", strerror(errno), NULL);
 }
 
-void sandbox_files(uint64_t wanted)
+uint64_t sandbox_files(uint64_t wanted)
 {
 	struct rlimit now, more;
-	char had[24], asked[24];
 
-	wanted += FILES_OWN;
-	if (getrlimit(RLIMIT_NOFILE, &now) != 0 || now.rlim_cur >= wanted)
-		return;
+	if (getrlimit(RLIMIT_NOFILE, &now) != 0)
+		return 0;
+	if (now.rlim_cur >= wanted)
+		return now.rlim_cur;
 	more = (struct rlimit){wanted, now.rlim_max < wanted ? wanted : now.rlim_max};
 	/* Above the hard limit only with a capability that root may have. */
 	if (setrlimit(RLIMIT_NOFILE, &more) == 0)
-		return;
+		return more.rlim_cur;
 	more = (struct rlimit){now.rlim_max, now.rlim_max};
-	if (now.rlim_cur < now.rlim_max && setrlimit(RLIMIT_NOFILE, &more) == 0)
-		now = more;
-	snprintf(had, sizeof had, "%llu", (unsigned long long)now.rlim_cur);
-	snprintf(asked, sizeof asked, "%llu", (unsigned long long)wanted);
-	log_event(LOG_WARN, "descriptors_limited", "limit", had, "configured", asked, "hint",
-	    "raise the hard limit on open files (ulimit -Hn, LimitNOFILE), or lower "
-	    "connections_max and calls_max",
-	    NULL);
+	if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+		return more.rlim_cur;
+	return now.rlim_cur;
 }
 
 /* --- who we are ---------------------------------------------------------------------- */
@@ -214,9 +205,6 @@ bool sandbox_become(char reason[SANDBOX_REASON_SIZE], const char *user, const ch
 			    user);
 		if (geteuid() == 0 && !change(reason, &to, user))
 			return false;
-	} else if (geteuid() == 0) {
-		log_event(LOG_WARN, "running_as_root", "hint",
-		    "name a `user` in tallyward.json that the data folder belongs to", NULL);
 	}
 	if (!drop_capabilities(reason))
 		return false;

@@ -48,15 +48,15 @@
 /** Logs a warning for what the kernel refuses. */
 void sandbox_begin(void);
 
-/** sandbox_files - raise the limit on open files to wanted, or as far as it goes. Logs a
- * warning with both figures when that is less: the daemon works, and past it neither accepts
- * nor connects until something is closed. */
-void sandbox_files(uint64_t wanted);
+/** sandbox_files - raise the limit on open files to wanted, or as far as it goes. Returns the
+ * limit in force. Below what was wanted the daemon works, and at it neither accepts nor connects
+ * until something is closed. */
+uint64_t sandbox_files(uint64_t wanted);
 
 /** sandbox_become - be user and group, with no capability left; one thread only. As root this
  * cannot be taken back, which is tried. Supplementary groups go.
  *
- * In      user   a name or a number; "": stay who we are, which is warned of for root
+ * In      user   a name or a number; "": stay who we are
  *         group  "": the user's own; ignored without a user
  * Returns false with *reason: no such user or group, root is named, we are neither root nor
  *         that user, or the kernel refused */

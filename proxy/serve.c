@@ -35,6 +35,7 @@ struct daemon {
 	int fds[WORKERS_MAX];
 	long count;
 	int admin_fd;
+	uint64_t files_wanted, files_limit;
 	struct event_base *base;
 	struct admin *admin;
 	struct upkeep *upkeep;
@@ -110,11 +111,15 @@ static bool bind_admin(struct daemon *daemon, char reason[256], const char *addr
 	return true;
 }
 
+/* What is open beside connections: the ledger's files and readers, the resolver's, listeners,
+ * eventfds, epolls, the log. */
+#define FILES_OWN 256u
+
 /* An agent's connection, one to its seller and a spool: each call may have all three. */
 static uint64_t files_wanted(const struct daemon *daemon, const struct config *config)
 {
 	return (uint64_t)daemon->count * (uint64_t)config->connections_max +
-	       2 * (uint64_t)config->calls_max;
+	       2 * (uint64_t)config->calls_max + FILES_OWN;
 }
 
 /* Root's part, if root it is: ports are taken, and the rights that it took go, before a file is
@@ -127,7 +132,8 @@ static bool on_configured(const struct config *config, char reason[512], void *a
 	bool ok;
 
 	daemon->count = worker_count(options, config);
-	sandbox_files(files_wanted(daemon, config));
+	daemon->files_wanted = files_wanted(daemon, config);
+	daemon->files_limit = sandbox_files(daemon->files_wanted);
 	ok = bind_agents(daemon, words, options->listen ? options->listen : config->listen) &&
 	     bind_admin(daemon, words, options->admin ? options->admin : config->admin) &&
 	     sandbox_become(words, config->user, config->group) &&
@@ -297,23 +303,40 @@ static void free_loop(struct daemon *daemon)
 
 /* --- running ------------------------------------------------------------------------- */
 
-/* The last step before agents are served. What was asked for and cannot be had is no reason to
- * go on without. */
-static bool seal(const struct daemon *daemon, char reason[SANDBOX_REASON_SIZE])
+/* Said once the start is sure: one that fails says in one line why. */
+static void tell_sandbox(const struct daemon *daemon)
 {
-	bool wanted = house_config(daemon->house)->sandbox != 0;
-	char state[SANDBOX_REASON_SIZE], user[24];
+	char state[SANDBOX_REASON_SIZE], user[24], limit[24], wanted[24];
 
-	if (wanted && !sandbox_filter(reason))
-		return false;
 	snprintf(user, sizeof user, "%lu", (unsigned long)geteuid());
 	if (sandbox_state(state))
 		log_event(LOG_INFO, "sandbox", "user", user, "state", state, NULL);
 	else
 		log_event(LOG_WARN, "sandbox_incomplete", "user", user, "state", state, "hint",
-		    wanted ? "the kernel refused a part of it"
-			   : "\"sandbox\" is 0 in tallyward.json: for debugging only",
+		    house_config(daemon->house)->sandbox
+			? "the kernel refused a part of it"
+			: "\"sandbox\" is 0 in tallyward.json: for debugging only",
 		    NULL);
+	if (geteuid() == 0)
+		log_event(LOG_WARN, "running_as_root", "hint",
+		    "name a `user` in tallyward.json that the data folder belongs to", NULL);
+	if (daemon->files_limit >= daemon->files_wanted)
+		return;
+	snprintf(limit, sizeof limit, "%llu", (unsigned long long)daemon->files_limit);
+	snprintf(wanted, sizeof wanted, "%llu", (unsigned long long)daemon->files_wanted);
+	log_event(LOG_WARN, "descriptors_limited", "limit", limit, "configured", wanted, "hint",
+	    "raise the hard limit on open files (ulimit -Hn, LimitNOFILE), or lower "
+	    "connections_max and calls_max",
+	    NULL);
+}
+
+/* The last step before agents are served. What was asked for and cannot be had is no reason to
+ * go on without. */
+static bool seal(const struct daemon *daemon, char reason[SANDBOX_REASON_SIZE])
+{
+	if (house_config(daemon->house)->sandbox && !sandbox_filter(reason))
+		return false;
+	tell_sandbox(daemon);
 	return true;
 }
 

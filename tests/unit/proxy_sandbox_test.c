@@ -366,14 +366,13 @@ static int raises(const void *arg)
 	(void)arg;
 	if (setrlimit(RLIMIT_NOFILE, &low) != 0 || (geteuid() == 0 && setuid(NOBODY) != 0))
 		return 2;
-	sandbox_files(100);
-	if (getrlimit(RLIMIT_NOFILE, &now) != 0 || now.rlim_cur != 100 + 256 || now.rlim_max != 600)
+	if (sandbox_files(356) != 356 || getrlimit(RLIMIT_NOFILE, &now) != 0 ||
+	    now.rlim_cur != 356 || now.rlim_max != 600)
 		return 3;
-	sandbox_files(10);
-	if (getrlimit(RLIMIT_NOFILE, &now) != 0 || now.rlim_cur != 100 + 256)
+	if (sandbox_files(10) != 356 || getrlimit(RLIMIT_NOFILE, &now) != 0 || now.rlim_cur != 356)
 		return 4;
-	sandbox_files(100000);
-	if (getrlimit(RLIMIT_NOFILE, &now) != 0 || now.rlim_cur != 600)
+	if (sandbox_files(100000) != 600 || getrlimit(RLIMIT_NOFILE, &now) != 0 ||
+	    now.rlim_cur != 600)
 		return 5;
 	return 0;
 }
@@ -384,8 +383,6 @@ static void files_are_raised_as_far_as_they_go(void **state)
 
 	(void)state;
 	assert_true(ended_with(&ending, 0));
-	assert_int_equal(count_in(ending.said, "event=descriptors_limited"), 1);
-	assert_non_null(strstr(ending.said, "limit=\"600\" configured=\"100256\""));
 }
 
 static void folder_is_ours_and_closed(void **state)
@@ -548,7 +545,6 @@ static void without_a_user_only_rights_go(void **state)
 
 	(void)state;
 	assert_true(ended_with(&ending, 0));
-	assert_int_equal(count_in(ending.said, "event=running_as_root"), geteuid() == 0);
 }
 
 static int becomes_another(const void *arg)
