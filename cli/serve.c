@@ -11,6 +11,7 @@
 #include "proxy/command.h"
 #include "proxy/config.h"
 #include "proxy/serve.h"
+#include "proxy/tls.h"
 
 #define CONFIG_SIZE_MAX (64u * 1024u)
 #define WORKERS_MAX     256L
@@ -83,11 +84,19 @@ static int check_config(const struct cli *cli)
 {
 	struct config config;
 	enum command_exit status = read_config(&config, cli, true);
-	char *config_path, *policy_path;
+	char *config_path, *policy_path, reason[TLS_REASON_SIZE];
+	SSL_CTX *context = NULL;
+	enum tls_result tls;
 
 	if (status != COMMAND_DONE)
 		return status;
+	tls = tls_read(&context, reason, cli->dir, &config);
+	SSL_CTX_free(context);
 	config_fini(&config);
+	if (tls == TLS_BAD) {
+		output_error("%s", reason);
+		return COMMAND_FAILED;
+	}
 	config_path = file_path(cli->dir, "tallyward.json");
 	policy_path = file_path(cli->dir, "policy.json");
 	status = check_policy(policy_path);

@@ -10,6 +10,7 @@
 #include "proxy/errand.h"
 #include "proxy/front.h"
 #include "proxy/rooms.h"
+#include "proxy/tls.h"
 
 /* The largest argument is a policy of a megabyte, escaped. */
 #define COMMAND_SIZE_MAX (4u * 1024u * 1024u)
@@ -210,6 +211,11 @@ static void tcp_head(struct exchange *exchange, void *arg)
 static const struct exchange_events tcp_events = {
     tcp_head, local_body, local_body_end, no_writable, local_finished};
 
+void admin_refresh(struct admin *admin)
+{
+	listener_set_tls(admin->tcp, tls_context(admin->house->tls));
+}
+
 struct admin *admin_new(struct event_base *base, struct house *house, struct workers_state *shared,
     int tcp_fd, int unix_fd)
 {
@@ -218,6 +224,7 @@ struct admin *admin_new(struct event_base *base, struct house *house, struct wor
 	admin->house = house;
 	admin->shared = shared;
 	admin->tcp = listener_new(base, tcp_fd, &limits, &tcp_events, admin);
+	admin_refresh(admin);
 	admin->local = listener_new(base, unix_fd, &limits, &local_events, admin);
 	admin->errands = errands_new(base, house);
 	return admin;

@@ -18,6 +18,8 @@ struct admin;
 /** Both fds are taken. */
 struct admin *admin_new(struct event_base *base, struct house *house, struct workers_state *shared,
     int tcp_fd, int unix_fd);
+/** The configuration has changed: follow it. */
+void admin_refresh(struct admin *admin);
 /** Is a command waiting for a chain? */
 bool admin_busy(const struct admin *admin);
 /** Waits for such a command. */

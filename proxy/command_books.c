@@ -15,7 +15,9 @@
 #include "proxy/answer.h"
 #include "proxy/backup.h"
 #include "proxy/chain_wait.h"
+#include "proxy/reach.h"
 #include "proxy/sandbox.h"
+#include "proxy/tls.h"
 #include "proxy/view.h"
 
 /* An export is built in memory: a million postings are some 200 MB. */
@@ -26,6 +28,8 @@
 #define HEAD_AGE_S_MAX 900
 /* An owner waits at the terminal: no more than this for one answer of an RPC endpoint. */
 #define RPC_MS_MAX 5000
+/* A certificate that is renewed by machine is so a month or three weeks before its end. */
+#define CERTIFICATE_US_MIN (INT64_C(7) * 86400 * CLOCK_US_PER_S)
 
 static json_t *cannot_read(void)
 {
@@ -430,6 +434,37 @@ static void check_chains(struct house *house, json_t *rows)
 		    "no RPC registered: open payments wait for your decision (payment resolve)");
 }
 
+static void check_tls(struct command *command, json_t *rows)
+{
+	const struct config *config = house_config(command->house);
+	char reason[TLS_REASON_SIZE], text[CLOCK_TEXT_SIZE];
+	SSL_CTX *context = NULL;
+	int64_t until_us;
+
+	switch (tls_read(&context, reason, command->house->dir, config)) {
+	case TLS_BAD:
+		check(rows, "tls", false, "%s", reason);
+		return;
+	case TLS_OFF:
+		if (reach_is_here(config->listen) && reach_is_here(config->admin)) {
+			check(rows, "tls", true, "none, and none needed on this machine");
+			return;
+		}
+		check(rows, "tls", true, "none");
+		command_warn(command,
+		    "%s is open to other machines in plain HTTP, which shows tokens to whoever "
+		    "forwards it: set tls_certificate and tls_key, unless a TLS proxy is before it",
+		    reach_is_here(config->listen) ? config->admin : config->listen);
+		return;
+	case TLS_OK:
+		break;
+	}
+	until_us = tls_valid_until_s(context) * CLOCK_US_PER_S;
+	check(rows, "tls", until_us > command->now_us + CERTIFICATE_US_MIN,
+	    "the certificate is valid until %s", clock_format(text, until_us));
+	SSL_CTX_free(context);
+}
+
 static json_t *doctor(struct command *command)
 {
 	struct house *house = command->house;
@@ -460,6 +495,7 @@ static json_t *doctor(struct command *command)
 	if (keys.ok)
 		check(keys.rows, "keys", true, "%zu agents, every key opens", keys.count);
 	check_chains(house, keys.rows);
+	check_tls(command, keys.rows);
 	check(keys.rows, "listeners", true, "%s",
 	    strcmp(house->who, "admin socket") == 0 ? "the daemon runs and answers"
 						    : "no daemon runs on this data folder");

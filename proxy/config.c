@@ -68,6 +68,10 @@ static const struct key keys[] = {
 	"Network of a deposit or withdrawal that names none. A new data folder starts on "
 	"Base Sepolia, a test network, so that real money is only ever named on purpose."),
     STRING(ca_file, "", "Certificates trusted for sellers; empty: the system's."),
+    STRING(tls_certificate, "",
+	"Certificate, in PEM, that agents and whoever reads health and metrics are shown, with its "
+	"chain behind it; relative to the data folder. Empty: plain HTTP."),
+    STRING(tls_key, "", "Its key, in PEM; nobody else may read it."),
     STRING(temporary_dir, "", "Where large request bodies wait; empty: the data folder."),
     STRING_AT_START(user, "",
 	"Whom the proxy becomes when it is started as root; empty: it stays root, with a warning."),
@@ -254,6 +258,10 @@ static bool check(const struct config *config, struct json_error *error)
 	if (*config->anchor_webhook && strncmp(config->anchor_webhook, "https://", 8) != 0 &&
 	    strncmp(config->anchor_webhook, "http://", 7) != 0)
 		return fail(error, "anchor_webhook", "must be a URL: https://… or http://…");
+	if (*config->tls_certificate && !*config->tls_key)
+		return fail(error, "tls_certificate", "needs tls_key, its key");
+	if (*config->tls_key && !*config->tls_certificate)
+		return fail(error, "tls_key", "needs tls_certificate, its certificate");
 	if (!*config->anchor_file)
 		return fail(error, "anchor_file", "must name a file");
 	for (size_t i = 0; i < json_array_size(config->assets); i++) {

@@ -20,6 +20,8 @@ struct config {
 	char *passphrase_file; /* relative to the data folder unless absolute */
 	char *default_network; /* CAIP-2, for wallet deposit without --network */
 	char *ca_file;         /* "" : the system's */
+	char *tls_certificate; /* of the listeners, relative to the data folder unless absolute */
+	char *tls_key;         /* likewise; both or neither, "": plain HTTP */
 	char *temporary_dir;   /* request bodies too large for memory; "" : the data folder */
 	char *user;           /* whom a daemon started as root becomes; "": it stays root */
 	char *group;          /* "": the user's own */

@@ -4,9 +4,12 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -62,6 +65,30 @@ static void reset_on_close(struct connection *connection)
 }
 
 /* --- the phases --- */
+
+/* A client that speaks no TLS, plain HTTP say, gets an orderly end: what it sent and nobody
+ * read would make the kernel send a reset instead. */
+static void handshake_end(struct connection *connection)
+{
+	int fd = bufferevent_getfd(connection->bev);
+	char scratch[4096];
+
+	for (size_t size = 0; size < AHEAD_SIZE_MAX; size += sizeof(scratch)) {
+		if (recv(fd, scratch, sizeof(scratch), MSG_DONTWAIT) <= 0)
+			break;
+	}
+	(void)shutdown(fd, SHUT_WR);
+}
+
+static enum connection_phase step_handshake(struct connection *connection)
+{
+	if (connection->secured)
+		return CONNECTION_HEAD;
+	if (connection->cut == CUT_NONE && !connection->peer_closed)
+		return CONNECTION_HANDSHAKE;
+	handshake_end(connection);
+	return CONNECTION_GONE;
+}
 
 static enum connection_phase refuse(struct connection *connection, int status, const char *detail)
 {
@@ -200,6 +227,10 @@ static enum connection_phase step_flush(struct connection *connection)
 		return CONNECTION_GONE;
 	if (out_size(connection) > 0)
 		return CONNECTION_FLUSH;
+	if (connection->ssl != NULL) {
+		(void)SSL_shutdown(connection->ssl); /* the word that nothing was cut off */
+		ERR_clear_error();
+	}
 	if (connection->peer_closed || shutdown(bufferevent_getfd(connection->bev), SHUT_WR) != 0)
 		return CONNECTION_GONE;
 	return CONNECTION_LINGER;
@@ -217,6 +248,8 @@ static enum connection_phase step_linger(struct connection *connection)
 static enum connection_phase step(struct connection *connection)
 {
 	switch (connection->phase) {
+	case CONNECTION_HANDSHAKE:
+		return step_handshake(connection);
 	case CONNECTION_HEAD:
 		return step_head(connection);
 	case CONNECTION_EXCHANGE:
@@ -245,6 +278,7 @@ static bool body_due(const struct connection *connection)
 static size_t in_size_high(const struct connection *connection)
 {
 	switch (connection->phase) {
+	case CONNECTION_HANDSHAKE:
 	case CONNECTION_HEAD:
 		return HEAD_SIZE_MAX + 1;
 	case CONNECTION_EXCHANGE:
@@ -271,6 +305,8 @@ static enum connection_wait wait_exchange(const struct connection *connection)
 static enum connection_wait wait_for(const struct connection *connection)
 {
 	switch (connection->phase) {
+	case CONNECTION_HANDSHAKE:
+		return WAIT_HANDSHAKE;
 	case CONNECTION_HEAD:
 		return evbuffer_get_length(input_of(connection)) > 0 ? WAIT_HEAD : WAIT_IDLE;
 	case CONNECTION_EXCHANGE:
@@ -293,6 +329,7 @@ static uint32_t wait_ms(const struct connection *connection, enum connection_wai
 	switch (wait) {
 	case WAIT_IDLE:
 		return limits->idle_ms_max;
+	case WAIT_HANDSHAKE:
 	case WAIT_HEAD:
 		return limits->head_ms_max;
 	case WAIT_BODY:
@@ -417,7 +454,11 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 	struct connection *connection = arg;
 
 	(void)bev;
-	if (what & BEV_EVENT_EOF)
+	if (what & BEV_EVENT_CONNECTED)
+		connection->secured = true;
+	/* After it libevent writes no more to a TLS connection, and who says in TLS that it is
+	 * done waits for nothing. */
+	else if (what & BEV_EVENT_EOF && connection->ssl == NULL)
 		note_peer_closed(connection);
 	else if (what & BEV_EVENT_TIMEOUT)
 		connection_cut(connection, CUT_WRITE_SLOW);
@@ -450,6 +491,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	case WAIT_BODY:
 		connection_cut(connection, CUT_BODY_SLOW);
 		break;
+	case WAIT_HANDSHAKE:
 	case WAIT_IDLE:
 	case WAIT_LINGER:
 	case WAIT_NOTHING:
@@ -469,21 +511,40 @@ static void socket_prepare(int fd)
 	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 }
 
+/* Takes fd, also on NULL; *ssl stays NULL where there is no TLS. */
+static struct bufferevent *bufferevent_make(SSL **ssl, const struct listener *listener, int fd)
+{
+	struct bufferevent *bev = NULL;
+
+	if (listener->tls == NULL) {
+		bev = bufferevent_socket_new(listener->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	} else if ((*ssl = SSL_new(listener->tls)) != NULL) {
+		bev = bufferevent_openssl_socket_new(listener->base, fd, *ssl,
+		    BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+		if (bev == NULL)
+			SSL_free(*ssl);
+	}
+	if (bev == NULL)
+		close(fd);
+	return bev;
+}
+
 void connection_new(struct listener *listener, int fd, bool refused)
 {
 	const uint32_t write_ms = listener->limits.write_idle_ms_max;
 	const struct timeval write_wait = {write_ms / 1000, (write_ms % 1000) * 1000};
-	struct bufferevent *bev = bufferevent_socket_new(listener->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	SSL *ssl = NULL;
+	struct bufferevent *bev = bufferevent_make(&ssl, listener, fd);
 	struct connection *connection;
 
-	if (bev == NULL) {
-		close(fd);
+	if (bev == NULL)
 		return;
-	}
 	socket_prepare(fd);
 	connection = must_calloc(1, sizeof(*connection));
 	connection->listener = listener;
 	connection->bev = bev;
+	connection->ssl = ssl;
+	connection->phase = ssl != NULL ? CONNECTION_HANDSHAKE : CONNECTION_HEAD;
 	connection->refused = refused;
 	event_assign(&connection->timer, listener->base, -1, 0, on_timer, connection);
 	event_assign(&connection->later, listener->base, -1, 0, on_later, connection);

@@ -3,9 +3,12 @@
  * A connection walks through these phases; each has one function in connection.c that
  * does what can be done now and returns the phase that is next:
  *
- *          ┌────────────────────────────────────────────┐
- *          ▼                                            │
- *   ┌──▶ HEAD ──▶ EXCHANGE ──▶ DRAIN (rest of the body)─┘
+ *  new, TLS
+ *   └──▶ HANDSHAKE ──▶ GONE
+ *          │ done
+ *          │  ┌────────────────────────────────────────────┐
+ *          ▼  ▼                                            │
+ *   ┌──▶ HEAD ──▶ EXCHANGE ──▶ DRAIN (rest of the body) ───┘
  *   │     │           │           │
  *  new    │ malformed │ last one  │ too much
  *         └───────────┴─────┬─────┘
@@ -55,6 +58,7 @@ struct evconnlistener;
 #define REFUSED_MAX 64u
 
 enum connection_phase {
+	CONNECTION_HANDSHAKE, /* of TLS */
 	CONNECTION_HEAD,     /* idle, or a head is arriving; no exchange */
 	CONNECTION_EXCHANGE, /* the handler has it */
 	CONNECTION_DRAIN,    /* answered; the rest of the request body is thrown away */
@@ -76,6 +80,7 @@ enum connection_cut {
 
 enum connection_wait { /* what the connection's timer stands for */
 	WAIT_NOTHING = 0,
+	WAIT_HANDSHAKE,
 	WAIT_IDLE,
 	WAIT_HEAD,
 	WAIT_BODY,
@@ -122,12 +127,14 @@ struct connection {
 	struct connection *prev, *next;
 	struct bufferevent *bev;
 	struct exchange *exchange; /* NULL between requests */
+	struct ssl_st *ssl; /* bev's; NULL: plain */
 	struct event timer;
 	struct event later;
 	enum connection_phase phase;
 	enum connection_wait wait;
 	enum connection_cut cut;
 	bool running;
+	bool secured;     /* the handshake is done */
 	bool refused;     /* over connections_max */
 	bool peer_closed; /* it has said that it sends no more */
 	bool progress;    /* body bytes came since the timer was set */
@@ -158,6 +165,7 @@ struct listener {
 	struct evconnlistener *acceptor; /* NULL once draining */
 	struct event *again;             /* accepts again after descriptors ran out */
 	struct listener_limits limits;
+	struct ssl_ctx_st *tls; /* NULL: plain */
 	const struct exchange_events *events;
 	void *arg;
 	struct connection *connections;

@@ -28,6 +28,7 @@ struct event_base;
 struct evbuffer;
 struct listener;
 struct exchange;
+struct ssl_ctx_st; /* OpenSSL's SSL_CTX */
 
 /* What the owner of a listener gives; every wait and size has a limit. */
 struct listener_limits {
@@ -66,6 +67,10 @@ struct listener *listener_new(struct event_base *base, int fd, const struct list
 /** Other limits from now on: for what is waited for next; a connection's own time to take
  * output stays as it was made. On the listener's loop. */
 void listener_set_limits(struct listener *listener, const struct listener_limits *limits);
+/** TLS for connections from now on; takes context, whose certificate they will show. NULL:
+ * plain. A handshake has head_ms_max; over connections_max none begins, and the connection is
+ * closed without an answer. On the listener's loop. */
+void listener_set_tls(struct listener *listener, struct ssl_ctx_st *context);
 /** Stop accepting; kept idle connections are closed, exchanges under way go on. */
 void listener_drain(struct listener *listener);
 /** Connections still there. */

@@ -15,6 +15,7 @@
 #include "proxy/rooms.h"
 #include "proxy/sandbox.h"
 #include "proxy/settings.h"
+#include "proxy/tls.h"
 
 /* Endpoints whose last price is remembered: 64 bytes each with their table. */
 #define QUOTES_MAX          65536u
@@ -774,6 +775,7 @@ void house_furnish(struct house *house)
 	house->outstanding = outstanding_new();
 	house->watch = watch_new();
 	house->outlook = outlook_new();
+	house->tls = tls_new();
 }
 
 enum house_result house_open(
@@ -827,6 +829,7 @@ void house_close(struct house **house_p)
 	outstanding_free(&house->outstanding);
 	watch_free(&house->watch);
 	outlook_free(&house->outlook);
+	tls_free(&house->tls);
 	assets_free(&house->assets);
 	while (house->configs) {
 		struct config *config = house->configs;

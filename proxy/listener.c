@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/listener.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +35,8 @@ static void on_accept(struct evconnlistener *acceptor, evutil_socket_t fd, struc
 	(void)address_size;
 	if (served < listener->limits.connections_max)
 		connection_new(listener, fd, false);
-	else if (listener->refused_count < REFUSED_MAX)
+	/* A handshake costs more than the answer is worth. */
+	else if (listener->tls == NULL && listener->refused_count < REFUSED_MAX)
 		connection_new(listener, fd, true);
 	else
 		close(fd);
@@ -68,6 +70,12 @@ void listener_set_limits(struct listener *listener, const struct listener_limits
 	listener->limits = *limits;
 }
 
+void listener_set_tls(struct listener *listener, SSL_CTX *context)
+{
+	SSL_CTX_free(listener->tls);
+	listener->tls = context;
+}
+
 struct listener *listener_new(struct event_base *base, int fd, const struct listener_limits *limits,
     const struct exchange_events *events, void *arg)
 {
@@ -96,7 +104,8 @@ void listener_drain(struct listener *listener)
 	listener->acceptor = NULL;
 	DL_FOREACH_SAFE(listener->connections, connection, next)
 	{
-		if (connection->wait == WAIT_IDLE && !connection->running)
+		if ((connection->wait == WAIT_IDLE || connection->wait == WAIT_HANDSHAKE) &&
+		    !connection->running)
 			connection_close(connection);
 	}
 }
@@ -116,6 +125,7 @@ void listener_free(struct listener **listener)
 	while ((*listener)->connections != NULL)
 		connection_close((*listener)->connections);
 	event_free((*listener)->again);
+	SSL_CTX_free((*listener)->tls);
 	free(*listener);
 	*listener = NULL;
 }

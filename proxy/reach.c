@@ -172,6 +172,22 @@ unsigned reach_of_url(const char *url, bool private)
 	return reach;
 }
 
+bool reach_is_here(const char *address_and_port)
+{
+	bool bracketed = address_and_port[0] == '[';
+	const char *end = strrchr(address_and_port, ':');
+	char *host;
+	bool here;
+
+	if (end == NULL || end - address_and_port < (bracketed ? 2 : 0))
+		return false;
+	host = must_strndup(
+	    address_and_port + bracketed, (size_t)(end - address_and_port) - 2 * bracketed);
+	here = reach_of_text(host) == REACH_LOOPBACK;
+	free(host);
+	return here;
+}
+
 const char *reach_str(enum reach reach)
 {
 	switch (reach) {

@@ -37,6 +37,8 @@ enum reach reach_of_text(const char *address);
  * address; this machine for localhost and what ends in .localhost; REACH_VOUCHED for other
  * names when private, else public addresses alone. */
 unsigned reach_of_url(const char *url, bool private);
+/** Does "127.0.0.1:8402" or "[::1]:8402" stay on this machine? */
+bool reach_is_here(const char *address_and_port);
 /** "this machine", "a private network" …, for messages. */
 const char *reach_str(enum reach reach);
 

@@ -9,6 +9,7 @@
 #include "proxy/reserve.h"
 #include "proxy/rooms.h"
 #include "proxy/settings.h"
+#include "proxy/tls.h"
 
 struct changes {
 	json_t *now, *at_start; /* names */
@@ -113,15 +114,38 @@ static void take_config(struct house *house, struct settings *settings, struct c
 	store_set_answers_max(house->store, like->answers_size_max);
 }
 
-static void apply(struct house *house, struct settings *settings, struct config *like,
-    const struct changes *changes)
+/* One that has expired would only take the place of one that may not have. */
+static bool read_certificate(SSL_CTX **out, const struct house *house, const struct config *config)
 {
-	char count[32];
+	char reason[TLS_REASON_SIZE];
+	enum tls_result result = tls_read(out, reason, house->dir, config);
+
+	if (result == TLS_OK && tls_valid_until_s(*out) <= clock_now_us() / CLOCK_US_PER_S) {
+		SSL_CTX_free(*out);
+		*out = NULL;
+		snprintf(
+		    reason, sizeof reason, "the certificate, or one of its chain, has expired");
+		result = TLS_BAD;
+	}
+	if (result == TLS_BAD)
+		log_event(LOG_ERROR, "reload_refused", "key", "tls_certificate", "reason", reason,
+		    NULL);
+	return result != TLS_BAD;
+}
+
+/* Takes context. */
+static void apply(struct house *house, struct settings *settings, struct config *like,
+    const struct changes *changes, SSL_CTX *context)
+{
+	char count[32], until[CLOCK_TEXT_SIZE];
 
 	if (json_array_size(changes->now) + json_array_size(changes->at_start) > 0 ||
 	    changes->policy)
 		record(house, changes, settings->policy_text);
 	take_config(house, settings, like);
+	if (context)
+		clock_format(until, tls_valid_until_s(context) * CLOCK_US_PER_S);
+	tls_set(house->tls, context);
 	if (changes->policy) {
 		registry_set_default_policy(
 		    house->registry, settings->policy, settings->policy_text);
@@ -130,7 +154,8 @@ static void apply(struct house *house, struct settings *settings, struct config 
 	}
 	snprintf(count, sizeof count, "%zu", json_array_size(changes->now));
 	log_event(LOG_INFO, "reloaded", "keys_changed", count, "default_policy",
-	    changes->policy ? "changed" : "as before", NULL);
+	    changes->policy ? "changed" : "as before", "certificate_until",
+	    context ? until : NULL, NULL);
 }
 
 bool house_reload(struct house *house)
@@ -141,11 +166,17 @@ bool house_reload(struct house *house)
 	struct settings_error error;
 	struct settings settings;
 	char *policy_text;
+	SSL_CTX *context = NULL;
 	size_t kept;
 	bool ok;
 
 	if (settings_read(&settings, &error, house->dir) != SETTINGS_OK) {
 		ok = refuse(&error);
+		goto out;
+	}
+	ok = read_certificate(&context, house, settings.config);
+	if (!ok) {
+		settings_fini(&settings);
 		goto out;
 	}
 	config_changes(before, settings.config, note_change, &changes);
@@ -156,10 +187,12 @@ bool house_reload(struct house *house)
 	free(policy_text);
 	ok = like != NULL || kept < RELOAD_CONFIGS_MAX;
 	if (ok)
-		apply(house, &settings, like, &changes);
-	else
+		apply(house, &settings, like, &changes, context);
+	else {
+		SSL_CTX_free(context);
 		log_event(LOG_ERROR, "reload_refused", "reason",
 		    "too many different configurations since the start: restart the daemon", NULL);
+	}
 	settings_fini(&settings);
 out:
 	json_decref(changes.now);

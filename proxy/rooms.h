@@ -22,6 +22,7 @@
 #include "wallet/keystore.h"
 
 struct anchors;
+struct tls;
 
 struct house {
 	char *dir;
@@ -41,6 +42,7 @@ struct house {
 	struct watch *watch;
 	struct outlook *outlook;
 	struct anchors *anchors;
+	struct tls *tls; /* what the listeners show */
 	atomic_bool stopping; /* the daemon ends: a command that waits for a chain stops waiting */
 	uint8_t token_secret[TOKEN_SECRET_SIZE];
 };

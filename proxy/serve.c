@@ -17,10 +17,12 @@
 #include "proxy/admin.h"
 #include "proxy/command.h"
 #include "proxy/herald.h"
+#include "proxy/reach.h"
 #include "proxy/reconcile.h"
 #include "proxy/reload.h"
 #include "proxy/rooms.h"
 #include "proxy/sandbox.h"
+#include "proxy/tls.h"
 #include "proxy/upkeep.h"
 #include "proxy/worker.h"
 
@@ -172,6 +174,44 @@ static bool listen_admin(struct daemon *daemon, char reason[256])
 	return true;
 }
 
+/* The daemon starts with one that has expired, because it has more to do than to listen. */
+static bool read_certificate(const struct daemon *daemon, char reason[TLS_REASON_SIZE])
+{
+	struct house *house = daemon->house;
+	SSL_CTX *context = NULL;
+	char until[CLOCK_TEXT_SIZE];
+	int64_t until_us;
+
+	switch (tls_read(&context, reason, house->dir, house_config(house))) {
+	case TLS_BAD:
+		return false;
+	case TLS_OFF:
+		return true;
+	case TLS_OK:
+		break;
+	}
+	until_us = tls_valid_until_s(context) * CLOCK_US_PER_S;
+	if (until_us <= clock_now_us())
+		log_event(LOG_ERROR, "certificate_expired", "until", clock_format(until, until_us),
+		    NULL);
+	tls_set(house->tls, context);
+	return true;
+}
+
+static void warn_of_clear_text(const struct daemon *daemon)
+{
+	SSL_CTX *context = tls_context(daemon->house->tls);
+
+	if (!context && !reach_is_here(daemon->listen))
+		log_event(LOG_WARN, "listening_in_clear", "agents", daemon->listen, "reason",
+		    "tokens cross the network readable: set tls_certificate and tls_key, or put a "
+		    "TLS proxy before it",
+		    NULL);
+	if (!context && !reach_is_here(daemon->admin_name))
+		log_event(LOG_WARN, "listening_in_clear", "admin", daemon->admin_name, NULL);
+	SSL_CTX_free(context);
+}
+
 /* What nobody took over: the start failed. */
 static void close_sockets(struct daemon *daemon)
 {
@@ -263,6 +303,7 @@ static void on_hangup(evutil_socket_t fd, short what, void *arg)
 		follow_log_level(daemon);
 		for (long i = 0; i < daemon->count; i++)
 			worker_refresh(daemon->workers[i]);
+		admin_refresh(daemon->admin);
 		reconciler_refresh(daemon->reconciler);
 		herald_refresh(daemon->herald);
 	}
@@ -363,6 +404,7 @@ static void run(struct daemon *daemon)
 		daemon->workers[i] = worker_start(daemon->house, &daemon->shared, daemon->fds[i]);
 	log_event(
 	    LOG_INFO, "listening", "agents", daemon->listen, "admin", daemon->admin_name, NULL);
+	warn_of_clear_text(daemon);
 	tell_systemd("READY=1");
 	event_base_loop(daemon->base, 0);
 	/* The loop turns once more for the last anchor; by then the workers are gone. */
@@ -383,13 +425,16 @@ static void run(struct daemon *daemon)
 
 static int serve_house(struct daemon *daemon)
 {
-	char words[SANDBOX_REASON_SIZE] = "";
+	char words[SANDBOX_REASON_SIZE] = "", certificate_words[TLS_REASON_SIZE] = "";
 	int status = COMMAND_FAILED;
 
 	follow_log_level(daemon);
 	daemon->base = event_base_new();
 	must(daemon->base != NULL);
-	if (!listen_agents(daemon, words) || !listen_admin(daemon, words)) {
+	if (!read_certificate(daemon, certificate_words)) {
+		complain(status, certificate_words);
+		close_sockets(daemon);
+	} else if (!listen_agents(daemon, words) || !listen_admin(daemon, words)) {
 		complain(status, words);
 		close_sockets(daemon);
 	} else if (!write_ports(daemon, daemon->options->ports_file)) {

@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "proxy/front.h"
 #include "proxy/rooms.h"
+#include "proxy/tls.h"
 
 /* How much of an answer waits for a slow reader before the seller is made to wait: a few
  * socket buffers, so that a fast reader is never short of bytes. */
@@ -47,8 +48,11 @@ static struct upstream_limits upstream_limits_of(const struct config *config)
 static struct listener *make_listener(struct worker *worker, int fd)
 {
 	struct listener_limits limits = listener_limits_of(house_config(worker->house));
+	struct listener *listener =
+	    listener_new(worker->base, fd, &limits, &front_events, worker);
 
-	return listener_new(worker->base, fd, &limits, &front_events, worker);
+	listener_set_tls(listener, tls_context(worker->house->tls));
+	return listener;
 }
 
 static struct upstream *make_upstream(struct worker *worker)
@@ -110,8 +114,10 @@ static void on_refresh(void *arg)
 	config = house_config(worker->house);
 	listener = listener_limits_of(config);
 	upstream = upstream_limits_of(config);
-	if (worker->listener)
+	if (worker->listener) {
 		listener_set_limits(worker->listener, &listener);
+		listener_set_tls(worker->listener, tls_context(worker->house->tls));
+	}
 	upstream_set_limits(worker->upstream, &upstream);
 }
 

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import http from 'node:http';
+import https from 'node:https';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -73,10 +74,12 @@ class Answer {
  *
  * signal    hangs up; the promise then rejects
  * onHead    sees the response as soon as its head is there
+ * tls       options of node's tls, for an https URL
  */
-export function send(url, { method = 'GET', headers = {}, body, signal, onHead } = {}) {
+export function send(url, { method = 'GET', headers = {}, body, signal, onHead, tls } = {}) {
 	return new Promise((resolve, reject) => {
-		const request = http.request(url, { method, headers, signal, agent: false });
+		const client = url.startsWith('https:') ? https : http;
+		const request = client.request(url, { method, headers, signal, agent: false, ...tls });
 		request.on('error', reject);
 		request.on('response', (response) => {
 			onHead?.(response);
@@ -98,6 +101,8 @@ export class Tallyward {
 	daemon = null;
 	/** What the daemon finds in its environment; the command line does not. */
 	env = {};
+	/** Options of node's tls, once its listeners speak TLS. */
+	tls = null;
 
 	/** A new data folder, known to `chain` when one is given. */
 	static async create({ chain = null, settings = {} } = {}) {
@@ -185,8 +190,8 @@ export class Tallyward {
 		const port = this.port ?? await freePort();
 		const adminPort = await freePort();
 		this.port = port;
-		this.url = `http://127.0.0.1:${port}`;
-		this.adminUrl = `http://127.0.0.1:${adminPort}`;
+		this.url = `${this.tls ? 'https' : 'http'}://127.0.0.1:${port}`;
+		this.adminUrl = `${this.tls ? 'https' : 'http'}://127.0.0.1:${adminPort}`;
 		this.daemon = start(this.program, [
 			'serve', '--listen', `127.0.0.1:${port}`, '--admin', `127.0.0.1:${adminPort}`, ...options,
 		], { cwd: this.home, env: { TALLYWARD_DIR: this.dir, ...this.env } });
@@ -199,7 +204,7 @@ export class Tallyward {
 			const { exitCode, signalCode, log } = this.daemon;
 			if (exitCode !== null || signalCode !== null)
 				throw new Error(`it ended (${exitCode ?? signalCode}): ${log.slice(-2000)}`);
-			return (await send(`${this.url}/readyz`)).status === 200;
+			return (await send(`${this.url}/readyz`, { tls: this.tls })).status === 200;
 		});
 	}
 
@@ -262,12 +267,13 @@ export class Tallyward {
 		const token = who?.token ?? who;
 		const authorization = token ? { authorization: `Bearer ${token}` } : {};
 		return send(`${this.url}/t/${tool}${target}`, {
-			...options, headers: { ...authorization, ...headers },
+			tls: this.tls, ...options, headers: { ...authorization, ...headers },
 		});
 	}
 
 	async me(who) {
 		const answer = await send(`${this.url}/v1/me`, {
+			tls: this.tls,
 			headers: { authorization: `Bearer ${who.token ?? who}` },
 		});
 		assert.equal(answer.status, 200, answer.text);
