@@ -43,7 +43,7 @@ async function countAllocations() {
 async function failAt(turn, n, count) {
 	world.control.set({ allocCount: count, allocSkip: n });
 	await everything(turn);
-	world.control.set({ allocSkip: 0 });
+	world.control.set({ allocCount: 0, allocSkip: 0 });
 	if (await send(`${world.house.url}/healthz`).then(() => true, () => false))
 		return 'went on';
 	await until(`the end of what does not answer after allocation ${n}`, () => world.house.dead);

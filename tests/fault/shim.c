@@ -433,6 +433,8 @@ int socketpair(int domain, int type, int protocol, int fds[2])
 
 static bool no_memory(void)
 {
+	int64_t left;
+
 	if (!control)
 		return false;
 	atomic_fetch_add_explicit(&control->alloc_seen, 1, memory_order_relaxed);
@@ -440,7 +442,11 @@ static bool no_memory(void)
 		return false;
 	if (atomic_fetch_sub(&control->alloc_skip, 1) != 1)
 		return false;
-	if (atomic_fetch_sub(&control->alloc_count, 1) > 1)
+	left = atomic_fetch_sub(&control->alloc_count, 1);
+	/* Switched off between the two. */
+	if (left <= 0)
+		return false;
+	if (left > 1)
 		control->alloc_skip = 1;
 	atomic_fetch_add(&control->alloc_failed, 1);
 	errno = ENOMEM;
