@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2034 # its variables are for who sources it
 # tests/packages.sh - what tallyward needs from outside: Debian packages to build and test
 # it, node packages for the end-to-end tests and the quick start. Sourced by tests/run,
-# tests/e2e/run and examples/quickstart.
+# tests/e2e/run, tests/fuzz/run and examples/quickstart.
 #
 # Every function says on stderr what went wrong, and returns 1 then.
 
@@ -12,6 +12,8 @@ packages_to_build="autoconf automake make gcc pkg-config libc6-dev libevent-dev 
 packages_to_test="$packages_to_build clang libcmocka-dev hledger sqlite3 curl ca-certificates git
 	openssl xz-utils mandoc valgrind"
 packages_to_try="$packages_to_build curl ca-certificates"
+# libFuzzer is in libclang-rt-dev; tests/run needs neither, it only replays what was kept.
+packages_to_fuzz="$packages_to_build clang libclang-rt-dev afl++"
 
 # Names those of the list that are not installed; node counts whoever installed it.
 packages_missing() { # PACKAGE...
