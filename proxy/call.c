@@ -1617,18 +1617,24 @@ static void on_pay_done(
     struct transfer *transfer, enum transfer_result result, const char *reason, void *arg)
 {
 	struct call *call = arg;
+	bool sent = transfer_request_sent(transfer);
 
-	(void)transfer;
 	FAULT_POINT("paid done");
 	call_enter(call);
 	call->transfer = NULL;
 	if (call->money == MONEY_SIGNED) {
 		payment_ends(call, PAYMENT_OPEN, NULL, reason);
+		if (result == TRANSFER_FORBIDDEN)
+			call->rule = "forbidden_address";
+		/* An earlier call may have sent the same bytes, so nothing is certain here. */
 		call_run(
 		    call, refuse(call, PROBLEM_PAYMENT_UNKNOWN,
-			      "no answer came after payment %lld was sent (%s); the money may have "
-			      "moved: `tallyward payment show %lld` says where it stands",
-			      (long long)call->payment_id, reason, (long long)call->payment_id));
+			      "%s payment %lld %s (%s); the money may have moved: `tallyward "
+			      "payment show %lld` says where it stands",
+			      sent ? "no answer came after" : "no connection could be made for",
+			      (long long)call->payment_id,
+			      sent ? "was sent" : "that is signed", reason,
+			      (long long)call->payment_id));
 	} else if (call->answering) {
 		end_answer(call, result == TRANSFER_OK);
 	}

@@ -144,6 +144,8 @@ static SSL_CTX *context_new(void)
 
 	must(context != NULL);
 	must(SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1);
+	/* 112 bits: no RSA keys under 2048, no SHA-1; whatever the system's default is. */
+	SSL_CTX_set_security_level(context, 2);
 	/* Those of TLS 1.3 are all good. */
 	must(SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1);
 	SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |

@@ -24,7 +24,9 @@ before(async () => {
 	port = new URL(bed.seller.url).port;
 	tw = await Tallyward.create({ chain: bed.chain });
 	names = await Names.create(tw.home);
-	tw.env = names.env;
+	// A proxy that nobody runs: whoever asked it would get nowhere.
+	const proxy = 'http://127.0.0.1:1';
+	tw.env = { ...names.env, http_proxy: proxy, https_proxy: proxy, HTTPS_PROXY: proxy, all_proxy: proxy, ALL_PROXY: proxy };
 	await tw.start();
 	await tw.addTool('seller', bed.seller.url);
 });
@@ -196,6 +198,8 @@ describe('a name that moves', () => {
 		const { problem } = await tw.call(agent, 'elsewhere', '/paid/0.01');
 		await shut(server).catch(() => {});
 		assert.equal(problem.code, 'payment_unknown');
+		assert.equal(problem.rule, 'forbidden_address');
+		assert.match(problem.detail, /no connection could be made .* a public address/);
 		assert.deepEqual([...new Set(names.connected())], ['127.0.0.1']);
 		const [payment] = await tw.payments(agent.name);
 		assert.equal(payment.state, 'open');
@@ -335,3 +339,5 @@ describe('who stands between us and a seller', () => {
 			await nextCallWorks(agent);
 		});
 });
+
+it('books and chain agree', () => tw.assertBooks());

@@ -363,3 +363,5 @@ describe('a certificate', () => {
 		assert.equal(code, 0);
 	});
 });
+
+it('books and chain agree', () => tw.assertBooks());
