@@ -146,17 +146,21 @@ static bool full_disk_goes_well(const char *folder)
 {
 	const struct rlimit five_bytes = {5, 5};
 	char *path = file_path(folder, "a");
-	char *content;
+	char *content = NULL;
 	size_t size;
+	bool well;
 
-	if (!file_replace(path, "old", 3, 0600) || setrlimit(RLIMIT_FSIZE, &five_bytes) != 0)
-		return false;
+	well = file_replace(path, "old", 3, 0600) && setrlimit(RLIMIT_FSIZE, &five_bytes) == 0;
 	signal(SIGXFSZ, SIG_IGN);
 	errno = 0;
-	if (file_replace(path, "123456789", 9, 0600) || errno != EFBIG || names_in(folder) != 1)
-		return false;
-	content = file_read(&size, path, 100);
-	return content != NULL && strcmp(content, "old") == 0;
+	well = well && !file_replace(path, "123456789", 9, 0600) && errno == EFBIG &&
+	       names_in(folder) == 1;
+	if (well)
+		content = file_read(&size, path, 100);
+	well = content != NULL && strcmp(content, "old") == 0;
+	free(content);
+	free(path);
+	return well;
 }
 
 static void a_full_disk_leaves_the_old_file(void **state)

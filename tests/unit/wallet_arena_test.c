@@ -103,6 +103,56 @@ static void child_sees_zeroes(void **state)
 	arena_free(&arena);
 }
 
+/* proc_pid_smaps(5): the flags of the mapping that an address is in, " rd wr …". */
+static void flags_of(char *out, size_t out_size, const void *address)
+{
+	FILE *maps = fopen("/proc/self/smaps", "r");
+	bool inside = false;
+	char line[512];
+
+	out[0] = '\0';
+	assert_non_null(maps);
+	while (fgets(line, sizeof(line), maps) != NULL) {
+		unsigned long long start, end;
+
+		if (sscanf(line, "%llx-%llx ", &start, &end) == 2)
+			inside = (uintptr_t)address >= start && (uintptr_t)address < end;
+		else if (inside && strncmp(line, "VmFlags:", 8) == 0)
+			snprintf(out, out_size, "%.*s", (int)out_size - 1, line + 8);
+	}
+	fclose(maps);
+}
+
+/* What the kernel itself says of the memory that keys are in. */
+static void slots_are_locked_and_undumped(void **state)
+{
+	struct arena *arena = arena_new(2 * ARENA_STEP_SLOTS);
+	uint8_t *slots[ARENA_STEP_SLOTS + 1];
+	char flags[256], page[4096];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(slots); i++)
+		slots[i] = arena_take(arena);
+	/* The first of the first step, the first of the second. */
+	for (size_t i = 0; i < COUNT(slots); i += ARENA_STEP_SLOTS) {
+		flags_of(flags, sizeof(flags), slots[i]);
+		if (flags[0] == '\0')
+			skip();
+		assert_non_null(strstr(flags, " dd"));
+		assert_non_null(strstr(flags, " wf"));
+		/* The sanitizers make mlock a call that does nothing; a machine may forbid it. */
+		if (mlock(page, sizeof(page)) == 0) {
+			char ours[256];
+
+			flags_of(ours, sizeof(ours), page);
+			assert_true(strstr(ours, " lo") == NULL || strstr(flags, " lo") != NULL);
+		}
+	}
+	for (size_t i = 0; i < COUNT(slots); i++)
+		arena_give(arena, &slots[i]);
+	arena_free(&arena);
+}
+
 /* Without the right to lock memory the arena works, and says so once. */
 static void refused_lock_is_told(void **state)
 {
@@ -212,6 +262,7 @@ int main(void)
 	    cmocka_unit_test(given_slot_is_wiped),
 	    cmocka_unit_test(foreign_pointer_aborts),
 	    cmocka_unit_test(child_sees_zeroes),
+	    cmocka_unit_test(slots_are_locked_and_undumped),
 	    cmocka_unit_test(refused_lock_is_told),
 	    cmocka_unit_test(cache_forgets_the_oldest),
 	    cmocka_unit_test(cache_replaces_and_drops),
