@@ -26,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/bytes.h"
 #include "common/clock.h"
@@ -650,6 +651,7 @@ static enum step step_take_over(struct call *call)
 static enum step step_replay(struct call *call)
 {
 	json_t *list = json_loads(call->replay_headers, 0, NULL), *pair;
+	const char *host = headers_get(exchange_headers(call->exchange), "host");
 	struct headers headers;
 	size_t i;
 
@@ -659,6 +661,10 @@ static enum step step_replay(struct call *call)
 		const char *name = json_string_value(json_array_get(pair, 0));
 		const char *value = json_string_value(json_array_get(pair, 1));
 
+		/* The agent may have come another way when the answer was kept. */
+		if (name && value && strcasecmp(name, "location") == 0 &&
+		    relay_leads_back(value, host))
+			continue;
 		if (name && value &&
 		    !headers_add(&headers, name, strlen(name), value, strlen(value)))
 			break;
@@ -1661,6 +1667,8 @@ static char *headers_json(const struct headers *headers)
 
 static enum step step_answer(struct call *call)
 {
+	const char *host =
+	    call->exchange ? headers_get(exchange_headers(call->exchange), "host") : NULL;
 	struct headers headers;
 
 	headers_init(&headers);
@@ -1668,7 +1676,7 @@ static enum step step_answer(struct call *call)
 	/* Ours first: the seller's may fill what is left, and no more. */
 	headers_put(&headers, "X-Policy-Allowed", "true");
 	add_our_headers(call, &headers);
-	if (!relay_response_headers(&headers, call->answer_headers, call->tool)) {
+	if (!relay_response_headers(&headers, call->answer_headers, call->tool, call->url, host)) {
 		headers_fini(&headers);
 		return refuse(
 		    call, PROBLEM_UPSTREAM_UNREACHABLE, "the seller's headers are too large");

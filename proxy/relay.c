@@ -1,9 +1,12 @@
 #include "proxy/relay.h"
 
 #include <ctype.h>
+#include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include "wallet/place.h"
 
 /* Nobody escapes an escape's escape in earnest. */
 #define DECODE_ROUNDS_MAX 3
@@ -250,23 +253,27 @@ bool relay_readable(struct headers *headers)
 		   headers, "Accept-Encoding", strlen("Accept-Encoding"), value, strlen(value));
 }
 
-bool relay_response_headers(struct headers *out, const struct headers *in, const struct tool *tool)
+bool relay_response_headers(struct headers *out, const struct headers *in, const struct tool *tool,
+    const char *url, const char *host)
 {
-	static const char *const dropped[] = {
-	    "content-length", "transfer-encoding", "x-policy-allowed", NULL};
+	/* The last three speak about the seller's whole origin: one tool may not tell the
+	 * agent's client how to reach the others, or make it forget what they said. */
+	static const char *const dropped[] = {"content-length", "transfer-encoding",
+	    "x-policy-allowed", "alt-svc", "clear-site-data", "strict-transport-security", NULL};
 
 	for (size_t i = 0; i < in->count; i++) {
 		const struct header *header = &in->items[i];
-		bool ok;
+		bool ok = true;
 
 		if (is_one_of(header->name, dropped) || headers_hop_by_hop(in, header->name) ||
 		    strncasecmp(header->name, "tallyward-", 10) == 0)
 			continue;
 		if (strcasecmp(header->name, "location") == 0) {
-			char *location = relay_location(tool, header->value);
+			char *location = relay_location(tool, url, host, header->value);
 
-			ok = headers_add(
-			    out, header->name, strlen(header->name), location, strlen(location));
+			if (location)
+				ok = headers_add(out, header->name, strlen(header->name), location,
+				    strlen(location));
 			free(location);
 		} else {
 			ok = copy(out, header);
@@ -296,16 +303,97 @@ static const char *below(const char *path, const char *base)
 	return *path == '\0' || *path == '/' || *path == '?' || *path == '#' ? path : NULL;
 }
 
-char *relay_location(const struct tool *tool, const char *location)
+/* Of "scheme:rest", the scheme's length; 0: it has none, and is relative. */
+static size_t scheme_size(const char *url)
 {
-	const char *base_path = url_path(tool->url), *rest = NULL;
-	size_t origin_size = (size_t)(base_path - tool->url);
+	size_t size = 0;
 
-	if (location[0] == '/' && location[1] != '/')
-		rest = below(location, base_path);
-	else if (strncasecmp(location, tool->url, origin_size) == 0)
-		rest = below(location + origin_size, base_path);
+	while (isalnum((unsigned char)url[size]) ||
+	       (size > 0 && url[size] && strchr("+-.", url[size])))
+		size++;
+	return isalpha((unsigned char)url[0]) && url[size] == ':' ? size : 0;
+}
+
+/* Letters that are mapped to others, and a last dot that is taken away, make two names of one. */
+static bool is_plain_host(const char *host)
+{
+	size_t size = strlen(host);
+
+	for (size_t i = 0; i < size; i++) {
+		if ((unsigned char)host[i] >= 0x80)
+			return false;
+	}
+	return size > 0 && host[size - 1] != '.';
+}
+
+/* The place that `location` names, seen from url, as "scheme://host/path"; NULL: none, or one
+ * that readers would not agree about. curl_free() it. */
+static char *resolve(const char *url, const char *location)
+{
+	CURLU *place = curl_url();
+	char *host = NULL, *out = NULL;
+
+	/* "http:x" is relative for browsers, a tab nothing and a backslash a slash. */
+	if (scheme_size(location) > 0 && strncmp(location + scheme_size(location), "://", 3) != 0)
+		goto out;
+	if (!*location || strpbrk(location, "\t\\") || !place)
+		goto out;
+	if (curl_url_set(place, CURLUPART_URL, url, CURLU_PATH_AS_IS) != CURLUE_OK ||
+	    curl_url_set(place, CURLUPART_URL, location, CURLU_URLENCODE | CURLU_DISALLOW_USER) !=
+		CURLUE_OK ||
+	    curl_url_get(place, CURLUPART_HOST, &host, 0) != CURLUE_OK || !is_plain_host(host) ||
+	    curl_url_get(place, CURLUPART_URL, &out, 0) != CURLUE_OK)
+		out = NULL;
+out:
+	curl_free(host);
+	curl_url_cleanup(place);
+	return out;
+}
+
+bool relay_leads_back(const char *url, const char *host)
+{
+	return host && scheme_size(url) > 0 && place_matches(url, host);
+}
+
+/* What follows the tool's URL in a place that is at or below it; NULL when it is not, or when
+ * it would be another place once the agent's client has read it. */
+static const char *rest_of(const struct tool *tool, const char *place)
+{
+	const char *base_path = url_path(tool->url), *rest;
+	size_t origin_size = (size_t)(base_path - tool->url);
+	char *path;
+	bool valid;
+
+	if (strncasecmp(place, tool->url, origin_size) != 0)
+		return NULL;
+	rest = below(place + origin_size, base_path);
 	if (!rest)
+		return NULL;
+	path = must_strndup(rest, strcspn(rest, "#"));
+	valid = relay_path_valid(path);
+	free(path);
+	return valid ? rest : NULL;
+}
+
+char *relay_location(
+    const struct tool *tool, const char *url, const char *host, const char *location)
+{
+	size_t scheme = scheme_size(location);
+	const char *rest;
+	char *place, *out = NULL;
+
+	/* Another program's business, and none that leads here. */
+	if (scheme > 0 && strncasecmp(location, "http:", scheme + 1) != 0 &&
+	    strncasecmp(location, "https:", scheme + 1) != 0)
 		return must_strdup(location);
-	return must_format("/t/%s%s", tool->name, rest);
+	place = resolve(url, location);
+	if (!place)
+		return NULL;
+	rest = rest_of(tool, place);
+	if (rest)
+		out = must_format("/t/%s%s", tool->name, rest);
+	else if (!relay_leads_back(place, host))
+		out = must_strdup(place);
+	curl_free(place);
+	return out;
 }

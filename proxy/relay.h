@@ -31,12 +31,25 @@ bool relay_request_headers(struct headers *out, const struct headers *in, const 
  * Without the field nothing changes. False past the limits of proxy/headers.h. */
 bool relay_readable(struct headers *headers) MUST_CHECK;
 
-/** Response headers for the agent: the seller's without hop-by-hop fields, framing and names
- * that are ours to say; Location rewritten when it lies inside the tool's base. */
-bool relay_response_headers(
-    struct headers *out, const struct headers *in, const struct tool *tool) MUST_CHECK;
+/** Response headers for the agent: the seller's without hop-by-hop fields, framing, names
+ * that are ours to say and words about an origin, which would be taken for ours; Location as
+ * relay_location() has it. False past the limits of proxy/headers.h. */
+bool relay_response_headers(struct headers *out, const struct headers *in, const struct tool *tool,
+    const char *url, const char *host) MUST_CHECK;
 
-/** The Location to hand on; the caller frees it. */
-char *relay_location(const struct tool *tool, const char *location);
+/** relay_location - the Location to hand on, or NULL for none; the caller frees it.
+ *
+ * To the agent's client every relative one is a place here, where the other tools are and
+ * where its token is good. So it is resolved as the seller meant it: at or below the tool's
+ * base it is a path under /t/NAME; elsewhere it is absolute. None is handed on that leads
+ * back to us or that readers disagree about.
+ *
+ * In   url   what was asked for, under tool->url
+ *      host  the authority at which the agent found us; NULL: not known */
+char *relay_location(
+    const struct tool *tool, const char *url, const char *host, const char *location);
+
+/** Does an absolute URL lead to this authority? False when host is NULL. */
+bool relay_leads_back(const char *url, const char *host) MUST_CHECK;
 
 #endif

@@ -9,7 +9,7 @@ import { after, before, describe, it } from 'node:test';
 import { startBed } from './bed/bed.mjs';
 import { head, startCrude } from './bed/crude.mjs';
 import { policyOf, spend } from './bed/policies.mjs';
-import { STRANGER, base64, challenge, goods, receipt, requirement, send402 } from './bed/rogue.mjs';
+import { GZIP_BOMB, STRANGER, base64, challenge, goods, receipt, requirement, send402 } from './bed/rogue.mjs';
 import { Tallyward, micros, send } from './bed/tallyward.mjs';
 import { until } from './bed/wait.mjs';
 
@@ -19,6 +19,8 @@ const RESPONSE_MS = 1500;
 const IDLE_MS = 1000;
 /** What a daemon may grow by while it is attacked: its buffers, curl's and the allocator's. */
 const GROWTH_MAX = 48 << 20;
+
+const CHECK = { contentType: 'application/json', schema: { type: 'object' } };
 
 let bed;
 let tw;
@@ -37,6 +39,9 @@ before(async () => {
 	} });
 	await tw.addTool('rogue', bed.rogue.url);
 	await tw.addTool('crude', crude.url);
+	await tw.addTool('based', `${bed.rogue.url}/v1`);
+	await tw.addTool('capped', bed.rogue.url, '--price', '0.01');
+	await tw.addTool('checked', bed.rogue.url, '--delivery', tw.writeFile('check.json', JSON.stringify(CHECK)));
 	victim = await newAgent();
 	await tw.start();
 });
@@ -344,6 +349,32 @@ const REFUSALS = {
 	'a quoted string': [spells((good) => `"${good}"`), /base64/],
 };
 
+/** Answers with a redirect, and says on which tool it is. */
+const leads = (location) => (call) => goods(call, { location: location(call) }, 302);
+
+/** Where a seller would like the agent to go next, and what the agent is told. */
+const LEADS = {
+	'path': [() => '/t/capped/trap', () => `${bed.rogue.url}/t/capped/trap`],
+	'relative': [() => '../../../../t/capped/trap', () => `${bed.rogue.url}/t/capped/trap`],
+	'escaped': [() => '/%2e%2e/capped/trap', () => `${bed.rogue.url}/%2e%2e/capped/trap`],
+	'here': [({ request }) => `http://${request.headers['x-seen-as']}/t/capped/trap`, () => undefined],
+	'here-as-a-number': [() => `http://2130706433:${new URL(tw.url).port}/t/capped/trap`, () => undefined],
+	'here-without-slashes': [() => 'http:/t/capped/trap', () => undefined],
+	'backslash': [() => '/\\capped\\..\\trap', () => undefined],
+};
+
+/** Receipts that prove nothing. */
+const RECEIPTS = {
+	'deep': () => base64(deep(6000)),
+	'twice': (good) => base64(good.replace('"success":true', '"success":true,"success":true')),
+	'junk': (good) => `${base64(good)}%%`,
+	'text': (good) => base64(good.replace('"success":true', '"success":"true"')),
+	'large': (good) => base64(good.replace('{', `{"filling":"${'x'.repeat(20_000)}",`)),
+	'amount-below': (good) => base64(good.replace('{', '{"amount":"-1",')),
+	'amount-huge': (good) => base64(good.replace('{', `{"amount":"${2n ** 64n + 10_000n}",`)),
+	'short-hash': (good) => base64(good.replace(/0x(ab){32}/, '0xab')),
+};
+
 const statuses = (status) => (call) => {
 	call.response.writeHead(status, { 'payment-required': base64(challenge(call, [requirement(call)])) });
 	call.response.end(JSON.stringify({ ...challenge(call, [requirement(call)]), x402Version: 1 }));
@@ -354,6 +385,26 @@ const STATUSES = [200, 201, 202, 400, 401, 403, 404, 407, 409, 412, 429, 500, 50
 const CHALLENGES = {
 	...Object.fromEntries(Object.entries(REFUSALS).map(([name, [play]]) => [`no-${name.replaceAll(/\W+/g, '-')}`, play])),
 	...Object.fromEntries(STATUSES.map((status) => [`asks-by-${status}`, statuses(status)])),
+	...Object.fromEntries(Object.entries(LEADS).map(([name, [location]]) => [`leads-${name}`, leads(location)])),
+	...Object.fromEntries(Object.entries(RECEIPTS).map(([name, bend]) => [`bent-${name}`, (call) => {
+		if (!call.entry.payment)
+			return bends({})(call);
+		const [[field, value]] = Object.entries(receipt(call));
+		return goods(call, { [field]: bend(Buffer.from(value, 'base64').toString()) });
+	}])),
+	// Members of 100 MB in 100 KB, and a hundred of them.
+	'gives-10-gb': async (call) => {
+		if (!call.entry.payment)
+			return bends({})(call);
+		call.response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' });
+		for (let i = 0; i < 100; i++)
+			call.response.write(GZIP_BOMB);
+		call.response.end();
+	},
+	'origin-words': (call) => goods(call, {
+		'alt-svc': 'h2="evil.example:443"; ma=31536000', 'strict-transport-security': 'max-age=31536000',
+		'clear-site-data': '"*"',
+	}),
 	'receipt-for-nothing': (call) => {
 		call.response.writeHead(200, { 'payment-response': base64({ success: true, transaction: `0x${'ab'.repeat(32)}`,
 			network: 'eip155:84532', payer: victim.address }), 'tallyward-payment': 'settled', 'tallyward-cost': '9.00' });
@@ -462,6 +513,140 @@ describe('what never ends', () => {
 	});
 });
 
+describe('a redirect', () => {
+	// The agent's client follows these by itself, with its token when they lead here.
+	for (const [name, [, told]] of Object.entries(LEADS))
+		it(`does not lead to another tool: ${name}`, async () => {
+			const under = await call(victim, 'based', `/leads-${name}`, { headers: { 'x-seen-as': new URL(tw.url).host } });
+			assert.equal(under.status, 302, under.text);
+			assert.equal(under.headers.location, told());
+		});
+
+	it('nor do words about an origin reach the agent', async () => {
+		const { headers } = await tw.call(victim, 'rogue', '/origin-words');
+		for (const name of ['alt-svc', 'strict-transport-security', 'clear-site-data'])
+			assert.equal(headers[name], undefined, name);
+		await unharmed();
+	});
+});
+
+describe('prices', () => {
+	it('a low one first, a higher one when the next call comes: never above the declared price', async () => {
+		const agent = await newAgent();
+		assert.equal((await call(agent, 'capped', '/silent?price=5000')).status, 200);
+		const { problem, text } = await call(agent, 'capped', '/silent?price=10001');
+		assert.equal(problem.code, 'no_payable_option');
+		assert.match(text, /over_declared_price/);
+		assert.equal((await tw.payments(agent.name)).length, 1);
+	});
+
+	it('the cheapest last, behind cheaper traps', async () => {
+		const agent = await newAgent();
+		assert.equal(micros((await call(agent, 'rogue', '/cheapest-last')).cost), 20_000n);
+		assert.equal(micros((await call(agent, 'rogue', '/cheapest-is-trap')).cost), 30_000n);
+	});
+});
+
+describe('a seller who has been paid', () => {
+	it('and asks without end, for more or for somebody else, gets one signature', async () => {
+		const agent = await newAgent();
+		for (const how of ['asks-again', 'asks-more', 'asks-for-other-payee', 'plain-402'])
+			for (let i = 0; i < 10; i++)
+				assert.equal((await call(agent, 'rogue', `/${how}`)).problem.code, 'payment_rejected', how);
+		const sent = paidBy(agent, bed.rogue);
+		assert.equal(sent.length, 40);
+		assert.equal(new Set(sent.map(({ header }) => header)).size, 4, 'the same bytes each time');
+		for (const { payment: { payload: { authorization } } } of sent) {
+			assert.equal(authorization.value, '10000');
+			assert.equal(authorization.to.toLowerCase(), bed.rogue.payTo.toLowerCase());
+		}
+		assert.equal(micros((await tw.limit(agent, 'session', 'total')).used), 4n * CENT);
+	});
+
+	it('and receipts where none may be: in early hints, in a trailer, bent', async () => {
+		const agent = await newAgent();
+		const targets = ['/hints-receipt', '/trailer-receipt', ...Object.keys(RECEIPTS).map((name) => `/bent-${name}`)];
+		for (const target of targets) {
+			const tool = target.startsWith('/bent') ? 'rogue' : 'crude';
+			const answer = await call(agent, tool, target);
+			assert.equal(answer.status, 200, answer.text);
+			assert.equal(answer.payment, 'open', target);
+		}
+		await tw.quiet();
+		assert.equal((await tw.payments(agent.name, 'open')).length, targets.length);
+	});
+
+	it('and gives 10 GB in ten megabytes: a claim, and no memory', async () => {
+		const agent = await newAgent();
+		const before = memory('VmHWM');
+		const answer = await call(agent, 'checked', '/gives-10-gb');
+		assert.equal(answer.status, 200, answer.text);
+		await tw.quiet();
+		const claims = await until('the claim', async () => {
+			const all = await tw.must('ledger', 'claim', agent.name);
+			return all.length > 0 && all;
+		});
+		assert.match(claims[0].reason, /larger than/);
+		assert.ok(memory('VmHWM') - before < GROWTH_MAX, `grew by ${memory('VmHWM') - before} bytes`);
+		await unharmed();
+	});
+
+	it('and gives nothing: open, and a claim', async () => {
+		const agent = await newAgent();
+		assert.equal((await call(agent, 'checked', '/gives-nothing')).payment, 'settled');
+		await tw.quiet();
+		await until('the claim', async () => (await tw.must('ledger', 'claim', agent.name)).length === 1);
+	});
+});
+
+/** Read so much of an answer, then hang up. */
+async function readSome(agent, target, bytes) {
+	const hangUp = new AbortController();
+	let read = 0;
+	let response;
+	const whole = call(agent, 'crude', target, { signal: hangUp.signal, onHead: (head) => {
+		response = head;
+		head.pause();
+	} });
+	await until('the answer to begin', () => response);
+	return { response, async hangUp() {
+		response.removeAllListeners('data');
+		response.on('data', (chunk) => {
+			read += chunk.length;
+			if (read >= bytes)
+				hangUp.abort();
+		});
+		response.resume();
+		await whole;
+		return read;
+	} };
+}
+
+describe('10 GB', () => {
+	for (const [target, payment] of [['/endless', undefined], ['/endless-ware', 'open']])
+		it(`wait at the seller, pass without being kept, and stop when the agent leaves: ${target}`, async () => {
+			const agent = await newAgent();
+			const before = memory('VmHWM');
+			const reader = await readSome(agent, target, 128 << 20);
+			assert.equal(reader.response.headers['tallyward-payment'], payment);
+			const wire = crude.last;
+			let last = -1;
+			let still = 0;
+			await until('the seller to be held back', () => {
+				still = wire.sent === last ? still + 1 : 0;
+				last = wire.sent;
+				return still > 20;
+			});
+			assert.ok(wire.sent < 64 << 20, `${wire.sent} bytes were taken that nobody reads`);
+			assert.ok(await reader.hangUp() >= 128 << 20);
+			await wire.gone;
+			assert.ok(memory('VmHWM') - before < GROWTH_MAX, `grew by ${memory('VmHWM') - before} bytes`);
+			await tw.quiet();
+			assert.equal((await tw.payments(agent.name)).length, payment ? 1 : 0);
+			await unharmed();
+		});
+});
+
 describe('the same after a payment', () => {
 	it('leaves each payment open: one purchase, one signature', async () => {
 		const payer = await newAgent();
@@ -489,5 +674,19 @@ describe('the same after a payment', () => {
 });
 
 describe('afterwards', () => {
+	it('nothing secret is in the log', () => {
+		const { log } = tw.daemon;
+		assert.ok(log.length > 0);
+		for (const { token } of tw.agents.values())
+			assert.ok(!log.includes(token.split('.')[2]), 'a token');
+		for (const { header } of [...crude.record.paid(), ...bed.rogue.record.paid()])
+			assert.ok(!log.includes(header.slice(0, 200)), 'a payment');
+		assert.doesNotMatch(log, /Bearer|signature/i);
+	});
+
+	it('nobody was led elsewhere', () => {
+		assert.equal(bed.rogue.elsewhere.record.requests.length, 0);
+	});
+
 	it('the books agree with themselves and with the chain', () => tw.assertBooks());
 });

@@ -292,7 +292,8 @@ static void response_headers(void **state)
 	    {"TALLYWARD-Anything", false}, {"Tallyward-", false}, {"X-Listed", false},
 	    {"Tallyward", true}, {"X-Tallyward-Cost", true}, {"Set-Cookie", true},
 	    {"Content-Encoding", true}, {"Date", true}, {"Payment-Response", true},
-	    {"X-Payment-Response", true}, {"WWW-Authenticate", true}, {"Retry-After", true}};
+	    {"X-Payment-Response", true}, {"WWW-Authenticate", true}, {"Retry-After", true},
+	    {"Alt-Svc", false}, {"Strict-Transport-Security", false}, {"Clear-Site-Data", false}};
 	struct tool tool = tool_at("t", "https://h");
 
 	(void)state;
@@ -303,7 +304,7 @@ static void response_headers(void **state)
 		headers_init(&out);
 		headers_put(&in, rows[i].name, "value");
 		headers_put(&in, "Connection", "x-listed");
-		assert_true(relay_response_headers(&out, &in, &tool));
+		assert_true(relay_response_headers(&out, &in, &tool, "https://h", NULL));
 		row_check(rows[i].name, (out.count == 1) == rows[i].passes);
 		headers_fini(&in);
 		headers_fini(&out);
@@ -322,7 +323,7 @@ static void response_headers_have_an_end(void **state)
 	headers_put(&out, "Ours", "first");
 	for (size_t i = 0; i < HEADERS_COUNT_MAX; i++)
 		headers_put(&in, "A", "b");
-	assert_false(relay_response_headers(&out, &in, &tool));
+	assert_false(relay_response_headers(&out, &in, &tool, "https://h", NULL));
 	headers_fini(&in);
 	headers_fini(&out);
 	/* A Location grows when it is rewritten. */
@@ -330,7 +331,7 @@ static void response_headers_have_an_end(void **state)
 	value[0] = '/';
 	value[HEADERS_SIZE_MAX - 1 - strlen("Location")] = '\0';
 	headers_put(&in, "Location", value);
-	assert_false(relay_response_headers(&out, &in, &tool));
+	assert_false(relay_response_headers(&out, &in, &tool, "https://h", NULL));
 	headers_fini(&in);
 	headers_fini(&out);
 	free(value);
@@ -339,16 +340,15 @@ static void response_headers_have_an_end(void **state)
 static void locations(void **state)
 {
 	static const struct {
-		const char *url, *location, *rewritten; /* NULL: passed as it is */
+		const char *url, *location, *out; /* NULL: not handed on */
 	} rows[] = {
 	    /* inside */
 	    {"https://h", "/x", "/t/a/b/x"},
 	    {"https://h", "/", "/t/a/b/"},
 	    {"https://h", "/x?y#z", "/t/a/b/x?y#z"},
 	    {"https://h", "https://h/x", "/t/a/b/x"},
-	    {"https://h", "https://h", "/t/a/b"},
-	    {"https://h", "https://h?q", "/t/a/b?q"},
-	    {"https://h", "https://h#f", "/t/a/b#f"},
+	    {"https://h", "https://h", "/t/a/b/"},
+	    {"https://h", "https://h?q", "/t/a/b/?q"},
 	    {"https://h", "HTTPS://H/x", "/t/a/b/x"},
 	    {"https://h:8", "https://h:8/x", "/t/a/b/x"},
 	    {"https://h/v1", "/v1", "/t/a/b"},
@@ -356,51 +356,99 @@ static void locations(void **state)
 	    {"https://h/v1", "/v1?x", "/t/a/b?x"},
 	    {"https://h/v1", "https://h/v1/x", "/t/a/b/x"},
 	    {"http://[::1]:8/v1", "http://[::1]:8/v1/x", "/t/a/b/x"},
-	    /* outside */
-	    {"https://h/v1", "/v2", NULL},
-	    {"https://h/v1", "/v10", NULL},
-	    {"https://h/v1", "/V1/x", NULL},
-	    {"https://h/v1", "/", NULL},
-	    {"https://h/v1", "https://h/", NULL},
-	    {"https://h/v1", "https://h", NULL},
-	    {"https://h/v1", "https://h/v1x", NULL},
-	    {"https://h", "http://h/x", NULL},
-	    {"https://h", "https://h.evil/x", NULL},
-	    {"https://h", "https://ha/x", NULL},
-	    {"https://h", "https://h:8/x", NULL},
+	    /* relative to what was asked: URL/r/s?t */
+	    {"https://h", "//h/x", "/t/a/b/x"},
+	    {"https://h", "x", "/t/a/b/r/x"},
+	    {"https://h", "./x", "/t/a/b/r/x"},
+	    {"https://h", "../x", "/t/a/b/x"},
+	    {"https://h", "../../../x", "/t/a/b/x"},
+	    {"https://h", "?q", "/t/a/b/r/s?q"},
+	    {"https://h/v1", "../x", "/t/a/b/x"},
+	    {"https://h", "/a b", "/t/a/b/a%20b"},
+	    {"https://h", "/\xe2\x82\xac", "/t/a/b/%e2%82%ac"},
+	    /* outside, and said so */
+	    {"https://h/v1", "/v2", "https://h/v2"},
+	    {"https://h/v1", "/v10", "https://h/v10"},
+	    {"https://h/v1", "/V1/x", "https://h/V1/x"},
+	    {"https://h/v1", "/", "https://h/"},
+	    {"https://h/v1", "/t/other/buy", "https://h/t/other/buy"},
+	    {"https://h/v1", "../../t/other/buy", "https://h/t/other/buy"},
+	    {"https://h/v1", "https://h/", "https://h/"},
+	    {"https://h/v1", "https://h", "https://h/"},
+	    {"https://h/v1", "https://h/v1x", "https://h/v1x"},
+	    {"https://h/v1", "/v1/../v2", "https://h/v2"},
+	    {"https://h", "http://h/x", "http://h/x"},
+	    {"https://h", "https://h.evil/x", "https://h.evil/x"},
+	    {"https://h", "https://ha/x", "https://ha/x"},
+	    {"https://h", "https://h:8/x", "https://h:8/x"},
+	    {"https://h:8", "https://h:80/x", "https://h:80/x"},
+	    {"https://h:8", "https://h/x", "https://h/x"},
+	    {"https://h", "//evil/x", "https://evil/x"},
+	    {"https://h", "http:///t/other/buy", "http://t/other/buy"},
+	    {"https://h", "javascript:alert(1)", "javascript:alert(1)"},
+	    {"https://h", "app://h/x", "app://h/x"},
+	    /* dots that some clients resolve and we do not */
+	    {"https://h", "/%2e%2e/other/buy", "https://h/%2e%2e/other/buy"},
+	    {"https://h", "/.%2E/other/buy", "https://h/.%2E/other/buy"},
+	    {"https://h", "/a%2fb", "https://h/a%2fb"},
+	    /* one reader's here is another's there */
 	    {"https://h", "https://h@evil/x", NULL},
+	    {"https://h", "https://h:x@evil/x", NULL},
 	    {"https://h", "https://h\\@evil/x", NULL},
-	    {"https://h:8", "https://h:80/x", NULL},
-	    {"https://h:8", "https://h/x", NULL},
-	    {"https://h", "//h/x", NULL},
-	    {"https://h", "//evil/x", NULL},
+	    {"https://h", "/\\evil/x", NULL},
+	    {"https://h", "/x\\..\\..\\other/buy", NULL},
+	    {"https://h", ".\t./.\t./t/other/buy", NULL},
 	    {"https://h", "https:/h/x", NULL},
 	    {"https://h", "https:h", NULL},
-	    {"https://h", "x", NULL},
+	    {"https://h", "http:t/other/buy", NULL},
+	    {"https://h", "HTTP:/t/other/buy", NULL},
 	    {"https://h", "", NULL},
-	    {"https://h", "?q", NULL},
-	    {"https://h", "../x", NULL},
-	    {"https://h", "javascript:alert(1)", NULL},
+	    {"https://h", "https://\xef\xbc\x91.evil/x", NULL},
+	    {"https://h", "https://evil./x", NULL},
+	    /* back to us, who are 127.0.0.1:8402 here */
+	    {"https://h", "http://127.0.0.1:8402/t/other/buy", NULL},
+	    {"https://h", "https://127.0.0.1:8402/t/other/buy", NULL},
+	    {"https://h", "//127.0.0.1:8402/t/other/buy", NULL},
+	    {"https://h", "http://2130706433:8402/t/other/buy", NULL},
+	    {"https://h", "http://0x7f.1:8402/t/other/buy", NULL},
+	    {"https://h", "http://%31%32%37.0.0.1:8402/t/other/buy", NULL},
+	    {"https://h", "http://127.0.0.1.:8402/t/other/buy", NULL},
+	    {"https://h", "http://127.0.0.1:8403/", "http://127.0.0.1:8403/"},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct tool tool = tool_at("a/b", rows[i].url);
-		const char *expected = rows[i].rewritten ? rows[i].rewritten : rows[i].location;
-		char *location = relay_location(&tool, rows[i].location);
+		const char *host = "127.0.0.1:8402", *expected = rows[i].out;
+		char *url = must_format("%s/r/s?t", rows[i].url);
+		char *location = relay_location(&tool, url, host, rows[i].location);
 		struct headers in, out;
 
-		if (strcmp(location, expected) != 0)
+		if ((location == NULL) != (expected == NULL) ||
+		    (location && strcmp(location, expected) != 0))
 			fail_msg("%s at %s became %s", rows[i].location, rows[i].url, location);
 		headers_init(&in);
 		headers_init(&out);
 		headers_put(&in, "location", rows[i].location);
-		assert_true(relay_response_headers(&out, &in, &tool));
-		row_check(rows[i].location, strcmp(headers_get(&out, "Location"), expected) == 0);
+		assert_true(relay_response_headers(&out, &in, &tool, url, host));
+		row_check(rows[i].location, (headers_get(&out, "Location") == NULL) == !expected);
 		headers_fini(&in);
 		headers_fini(&out);
 		free(location);
+		free(url);
 	}
+}
+
+/* An answer is kept without its agent; who asks again must not be led back to us by it. */
+static void leading_back(void **state)
+{
+	(void)state;
+	assert_true(relay_leads_back("http://h:8402/t/x", "h:8402"));
+	assert_true(relay_leads_back("http://H:8402", "h:8402"));
+	assert_true(relay_leads_back("http://h/", "h:80"));
+	assert_false(relay_leads_back("http://h:8402/", "h:8403"));
+	assert_false(relay_leads_back("http://h:8402/", NULL));
+	assert_false(relay_leads_back("/t/a/b", "h:8402"));
 }
 
 int main(void)
@@ -419,6 +467,7 @@ int main(void)
 	    cmocka_unit_test(response_headers),
 	    cmocka_unit_test(response_headers_have_an_end),
 	    cmocka_unit_test(locations),
+	    cmocka_unit_test(leading_back),
 	};
 
 	return unit_run(tests);

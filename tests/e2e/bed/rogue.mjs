@@ -362,7 +362,7 @@ export const MALFORMED = {
 		zlib.gzipSync('{"x402Version":1,"accepts":[]}').subarray(0, 20)),
 };
 
-const GZIP_BOMB = zlib.gzipSync(Buffer.alloc(100 << 20, ' '));
+export const GZIP_BOMB = zlib.gzipSync(Buffer.alloc(100 << 20, ' '));
 
 /** A version 1 challenge as a compressing web server sends it. */
 function askCompressed(call) {

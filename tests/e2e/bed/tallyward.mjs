@@ -16,6 +16,9 @@ import { freePort, until } from './wait.mjs';
 
 const repository = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
 
+/** As much as the proxy passes on, and more than node takes by default. */
+const HEAD_SIZE_MAX = 256 * 1024;
+
 /** Decimal dollars as the books write them, to micro-dollars. */
 export const micros = (dollars) => parseUnits(dollars, 6);
 
@@ -79,7 +82,8 @@ class Answer {
 export function send(url, { method = 'GET', headers = {}, body, signal, onHead, tls } = {}) {
 	return new Promise((resolve, reject) => {
 		const client = url.startsWith('https:') ? https : http;
-		const request = client.request(url, { method, headers, signal, agent: false, ...tls });
+		const request = client.request(url,
+			{ method, headers, signal, agent: false, maxHeaderSize: HEAD_SIZE_MAX, ...tls });
 		request.on('error', reject);
 		request.on('response', (response) => {
 			onHead?.(response);
