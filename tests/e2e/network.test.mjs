@@ -12,6 +12,8 @@ import { GENEROUS } from './bed/policies.mjs';
 import { Tallyward, micros, send } from './bed/tallyward.mjs';
 import { listen, shut } from './bed/wait.mjs';
 
+const PUBLIC = '93.184.216.34';
+
 let bed;
 let tw;
 let names;
@@ -103,7 +105,7 @@ describe('the owner\'s word', () => {
 	before(async () => {
 		names.set('inside.example', '127.0.0.1');
 		names.set('metadata.example', '169.254.169.254');
-		names.set('mixed.example', '127.0.0.1', '10.1.2.3', '93.184.216.34');
+		names.set('mixed.example', '127.0.0.1', '10.1.2.3', PUBLIC);
 		await tw.addTool('inside', `http://inside.example:${port}`, '--private');
 		await tw.addTool('metadata', `http://metadata.example:${port}`, '--private');
 		await tw.addTool('mixed', `http://mixed.example:${port}`);
@@ -138,7 +140,7 @@ describe('the owner\'s word', () => {
 		names.connected();
 		const { problem } = await tw.call(agent, 'mixed', '/paid/0.01');
 		assert.equal(problem.code, 'upstream_unreachable');
-		assert.deepEqual([...new Set(names.connected())], ['93.184.216.34']);
+		assert.deepEqual([...new Set(names.connected())], [PUBLIC]);
 	});
 
 	it('is shown, outlives a restart, and ends with the tool', async () => {
@@ -158,14 +160,45 @@ describe('the owner\'s word', () => {
 	});
 });
 
+describe('a seller on another machine', () => {
+	const PRIVATE = '10.20.30.40';
+	let agent;
+
+	before(async () => {
+		names.play(PUBLIC, PRIVATE);
+		names.set('public.example', PUBLIC);
+		names.set('lan.example', PRIVATE);
+		await tw.addTool('public', `http://public.example:${port}`);
+		await tw.addTool('lan-name', `http://lan.example:${port}`, '--private');
+		await tw.addTool('public-address', `http://${PUBLIC}:${port}`);
+		await tw.addTool('lan-address', `http://${PRIVATE}:${port}`);
+		agent = await newAgent();
+	});
+	after(() => names.play());
+
+	for (const tool of ['public', 'public-address', 'lan-name', 'lan-address'])
+		it(`is called and never paid over plain http: ${tool}`, async () => {
+			bed.seller.record.forget();
+			assert.equal((await tw.call(agent, tool, '/free')).status, 200);
+			const { problem } = await tw.call(agent, tool, '/paid/0.01');
+			assert.equal(problem.status, 403);
+			assert.equal(problem.code, 'no_payable_option');
+			assert.equal(problem.rule, 'plain_http');
+			assert.deepEqual(bed.seller.record.paid('/paid/0.01'), []);
+			await nothingSigned(agent);
+		});
+
+	it('and this one is as well as before', () => nextCallWorks(agent));
+});
+
 describe('a name that moves', () => {
 	it('from a public address to this machine is not followed', async () => {
-		names.set('moves.example', '93.184.216.34');
+		names.set('moves.example', PUBLIC);
 		await tw.addTool('moves', `http://moves.example:${port}`);
 		const agent = await newAgent();
 		names.connected();
 		await tw.call(agent, 'moves', '/paid/0.01');
-		assert.deepEqual([...new Set(names.connected())], ['93.184.216.34']);
+		assert.deepEqual([...new Set(names.connected())], [PUBLIC]);
 		names.set('moves.example', '127.0.0.1');
 		await tw.restart(); // what was resolved is remembered for a minute
 		bed.seller.record.forget();
@@ -191,7 +224,7 @@ describe('a name that moves', () => {
 			response.end(answer.body);
 		});
 		const url = await listen(server);
-		names.set('elsewhere.example', '127.0.0.1', '93.184.216.34');
+		names.set('elsewhere.example', '127.0.0.1', PUBLIC);
 		await tw.addTool('elsewhere', url.replace('127.0.0.1', 'elsewhere.example'), '--private');
 		const agent = await newAgent();
 		names.connected();
@@ -243,10 +276,11 @@ describe('a seller whose certificate', () => {
 		const add = async (tool, options) => {
 			const front = await startTlsFront(bed.seller.url, options);
 			fronts.set(tool, front);
-			await tw.addTool(tool, `https://${NAME}:${front.port}`, '--private');
+			await tw.addTool(tool, `https://${NAME}:${front.port}`);
 		};
 		await authority.revoke(made.revoked);
-		names.set(NAME, '127.0.0.1');
+		names.play(PUBLIC);
+		names.set(NAME, PUBLIC);
 		tw.configure({ ca_file: authority.file });
 		await tw.reload();
 		for (const [index, [, make]] of Object.values(BAD).entries())

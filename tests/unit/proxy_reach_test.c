@@ -224,6 +224,20 @@ static void what_a_url_gives(void **state)
 	}
 }
 
+static void what_stays_on_this_machine(void **state)
+{
+	static const char *const here[] = {"127.0.0.1:8402", "127.9.9.9:0", "[::1]:8402"};
+	static const char *const open[] = {"0.0.0.0:8402", "[::]:8402", "10.0.0.5:8402",
+	    "192.0.2.1:1", "[2001:db8::1]:8402", "localhost:8402", "127.0.0.1", "", ":",
+	    "[:", "[]:1", "[", "::1", "::1:8402"};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(here); i++)
+		row_check(here[i], reach_is_here(here[i]));
+	for (size_t i = 0; i < COUNT(open); i++)
+		row_check(open[i], !reach_is_here(open[i]));
+}
+
 static void each_has_its_words(void **state)
 {
 	(void)state;
@@ -241,6 +255,7 @@ int main(void)
 	    cmocka_unit_test(a_mapped_address_is_the_address),
 	    cmocka_unit_test(what_is_no_address_is_reached_by_nobody),
 	    cmocka_unit_test(what_a_url_gives),
+	    cmocka_unit_test(what_stays_on_this_machine),
 	    cmocka_unit_test(each_has_its_words),
 	};
 

@@ -37,6 +37,11 @@ export class Names {
 			[...this.#names].map(([key, values]) => `${key} ${values.join(' ')}\n`).join(''));
 	}
 
+	/** From now on this machine plays these: connections to them are made to 127.0.0.1. */
+	play(...addresses) {
+		this.set('played', ...addresses);
+	}
+
 	/** The addresses that connections were tried to since the last look. */
 	connected() {
 		const lines = fs.readFileSync(this.log, 'utf8').split('\n').filter(Boolean);
