@@ -179,7 +179,8 @@ bool reach_is_here(const char *address_and_port)
 	char *host;
 	bool here;
 
-	if (end == NULL || end - address_and_port < (bracketed ? 2 : 0))
+	if (end == NULL ||
+	    (bracketed ? end - address_and_port < 2 : strchr(address_and_port, ':') != end))
 		return false;
 	host = must_strndup(
 	    address_and_port + bracketed, (size_t)(end - address_and_port) - 2 * bracketed);
