@@ -157,7 +157,7 @@ static void local_finished(struct exchange *exchange, bool completed, void *arg)
 }
 
 static const struct exchange_events local_events = {
-    local_head, local_body, local_body_end, no_writable, local_finished};
+    local_head, local_body, local_body_end, no_writable, local_finished, NULL};
 
 /* --- the admin address ---------------------------------------------------------- */
 
@@ -209,7 +209,7 @@ static void tcp_head(struct exchange *exchange, void *arg)
 }
 
 static const struct exchange_events tcp_events = {
-    tcp_head, local_body, local_body_end, no_writable, local_finished};
+    tcp_head, local_body, local_body_end, no_writable, local_finished, NULL};
 
 void admin_refresh(struct admin *admin)
 {

@@ -336,6 +336,8 @@ static void answer_problem(struct call *call)
 	}
 	add_our_headers(call, &headers);
 	call->answered_us = clock_now_us();
+	if (!call->forwarded_us || call->status < 500)
+		exchange_refuse(call->exchange);
 	exchange_reply(call->exchange, call->status, &headers, text, strlen(text));
 	headers_fini(&headers);
 	free(text);
@@ -954,6 +956,8 @@ static enum step step_forward(struct call *call)
 	enum step next;
 
 	call->forwarded_us = clock_now_us();
+	atomic_store_explicit(
+	    &call->worker->shared->admitted_us, clock_mono_us(), memory_order_relaxed);
 	next = dispatch(call, &forward_events, NULL, NULL);
 	if (next == STEP_WAIT)
 		read_body(call);

@@ -107,14 +107,18 @@ static enum connection_phase step_head(struct connection *connection)
 	}
 	if (connection->cut != CUT_NONE || connection->peer_closed)
 		return CONNECTION_GONE;
+	if (!turnstile_look(connection))
+		return CONNECTION_HEAD;
 	switch (request_head(connection)) {
 	case REQUEST_MORE:
+		connection->seen_size = evbuffer_get_length(input_of(connection));
 		return CONNECTION_HEAD;
 	case REQUEST_REFUSED:
 		return refuse(connection, connection->refusal, connection->refusal_detail);
 	case REQUEST_READY:
 		break;
 	}
+	connection->seen_size = 0;
 	connection->phase = CONNECTION_EXCHANGE; /* the callback may look around */
 	listener->events->head(connection->exchange, listener->arg);
 	return CONNECTION_EXCHANGE;
@@ -164,6 +168,7 @@ static enum connection_phase exchange_done(struct connection *connection)
 {
 	if (!connection->exchange->keep_alive || connection->listener->acceptor == NULL)
 		connection->closing = true;
+	turnstile_judge(connection, connection->exchange->refused);
 	exchange_finish(connection, true);
 	if (connection->cut != CUT_NONE)
 		return CONNECTION_GONE;
@@ -308,7 +313,10 @@ static enum connection_wait wait_for(const struct connection *connection)
 	case CONNECTION_HANDSHAKE:
 		return WAIT_HANDSHAKE;
 	case CONNECTION_HEAD:
-		return evbuffer_get_length(input_of(connection)) > 0 ? WAIT_HEAD : WAIT_IDLE;
+		if (connection->seen_size > 0)
+			return WAIT_HEAD;
+		/* Whoever waits for us is not idle. */
+		return connection->line > LINE_IDLE ? WAIT_NOTHING : WAIT_IDLE;
 	case CONNECTION_EXCHANGE:
 		return wait_exchange(connection);
 	case CONNECTION_DRAIN:
@@ -350,6 +358,8 @@ static void reading_arm(struct connection *connection)
 {
 	bool reading = evbuffer_get_length(input_of(connection)) < in_size_high(connection);
 
+	if (connection->phase == CONNECTION_HEAD && !turnstile_passes(connection))
+		reading = false;
 	if (reading == connection->reading || connection->peer_closed)
 		return;
 	connection->reading = reading;
@@ -364,6 +374,7 @@ static void connection_arm(struct connection *connection)
 	enum connection_wait wait;
 
 	reading_arm(connection);
+	turnstile_arm(connection);
 	wait = wait_for(connection);
 	if (wait == connection->wait && !(wait == WAIT_BODY && connection->progress))
 		return;
@@ -387,6 +398,7 @@ static void connection_free(struct connection *connection)
 
 	event_del(&connection->timer);
 	event_del(&connection->later);
+	turnstile_remove(connection);
 	bufferevent_free(connection->bev);
 	DL_DELETE(listener->connections, connection);
 	listener->connection_count--;
@@ -548,6 +560,7 @@ void connection_new(struct listener *listener, int fd, bool refused)
 	connection->refused = refused;
 	event_assign(&connection->timer, listener->base, -1, 0, on_timer, connection);
 	event_assign(&connection->later, listener->base, -1, 0, on_later, connection);
+	turnstile_add(connection);
 	bufferevent_setcb(bev, on_io, on_io, on_event, connection);
 	bufferevent_setwatermark(bev, EV_WRITE, listener->limits.out_size_low, 0);
 	bufferevent_set_timeouts(bev, NULL, &write_wait);

@@ -1,4 +1,5 @@
-/* proxy/connection.h - inside proxy/listener.c, connection.c and exchange.c only.
+/* proxy/connection.h - inside proxy/listener.c, connection.c, turnstile.c, request.c and
+ * exchange.c only.
  *
  * A connection walks through these phases; each has one function in connection.c that
  * does what can be done now and returns the phase that is next:
@@ -14,6 +15,18 @@
  *         └───────────┴─────┬─────┘
  *                           ▼
  *                         FLUSH ──▶ LINGER ──▶ GONE
+ *
+ * The turnstile. A refusal costs the agent next to nothing and us a parsed head, a token
+ * checked, an answer and an audit row; a thousand agents that do nothing but collect them
+ * would have the loop to themselves, because it serves whatever socket is ready. So a
+ * connection has credit: one for each answer that was no refusal, up to CREDIT_MAX, less one
+ * for each that was. With credit it is served whenever it is ready. Without, its socket is
+ * only watched, in LINE_IDLE; when something has come it stands in line, those that were never
+ * answered (LINE_NEW) apart from those whose last answers were refusals (LINE_REFUSED), and
+ * neither line can hold up the other. A few of the first and one of the second have their
+ * turn, to be read and to have one head looked at, and then the loop goes round; the owner of
+ * the listener may ask for a pause before the next (pause_us). Both lines are served in the
+ * order in which they were joined, so everybody's turn comes, however many there are.
  *
  * Everything that happens elsewhere (events of the socket, timers, the handler's calls)
  * leaves a note in these structs and has connection_run() look at it, either now or, from
@@ -54,6 +67,14 @@ struct evconnlistener;
  * (An orderly end that waits behind more data than the kernel holds for us is not seen
  * before that data is read: it is not here yet.) */
 #define HANGUP_POLL_MS 1000u
+/* Credit: so many refusals in a row are nothing that a well-behaved agent with a wrong idea of
+ * its limits would have to wait for. */
+#define CREDIT_MAX 8u
+/* Turns given at once. Most of those that are new will behave. */
+#define NEW_TURNS     4u
+#define REFUSED_TURNS 1u
+/* Connections accepted in one turn of the loop: a flood of them must not hold up the rest. */
+#define ACCEPT_MAX 4u
 /* Of the connections over connections_max, so many are told so properly. */
 #define REFUSED_MAX 64u
 
@@ -88,6 +109,15 @@ enum connection_wait { /* what the connection's timer stands for */
 	WAIT_LINGER,
 };
 
+/* Where a connection without credit waits. */
+enum turnstile_line {
+	LINE_NONE = 0, /* it does not */
+	LINE_IDLE,     /* for something to come; the oldest first */
+	LINE_NEW,      /* for its turn: has not been answered yet */
+	LINE_REFUSED,  /* for its turn: has, and was refused */
+	LINE_COUNT,
+};
+
 /* The part of llhttp's work that llhttp 8.1 is too kind in: line ends. */
 struct lines {
 	size_t size; /* bytes seen */
@@ -119,6 +149,7 @@ struct exchange {
 	bool ended;
 	bool blocked;     /* the handler waits for `writable` */
 	bool over;        /* `finished` is being called */
+	bool refused;     /* the answer is a refusal: costs credit */
 	int64_t out_left; /* bytes promised by Content-Length and not yet given; -1: no promise */
 };
 
@@ -141,6 +172,14 @@ struct connection {
 	bool closing;     /* no further request on this connection */
 	bool reading;     /* the socket is watched for input */
 	size_t lingered_size;
+	/* The turnstile. */
+	struct event ready; /* something has come; while in LINE_IDLE */
+	struct connection *line_prev, *line_next;
+	enum turnstile_line line;
+	unsigned credit;
+	bool known;       /* was answered before */
+	bool turn;        /* may have its input looked at once */
+	size_t seen_size; /* of the input, all of it a head that is not complete yet */
 	/* The head that is arriving, or the trailer. */
 	struct lines lines;
 	struct exchange *parsed; /* while llhttp is in a head */
@@ -171,6 +210,10 @@ struct listener {
 	struct connection *connections;
 	size_t connection_count;
 	size_t refused_count;
+	unsigned accepted_count; /* since the loop looked at its sockets */
+	struct connection *lines[LINE_COUNT];
+	struct event turn;  /* of those who stand first in a line */
+	int64_t turn_at_us; /* not before this, on the monotonic clock */
 	time_t date_s;
 	char date[32];
 };
@@ -185,6 +228,23 @@ void connection_poke(struct connection *connection);
 void connection_cut(struct connection *connection, enum connection_cut cut);
 /** Free it at once, telling its exchange. */
 void connection_close(struct connection *connection);
+
+/* The turnstile, in proxy/turnstile.c. */
+void turnstile_init(struct listener *listener);
+void turnstile_fini(struct listener *listener);
+void turnstile_add(struct connection *connection);
+void turnstile_remove(struct connection *connection);
+/** May its socket be read, and what was read be looked at? */
+bool turnstile_passes(const struct connection *connection);
+/** Have it wait where it belongs, or not at all; after each run. */
+void turnstile_arm(struct connection *connection);
+/** True: look at the head now, there is something new to see. Uses up its turn. */
+bool turnstile_look(struct connection *connection);
+/** It was answered. */
+void turnstile_judge(struct connection *connection, bool refused);
+/** Close the one that has been idle for longest without ever having earned credit, or having
+ * lost it. False: there is none. */
+bool turnstile_evict(struct listener *listener);
 
 /* Reading requests, in proxy/request.c. */
 enum request_read {

@@ -290,6 +290,11 @@ void exchange_reply(struct exchange *exchange, int status, const struct headers 
 		exchange_end(exchange);
 }
 
+void exchange_refuse(struct exchange *exchange)
+{
+	exchange->refused = true;
+}
+
 void exchange_abort(struct exchange *exchange)
 {
 	if (exchange->over)

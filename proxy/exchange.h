@@ -32,7 +32,10 @@ struct ssl_ctx_st; /* OpenSSL's SSL_CTX */
 
 /* What the owner of a listener gives; every wait and size has a limit. */
 struct listener_limits {
-	uint32_t connections_max;  /* further ones are answered 503 "too_many_connections" */
+	uint32_t connections_max;  /* a further one takes the place of one that is idle and has no
+				    * credit, or is answered 503 "too_many_connections" */
+	uint32_t descriptor_max;   /* the same for a connection with this descriptor or a higher
+				    * one, as the kernel gives out the lowest first; 0: no limit */
 	uint32_t head_ms_max;      /* from the first byte of a head to its end: slowloris */
 	uint32_t idle_ms_max;      /* between requests on a kept connection */
 	uint32_t body_idle_ms_max; /* without a byte of a body that is being waited for */
@@ -56,6 +59,9 @@ struct exchange_events {
 	 * hung up, broke the protocol mid-body, timed out, or exchange_abort() was called.
 	 * After it the exchange is gone. */
 	void (*finished)(struct exchange *exchange, bool completed, void *arg);
+	/* Microseconds until the next connections without credit may have their turn, now that
+	 * some had (the turnstile in proxy/connection.h). NULL: no pause. */
+	uint32_t (*pause_us)(void *arg);
 };
 
 /** listener_new - serve on an already bound, listening, non-blocking socket, which the
@@ -119,6 +125,8 @@ void exchange_start(struct exchange *exchange, int status, const struct headers 
  * exchange_end(), cuts the connection as exchange_abort() does. */
 bool exchange_write(struct exchange *exchange, const void *bytes, size_t size) MUST_CHECK;
 void exchange_end(struct exchange *exchange);
+/** The answer refuses what was asked: it costs the connection credit. Before it is complete. */
+void exchange_refuse(struct exchange *exchange);
 /** Cut the connection so that the agent cannot mistake the answer for a whole one. */
 void exchange_abort(struct exchange *exchange);
 

@@ -7,8 +7,19 @@
 #include "common/log.h"
 #include "proxy/call.h"
 #include "proxy/identify.h"
+#include "proxy/rooms.h"
 #include "proxy/view.h"
 #include "proxy/worker.h"
+
+/* Somebody calls, if a call was let through within so long. */
+#define ADMITTED_US 100000
+/* A refusal costs a worker some 60 us, and there is one in such a pause (a few, from who calls
+ * for the first time): most of its time is left to the others, and of the writer's. */
+#define PAUSE_ADMITTED_US 1000u
+/* So many batches are a few milliseconds of the writer's time, which is what a signature may
+ * have to wait for behind them; the pause is such that any disk keeps up. */
+#define QUEUED_MAX      256u
+#define PAUSE_QUEUED_US 5000u
 
 void front_reply_json(struct exchange *exchange, int status, const char *type, const char *text)
 {
@@ -28,6 +39,7 @@ static void reply_problem(struct exchange *exchange, enum problem problem, const
 	struct problem_body body = {.problem = problem, .detail = detail};
 	char *text = problem_format(&body);
 
+	exchange_refuse(exchange);
 	front_reply_json(exchange, problem_status(problem), "application/problem+json", text);
 	free(text);
 }
@@ -149,5 +161,19 @@ static void on_finished(struct exchange *exchange, bool completed, void *arg)
 		call_on_finished(exchange_user(exchange), completed);
 }
 
+/* Who waits for a turn has nothing but refusals to show. They may take what the machine can
+ * give, unless somebody's calls are let through, here or in another worker; and they may never
+ * make rows faster than the writer writes them. */
+static uint32_t pause_us(void *arg)
+{
+	const struct worker *worker = arg;
+	int64_t since_us = clock_mono_us() - atomic_load_explicit(&worker->shared->admitted_us,
+						 memory_order_relaxed);
+
+	if (store_queued(worker->house->store) > QUEUED_MAX)
+		return PAUSE_QUEUED_US;
+	return since_us < ADMITTED_US ? PAUSE_ADMITTED_US : 0;
+}
+
 const struct exchange_events front_events = {
-    on_head, on_body, on_body_end, on_writable, on_finished};
+    on_head, on_body, on_body_end, on_writable, on_finished, pause_us};

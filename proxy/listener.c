@@ -28,12 +28,20 @@ static void on_accept(struct evconnlistener *acceptor, evutil_socket_t fd, struc
     int address_size, void *arg)
 {
 	struct listener *listener = arg;
+	const struct timeval now = {0, 0};
 	size_t served = listener->connection_count - listener->refused_count;
+	bool full;
 
-	(void)acceptor;
 	(void)address;
 	(void)address_size;
-	if (served < listener->limits.connections_max)
+	if (++listener->accepted_count == ACCEPT_MAX) {
+		evconnlistener_disable(acceptor);
+		event_add(listener->again, &now);
+	}
+	full = served >= listener->limits.connections_max ||
+	       (listener->limits.descriptor_max > 0 &&
+		   (uint32_t)fd >= listener->limits.descriptor_max);
+	if (!full || turnstile_evict(listener))
 		connection_new(listener, fd, false);
 	/* A handshake costs more than the answer is worth. */
 	else if (listener->tls == NULL && listener->refused_count < REFUSED_MAX)
@@ -48,6 +56,7 @@ static void on_accept_again(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	listener->accepted_count = 0;
 	if (listener->acceptor != NULL)
 		evconnlistener_enable(listener->acceptor);
 }
@@ -56,8 +65,12 @@ static void on_accept_error(struct evconnlistener *acceptor, void *arg)
 {
 	struct listener *listener = arg;
 	const struct timeval after = {0, ACCEPT_AGAIN_MS * 1000};
+	bool none_left = errno == EMFILE || errno == ENFILE;
 
 	log_event(LOG_WARN, "accept_failed", "reason", strerror(errno), NULL);
+	/* Somebody new has more use for a descriptor than who never asked for anything. */
+	for (unsigned i = 0; none_left && i < ACCEPT_MAX; i++)
+		(void)turnstile_evict(listener);
 	evconnlistener_disable(acceptor);
 	event_add(listener->again, &after);
 }
@@ -85,6 +98,7 @@ struct listener *listener_new(struct event_base *base, int fd, const struct list
 	listener->base = base;
 	listener->events = events;
 	listener->arg = arg;
+	turnstile_init(listener);
 	listener->again = event_new(base, -1, 0, on_accept_again, listener);
 	listener->acceptor = evconnlistener_new(
 	    base, on_accept, listener, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
@@ -126,6 +140,7 @@ void listener_free(struct listener **listener)
 		connection_close((*listener)->connections);
 	event_free((*listener)->again);
 	SSL_CTX_free((*listener)->tls);
+	turnstile_fini(*listener);
 	free(*listener);
 	*listener = NULL;
 }

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -20,10 +21,23 @@
 /* How often a draining worker looks whether it is done. */
 static const struct timeval drain_tick = {0, 20000};
 
+/* A quarter of the descriptors that the process may have is for the other side of the calls, the
+ * store and the spools: whoever opens connections must not be able to take those as well. */
+static uint32_t descriptor_max(void)
+{
+	struct rlimit limit;
+
+	must(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+	if (limit.rlim_cur >= UINT32_MAX)
+		return 0;
+	return (uint32_t)(limit.rlim_cur - limit.rlim_cur / 4);
+}
+
 static struct listener_limits listener_limits_of(const struct config *config)
 {
 	return (struct listener_limits){
 	    .connections_max = (uint32_t)config->connections_max,
+	    .descriptor_max = descriptor_max(),
 	    .head_ms_max = (uint32_t)config->head_ms_max,
 	    .idle_ms_max = (uint32_t)config->idle_ms_max,
 	    .body_idle_ms_max = (uint32_t)config->body_idle_ms_max,

@@ -17,6 +17,8 @@ struct call;
 /* Shared by all workers. */
 struct workers_state {
 	atomic_long calls; /* in flight, over all workers */
+	/* When a call was last let through to a seller, on the monotonic clock. */
+	_Atomic int64_t admitted_us;
 	atomic_bool draining;
 };
 

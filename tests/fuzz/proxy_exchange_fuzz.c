@@ -118,7 +118,7 @@ static void on_finished(struct exchange *exchange, bool completed, void *arg)
 static void open_listener(void)
 {
 	static const struct exchange_events events = {
-	    on_head, on_body, on_body_end, on_writable, on_finished};
+	    on_head, on_body, on_body_end, on_writable, on_finished, NULL};
 	static const struct listener_limits limits = {
 	    .connections_max = 4,
 	    .head_ms_max = 60000,

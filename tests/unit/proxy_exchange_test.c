@@ -112,7 +112,7 @@ static void on_finished(struct exchange *exchange, bool completed, void *arg)
 }
 
 static const struct exchange_events events = {
-    on_head, on_body, on_body_end, on_writable, on_finished};
+    on_head, on_body, on_body_end, on_writable, on_finished, NULL};
 
 static const struct listener_limits patient = {
     .connections_max = 100,
@@ -1580,6 +1580,17 @@ static void our_own_mistakes(void **state)
 
 /* --- the listener --- */
 
+/* Asks, and waits until the answer is whole. */
+static void ask(struct server *server, struct peer *peer, const char *path)
+{
+	char *text = must_format("GET %s HTTP/1.1\r\nHost: h\r\n\r\n", path);
+	size_t finished = server->finished_count;
+
+	peer_say(server->base, peer, text);
+	peer_until(server->base, server->finished_count > finished);
+	free(text);
+}
+
 static void connections_are_bounded(void **state)
 {
 	struct listener_limits few = patient;
@@ -1592,7 +1603,9 @@ static void connections_are_bounded(void **state)
 	server.on_head = reply_ok;
 	for (size_t i = 0; i < COUNT(peers); i++) {
 		peers[i] = peer_connect(server.port, 0);
-		loop_turn(server.base);
+		/* These two have earned their places. */
+		if (i < 2)
+			ask(&server, &peers[i], "/first");
 	}
 	UNTIL(listener_connections(server.listener) == 2 + REFUSED_MAX);
 	UNTIL(peer_over(&peers[2]) && peer_over(&peers[REFUSED_MAX + 1]));
@@ -1602,8 +1615,7 @@ static void connections_are_bounded(void **state)
 	UNTIL(peer_over(&peers[REFUSED_MAX + 2]));
 	assert_int_equal(peers[REFUSED_MAX + 2].in_size, 0);
 	/* The two that fit are served, and a place that is given back is taken. */
-	peer_say(server.base, &peers[0], "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
-	UNTIL(peer_has(&peers[0], "\r\n\r\nok"));
+	ask(&server, &peers[0], "/again");
 	for (size_t i = 1; i < COUNT(peers); i++)
 		peer_close(&peers[i]);
 	UNTIL(listener_connections(server.listener) == 1);
@@ -1613,6 +1625,168 @@ static void connections_are_bounded(void **state)
 	peer_close(&peers[0]);
 	peer_close(&peers[1]);
 	server_close(&server);
+}
+
+/* Whoever has no credit and asks for nothing goes when a place is needed, the oldest first. */
+static void the_idle_make_room(void **state)
+{
+	struct listener_limits few = patient;
+	struct server server;
+	struct peer good, idle, half, newcomer;
+
+	(void)state;
+	few.connections_max = 3;
+	server_open_with(&server, &few);
+	server.on_head = reply_ok;
+	good = peer_connect(server.port, 0);
+	ask(&server, &good, "/");
+	half = peer_connect(server.port, 0);
+	peer_say(server.base, &half, "GET / HT");
+	UNTIL(listener_connections(server.listener) == 2);
+	UNTIL(server.listener->connections->next->seen_size == 8);
+	idle = peer_connect(server.port, 0);
+	UNTIL(listener_connections(server.listener) == 3);
+	newcomer = peer_connect(server.port, 0);
+	ask(&server, &newcomer, "/");
+	UNTIL(peer_over(&half));
+	assert_int_equal(half.in_size, 0);
+	assert_int_equal(listener_connections(server.listener), 3);
+	peer_close(&half);
+	half = peer_connect(server.port, 0);
+	UNTIL(peer_over(&idle));
+	ask(&server, &good, "/");
+	peer_close(&good);
+	peer_close(&half);
+	peer_close(&idle);
+	peer_close(&newcomer);
+	server_close(&server);
+}
+
+/* --- the turnstile --- */
+
+/* Many at once, so without the handler above, which takes one after the other. */
+static void crowd_head(struct exchange *exchange, void *arg)
+{
+	(void)arg;
+	if (strncmp(exchange_target(exchange), "/good", 5) == 0) {
+		exchange_reply(exchange, 200, NULL, "ok", 2);
+		return;
+	}
+	exchange_refuse(exchange);
+	exchange_reply(exchange, 403, NULL, "no", 2);
+}
+
+static void crowd_finished(struct exchange *exchange, bool completed, void *arg)
+{
+	struct server *server = arg;
+
+	(void)exchange;
+	assert_true(completed);
+	server->finished_count++;
+}
+
+static uint32_t pause_long(void *arg)
+{
+	(void)arg;
+	return 3600u * 1000000u;
+}
+
+static void server_open_for_many(struct server *server, uint32_t (*pause_us)(void *arg))
+{
+	static struct exchange_events of_crowd;
+	char reason[256];
+	int fd = listener_socket_tcp(reason, "127.0.0.1:0", false);
+
+	assert_true(fd >= 0);
+	of_crowd = (struct exchange_events){
+	    .head = crowd_head, .finished = crowd_finished, .pause_us = pause_us};
+	*server = (struct server){.base = event_base_new(), .port = port_of(fd)};
+	server->listener = listener_new(server->base, fd, &patient, &of_crowd, server);
+}
+
+static void push(struct peer *peer, const char *text)
+{
+	assert_int_equal(peer_push(peer, text, strlen(text)), strlen(text));
+}
+
+static size_t answer_count(struct peer *peer)
+{
+	size_t count = 0;
+
+	peer_pull(peer, SIZE_MAX);
+	for (const char *at = peer_text(peer); (at = strstr(at, "HTTP/1.1 ")) != NULL; at++)
+		count++;
+	return count;
+}
+
+enum { CROWD = 60 };
+
+/* A crowd that was refused once, and asks for more of it; one that behaves, and asks last. */
+static void refusals_hold_nobody_up(void **state)
+{
+	struct server server;
+	struct peer crowd[CROWD], good, newcomer;
+	size_t before, turns = 0;
+
+	(void)state;
+	server_open_for_many(&server, NULL);
+	good = peer_connect(server.port, 0);
+	ask(&server, &good, "/good");
+	for (size_t i = 0; i < CROWD; i++) {
+		crowd[i] = peer_connect(server.port, 0);
+		ask(&server, &crowd[i], "/bad");
+	}
+	before = server.finished_count;
+	for (size_t i = 0; i < CROWD; i++)
+		push(&crowd[i], "GET /1 HTTP/1.1\r\nHost: h\r\n\r\n"
+				"GET /2 HTTP/1.1\r\nHost: h\r\n\r\n");
+	newcomer = peer_connect(server.port, 0);
+	push(&newcomer, "GET /good HTTP/1.1\r\nHost: h\r\n\r\n");
+	push(&good, "GET /good HTTP/1.1\r\nHost: h\r\n\r\n");
+	while (answer_count(&good) < 2 || answer_count(&newcomer) < 1) {
+		/* Once: loop_turn() goes round until there is nothing left to do. */
+		event_base_loop(server.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		assert_true(turns++ < CROWD);
+	}
+	/* The loop went round a few times, and each time let one of the crowd through. */
+	assert_true(server.finished_count - before <= 2 + turns * REFUSED_TURNS);
+	assert_true(server.finished_count - before < CROWD);
+	for (size_t i = 0; i < CROWD; i++)
+		UNTIL(answer_count(&crowd[i]) == 3);
+	for (size_t i = 0; i < CROWD; i++)
+		peer_close(&crowd[i]);
+	peer_close(&good);
+	peer_close(&newcomer);
+	server_close(&server);
+}
+
+/* After one turn there is none for an hour: who has credit does not notice. */
+static void credit_is_earned_and_spent(void **state)
+{
+	struct server server;
+	struct peer good, bad;
+
+	(void)state;
+	server_open_for_many(&server, pause_long);
+	good = peer_connect(server.port, 0);
+	ask(&server, &good, "/good");
+	bad = peer_connect(server.port, 0);
+	peer_say(server.base, &bad, "GET /good HTTP/1.1\r\nHost: h\r\n\r\n");
+	/* Twice as much as can be kept. */
+	for (size_t i = 0; i < 2 * CREDIT_MAX; i++)
+		ask(&server, &good, "/good");
+	for (size_t i = 0; i < CREDIT_MAX; i++)
+		ask(&server, &good, "/bad");
+	peer_say(server.base, &good, "GET /good HTTP/1.1\r\nHost: h\r\n\r\n");
+	loop_for(server.base, 20);
+	assert_int_equal(answer_count(&good), 1 + 3 * CREDIT_MAX);
+	assert_int_equal(answer_count(&bad), 0);
+	/* Both stand in line, and are told when the listener goes. */
+	assert_int_equal(listener_connections(server.listener), 2);
+	peer_close(&bad);
+	loop_for(server.base, 3);
+	server_close(&server);
+	peer_close(&good);
 }
 
 static void drain_lets_the_busy_finish(void **state)
@@ -1881,6 +2055,9 @@ int main(void)
 	    cmocka_unit_test(a_cut_answer_looks_cut),
 	    cmocka_unit_test(our_own_mistakes),
 	    cmocka_unit_test(connections_are_bounded),
+	    cmocka_unit_test(the_idle_make_room),
+	    cmocka_unit_test(refusals_hold_nobody_up),
+	    cmocka_unit_test(credit_is_earned_and_spent),
 	    cmocka_unit_test(drain_lets_the_busy_finish),
 	    cmocka_unit_test(drain_ends_a_connection_that_reads_a_rest),
 	    cmocka_unit_test(free_tells_what_was_under_way),

@@ -241,7 +241,7 @@ static void on_finished(struct exchange *exchange, bool completed, void *arg)
 }
 
 static const struct exchange_events events = {
-    on_head, on_body, on_body_end, on_writable, on_finished};
+    on_head, on_body, on_body_end, on_writable, on_finished, NULL};
 
 static const struct listener_limits patient = {
     .connections_max = 3,
