@@ -2,9 +2,15 @@
 #include "common/must.h"
 #include "tests/unit/unit.h"
 
-/* AddressSanitizer ends the process in its own way unless it is asked not to. */
+/* The sanitizers end the process in a way of their own unless they are asked not to. */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void)
+{
+	return "allocator_may_return_null=1";
+}
+
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
 {
 	return "allocator_may_return_null=1";
 }
