@@ -331,7 +331,9 @@ bool tool_url_valid(char reason[256], const char *text)
 	    !part_present(url, CURLUPART_HOST) || host_size == 0 ||
 	    memchr(host, '%', host_size) != NULL)
 		url_fail(reason, "the URL does not parse");
-	else if (part_present(url, CURLUPART_USER) || part_present(url, CURLUPART_PASSWORD))
+	/* An empty user is none to curl, but it would stand in what we compare. */
+	else if (memchr(host, '@', host_size) != NULL || part_present(url, CURLUPART_USER) ||
+		 part_present(url, CURLUPART_PASSWORD))
 		url_fail(reason, "the URL may not hold a user or a password");
 	else if (strchr(text, '?') || strchr(text, '#'))
 		url_fail(

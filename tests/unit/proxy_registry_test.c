@@ -168,7 +168,8 @@ static void tool_urls(void **state)
 	    "https://h/a//b"};
 	static const char *const bad[] = {"", "h", "/path", "//h/a", "ftp://h",
 	    "file:///etc/passwd", "javascript:x", "https:", "https:/", "https://", "https:///a",
-	    "http:/h/a", "https://?x", "https://user@h/", "https://user:pass@h/",
+	    "http:/h/a", "https://?x", "https://user@h/", "https://user:pass@h/", "https://@h/",
+	    "http://@h:1",
 	    "https://:pass@h/", "https://h/?", "https://h?q=1", "https://h/a?b=c", "https://h/#",
 	    "https://h#f", "https://h/a b", " https://h", "https://h ", "https://h\n",
 	    "https://h/\r\nX: y", "https://h\\@evil", "https://h/\\a", "https://h/\xc3\xa4",
