@@ -200,6 +200,8 @@ static CURLcode on_tls_context(CURL *easy, void *context, void *arg)
 	struct transfer *transfer = arg;
 
 	(void)easy;
+	/* 112 bits: no RSA keys under 2048, no SHA-1; whatever the system's default is. */
+	SSL_CTX_set_security_level(context, 2);
 	staple_ask(context, &transfer->fault);
 	return CURLE_OK;
 }
@@ -514,13 +516,11 @@ static bool method_set(struct transfer *transfer, const char *method)
 /* Debian's curl trusts a file and a folder by default, which hold the same. The folder would be
  * trusted beside the owner's own file too; and while there is one, curl reads the file again
  * for every connection, 30 ms of a core each, instead of keeping what it read. */
-static bool trust_set(CURL *easy, const char *ca_file)
+static bool trust_set(CURL *easy, const struct upstream *upstream)
 {
-	const char *bundle = curl_version_info(CURLVERSION_NOW)->cainfo;
-
-	if (ca_file != NULL && !SET(CURLOPT_CAINFO, ca_file))
+	if (upstream->ca_file != NULL && !SET(CURLOPT_CAINFO, upstream->ca_file))
 		return false;
-	return (ca_file == NULL && bundle == NULL) ||
+	return (upstream->ca_file == NULL && !upstream->has_bundle) ||
 	       (SET(CURLOPT_CAPATH, NULL) && SET(CURLOPT_CA_CACHE_TIMEOUT, TRUST_S_MAX));
 }
 
@@ -540,7 +540,7 @@ static bool options_set(struct transfer *transfer, const char *url)
 	       SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) &&
 	       SET(CURLOPT_SSL_CTX_FUNCTION, on_tls_context) &&
 	       SET(CURLOPT_SSL_CTX_DATA, transfer) &&
-	       trust_set(easy, upstream->ca_file) &&
+	       trust_set(easy, upstream) &&
 	       SET(CURLOPT_TCP_NODELAY, 1L) && SET(CURLOPT_TCP_KEEPALIVE, 1L) &&
 	       SET(CURLOPT_MAXAGE_CONN, IDLE_CONNECTION_S_MAX) &&
 	       /* Ours is the one that counts; curl's own, 300 s, must not be the shorter. */

@@ -159,6 +159,7 @@ struct upstream *upstream_new(struct event_base *base, const struct upstream_lim
 
 	must(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
 	upstream->base = base;
+	upstream->has_bundle = curl_version_info(CURLVERSION_NOW)->cainfo != NULL;
 	event_assign(&upstream->timer, base, -1, 0, on_curl_timer, upstream);
 	event_assign(&upstream->work, base, -1, 0, upstream_work, upstream);
 	multi = curl_multi_init();

@@ -22,6 +22,7 @@ struct upstream {
 	struct event_base *base;
 	struct upstream_limits limits;
 	char *ca_file;
+	bool has_bundle; /* curl's default trust is one file */
 	CURLM *multi;
 	struct event timer; /* curl's */
 	struct event work;

@@ -10,7 +10,7 @@ import { Authority, startTlsFront } from './bed/certificates.mjs';
 import { Names } from './bed/names.mjs';
 import { GENEROUS } from './bed/policies.mjs';
 import { Tallyward, micros, send } from './bed/tallyward.mjs';
-import { listen, shut } from './bed/wait.mjs';
+import { listen, shut, until } from './bed/wait.mjs';
 
 const PUBLIC = '93.184.216.34';
 
@@ -136,6 +136,25 @@ describe('the owner\'s word', () => {
 		assert.deepEqual([...new Set(names.connected())], ['10.1.2.3']);
 	});
 
+	it('takes RPC endpoints and the webhook anywhere but to metadata', async () => {
+		names.set('inside-rpc.example', '127.0.0.1');
+		names.set('metadata-rpc.example', '169.254.169.254');
+		await tw.must('network', 'set', 'eip155:8453', '--rpc', `https://inside-rpc.example:${port}`,
+			'--rpc', 'https://metadata-rpc.example');
+		tw.configure({ anchor_webhook: 'http://metadata-rpc.example/hook', anchor_s: 1 });
+		names.connected();
+		await tw.reload();
+		const { json } = await tw.cli('doctor', '--json');
+		const said = (host) => json.find(({ check, detail }) => check === 'rpc' && detail.includes(host)).detail;
+		assert.match(said('metadata-rpc.example'), /forbidden: .*metadata/);
+		assert.doesNotMatch(said('inside-rpc.example'), /forbidden/);
+		await until('the webhook to fail', () => /event=anchor_webhook_failed .*metadata address/.test(tw.daemon.log));
+		assert.deepEqual([...new Set(names.connected())], ['127.0.0.1']);
+		await tw.must('network', 'set', 'eip155:8453', '--rpc', '');
+		tw.configure({ anchor_webhook: '', anchor_s: 60 });
+		await tw.reload();
+	});
+
 	it('is not needed for what is public among the addresses', async () => {
 		names.connected();
 		const { problem } = await tw.call(agent, 'mixed', '/paid/0.01');
@@ -249,6 +268,8 @@ const BAD = {
 	'is for another name': [/name|match/, ({ issue }) => issue(['other.example'])],
 	'is for parts of the name': [/name|match/, ({ issue }) => issue(['example', 'shop', `${NAME}.evil.test`])],
 	'is for any name below ours': [/name|match/, ({ issue }) => issue([`*.${NAME}`])],
+	'has a key of 1024 bits': [/too (small|weak)/,
+		async ({ issue }) => ({ ...await issue([NAME], { weak: true }), ciphers: 'DEFAULT@SECLEVEL=0' })],
 	'was revoked, as it says itself': [/revoked/, ({ authority, revoked }) => stapled(authority, revoked)],
 	'promises a staple that is not there': [/none was/, ({ promising }) => promising],
 	'has the staple of another': [/another certificate/,

@@ -41,9 +41,10 @@ export class Authority {
 	 *
 	 * from, until   days from now
 	 * mustStaple    says that a response will be stapled
+	 * weak          with a key that anybody can break who wants to
 	 * selfSigned    by nobody else
 	 */
-	async issue(names, { from = -1, until = 30, mustStaple = false, selfSigned = false } = {}) {
+	async issue(names, { from = -1, until = 30, mustStaple = false, selfSigned = false, weak = false } = {}) {
 		const base = `leaf-${++this.#made}`;
 		const list = names.map((name) => `${net.isIP(name) ? 'IP' : 'DNS'}:${name}`).join(',');
 		const subject = ['-subj', `/CN=${names[0]}`];
@@ -67,7 +68,8 @@ commonName = supplied
 [leaf]
 basicConstraints = critical,CA:FALSE
 ${extensions}`);
-			await openssl(this.folder, 'req', ...newKey(`${base}.key`), '-new', '-out', `${base}.csr`, ...subject);
+			const key = weak ? ['-newkey', 'rsa:1024', '-nodes', '-keyout', `${base}.key`] : newKey(`${base}.key`);
+			await openssl(this.folder, 'req', ...key, '-new', '-out', `${base}.csr`, ...subject);
 			await openssl(this.folder, 'ca', '-config', `${base}.cnf`, '-batch', '-notext', '-cert', 'ca.pem',
 				'-keyfile', 'ca.key', '-in', `${base}.csr`, '-out', `${base}.pem`,
 				'-startdate', asn1Time(Date.now() + from * DAY_MS), '-enddate', asn1Time(Date.now() + until * DAY_MS));
