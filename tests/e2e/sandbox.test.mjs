@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import http from 'node:http';
+import net from 'node:net';
 import path from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { startBed } from './bed/bed.mjs';
@@ -69,6 +70,21 @@ afterEach(() => {
 	assert.equal(tw.daemon.exitCode, null, tw.daemon.log);
 	unrefused(tw.daemon.log);
 });
+
+/** A port below 1024 that nobody has, tried from above. */
+async function lowPort() {
+	for (let port = 1023; port > 512; port--) {
+		const server = net.createServer();
+		const taken = await new Promise((resolve) => {
+			server.once('error', () => resolve(true));
+			server.listen(port, '127.0.0.1', () => resolve(false));
+		});
+		await new Promise((resolve) => server.close(resolve));
+		if (!taken)
+			return port;
+	}
+	throw new Error('no port below 1024 is free');
+}
 
 /** proc(5)'s status of every thread, as objects. */
 function statuses(pid) {
@@ -267,6 +283,18 @@ describe('started as root, with a user configured', { skip: !isRoot }, () => {
 		await tw.restart();
 		isPaid(await tw.call(agent, 'seller', '/paid/0.01'));
 		assert.equal((await send(`${tw.adminUrl}/readyz`)).status, 200);
+	});
+
+	it('takes a port that is root\'s, and then is root no more', async () => {
+		await tw.stop();
+		const { port } = tw;
+		tw.port = await lowPort();
+		await tw.start();
+		assertSealed(tw.daemon.pid, { uid: NOBODY });
+		isPaid(await tw.call(agent, 'seller', '/paid/0.01'));
+		await tw.stop();
+		tw.port = port;
+		await tw.start();
 	});
 
 	it('everything it made is its own', () => {

@@ -8,6 +8,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -205,6 +206,36 @@ static void clone3_is_not_there(void **state)
 	(void)state;
 	assert_true(ended_with(&ending, 0));
 	assert_string_equal(ending.said, "");
+}
+
+/* A machine without filters, played by one that refuses to install another. */
+static int has_no_filter(const void *arg)
+{
+	scmp_filter_ctx refusing = seccomp_init(SCMP_ACT_ALLOW);
+	char reason[SANDBOX_REASON_SIZE] = "";
+
+	(void)arg;
+	if (refusing == NULL ||
+	    seccomp_rule_add(refusing, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(seccomp), 0) != 0 ||
+	    seccomp_rule_add(refusing, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(prctl), 1,
+		SCMP_A0(SCMP_CMP_EQ, PR_SET_SECCOMP)) != 0 ||
+	    seccomp_load(refusing) != 0)
+		return 100;
+	seccomp_release(refusing);
+	if (sandbox_filter(reason))
+		return 1;
+	fprintf(stderr, "%s", reason);
+	/* And nothing has changed: this is none of the allowed. */
+	return syscall(SYS_memfd_create, "x", 0) >= 0 ? 0 : 2;
+}
+
+static void no_filter_is_no_success(void **state)
+{
+	struct ending ending = in_child(has_no_filter, NULL);
+
+	(void)state;
+	assert_true(ended_with(&ending, 0));
+	assert_non_null(strstr(ending.said, "\"sandbox\": 0"));
 }
 
 struct meeting {
@@ -571,6 +602,7 @@ int main(void)
 	    cmocka_unit_test(deadly_calls_kill),
 	    cmocka_unit_test(other_calls_fail_and_are_logged_once),
 	    cmocka_unit_test(clone3_is_not_there),
+	    cmocka_unit_test(no_filter_is_no_success),
 	    cmocka_unit_test(threads_from_before_have_it_too),
 	    cmocka_unit_test_setup_teardown(
 		what_a_daemon_does_goes_on, unit_folder_make, unit_folder_remove),
