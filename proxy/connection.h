@@ -112,7 +112,7 @@ enum connection_wait { /* what the connection's timer stands for */
 /* Where a connection without credit waits. */
 enum turnstile_line {
 	LINE_NONE = 0, /* it does not */
-	LINE_IDLE,     /* for something to come; the oldest first */
+	LINE_IDLE,     /* for something to come, or for its handshake; the oldest first */
 	LINE_NEW,      /* for its turn: has not been answered yet */
 	LINE_REFUSED,  /* for its turn: has, and was refused */
 	LINE_COUNT,

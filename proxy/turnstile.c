@@ -130,16 +130,26 @@ void turnstile_remove(struct connection *connection)
 	leave(connection);
 }
 
-void turnstile_arm(struct connection *connection)
+static void arm_head(struct connection *connection)
 {
-	if (connection->phase != CONNECTION_HEAD || turnstile_passes(connection)) {
-		leave(connection);
-	} else if (connection->line == LINE_NONE && has_news(connection)) {
+	if (connection->line > LINE_IDLE || event_pending(&connection->ready, EV_READ, NULL))
+		return;
+	if (has_news(connection)) {
 		join(connection);
-	} else if (connection->line == LINE_NONE) {
+	} else {
 		enter(connection, LINE_IDLE);
 		event_add(&connection->ready, NULL);
 	}
+}
+
+void turnstile_arm(struct connection *connection)
+{
+	if (connection->phase == CONNECTION_HANDSHAKE && connection->line == LINE_NONE)
+		enter(connection, LINE_IDLE); /* only to make room, if need be */
+	else if (connection->phase == CONNECTION_HEAD && !turnstile_passes(connection))
+		arm_head(connection);
+	else if (connection->phase != CONNECTION_HANDSHAKE)
+		leave(connection);
 }
 
 bool turnstile_look(struct connection *connection)

@@ -419,19 +419,47 @@ static void plain_http_is_closed_in_order(void **state)
 static void too_many_are_closed_unanswered(void **state)
 {
 	struct server server;
-	struct peer peers[3], late;
+	struct client clients[3];
+	struct peer late;
 
 	server_open(&server, *state, &patient);
-	for (size_t i = 0; i < COUNT(peers); i++)
-		peers[i] = peer_connect(server.port, 0);
-	UNTIL(listener_connections(server.listener) == COUNT(peers));
+	/* Each has been answered, so that none of them makes room. */
+	for (size_t i = 0; i < COUNT(clients); i++) {
+		client_shake(&clients[i], &server);
+		client_say(&clients[i], GET("/a"));
+		UNTIL(client_reads(&clients[i], "hello"));
+	}
+	assert_int_equal(listener_connections(server.listener), COUNT(clients));
 	late = peer_connect(server.port, 0);
 	UNTIL((peer_pull(&late, SIZE_MAX), late.closed || late.error != 0));
 	assert_int_equal(late.in_size, 0);
-	assert_int_equal(listener_connections(server.listener), COUNT(peers));
+	assert_int_equal(listener_connections(server.listener), COUNT(clients));
 	peer_close(&late);
-	for (size_t i = 0; i < COUNT(peers); i++)
-		peer_close(&peers[i]);
+	for (size_t i = 0; i < COUNT(clients); i++)
+		client_close(&clients[i]);
+	server_close(&server);
+}
+
+static void who_never_shakes_hands_makes_room(void **state)
+{
+	struct server server;
+	struct peer silent[3];
+	struct client client;
+
+	server_open(&server, *state, &patient);
+	for (size_t i = 0; i < COUNT(silent); i++) {
+		silent[i] = peer_connect(server.port, 0);
+		UNTIL(listener_connections(server.listener) == i + 1);
+	}
+	client_shake(&client, &server);
+	client_say(&client, GET("/a"));
+	UNTIL(client_reads(&client, "hello"));
+	UNTIL(peer_over(&silent[0]));
+	assert_int_equal(listener_connections(server.listener), COUNT(silent));
+	assert_false(peer_over(&silent[1]));
+	for (size_t i = 0; i < COUNT(silent); i++)
+		peer_close(&silent[i]);
+	client_close(&client);
 	server_close(&server);
 }
 
@@ -516,6 +544,7 @@ int main(void)
 	    IN_FOLDER(a_slow_handshake_ends),
 	    IN_FOLDER(plain_http_is_closed_in_order),
 	    IN_FOLDER(too_many_are_closed_unanswered),
+	    IN_FOLDER(who_never_shakes_hands_makes_room),
 	    IN_FOLDER(another_certificate_for_new_connections),
 	    IN_FOLDER(draining_and_freeing_in_each_phase),
 	};
