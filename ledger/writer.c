@@ -24,6 +24,12 @@
 /* While the disk fails it is tried this often, with or without traffic: soon enough that
  * nobody waits for it, seldom enough not to be felt. */
 #define RETRY_MS 1000u
+/* A batch that nobody waits for lets others join it for this long, unless somebody comes who does
+ * wait: a commit that has just begun for an audit row would be in the way of the next signature,
+ * and costs as much for one row as for many. Not long, because what is not on the disk is lost
+ * with the process; and so many at most, because their memory is. */
+#define LINGER_MS      5u
+#define LINGER_BATCHES 256u
 /* Kept batches written in one group: what a try costs while the disk still fails, since every
  * new append tries again. */
 #define RETRY_BATCHES 64u
@@ -113,6 +119,7 @@ struct writer {
 	pthread_cond_t wake;
 	/* under lock: */
 	struct queue fresh;
+	size_t awaited; /* of fresh: somebody waits for them */
 	bool stopping;
 	enum store_result health; /* changed by the writer thread alone */
 	char reason[256];
@@ -847,6 +854,11 @@ static void write_all(struct writer *writer, struct queue *fresh)
 		keep_or_tell(writer, fresh);
 }
 
+static bool lingers(const struct writer *writer)
+{
+	return writer->awaited == 0 && writer->fresh.count < LINGER_BATCHES && !writer->stopping;
+}
+
 /* What was handed over since; after RETRY_MS nothing, when the disk is to be tried. False:
  * the end. */
 static bool next_group(struct queue *out, struct writer *writer)
@@ -860,9 +872,13 @@ static bool next_group(struct queue *out, struct writer *writer)
 		else if (!wait_ms(&writer->wake, &writer->lock, RETRY_MS))
 			break;
 	}
+	while (writer->fresh.first != NULL && lingers(writer) &&
+	    wait_ms(&writer->wake, &writer->lock, LINGER_MS))
+		;
 	stopping = writer->stopping;
 	queue_init(out);
 	queue_append(out, &writer->fresh);
+	writer->awaited = 0;
 	pthread_mutex_unlock(&writer->lock);
 	return out->first != NULL || !stopping;
 }
@@ -1001,7 +1017,10 @@ void writer_append(struct writer *writer, struct batch **batch, store_done_fn *d
 	pthread_mutex_lock(&writer->lock);
 	must(!writer->stopping);
 	queue_add(&writer->fresh, added);
-	pthread_cond_signal(&writer->wake);
+	writer->awaited += done != NULL;
+	/* The first, for the thread to look at its watch; then only who ends its lingering. */
+	if (writer->fresh.count == 1 || !lingers(writer))
+		pthread_cond_signal(&writer->wake);
 	pthread_mutex_unlock(&writer->lock);
 }
 
