@@ -19,6 +19,7 @@ struct place {
 /* ":8402", ":" or nothing. */
 static bool read_port(long *out, const char *at)
 {
+	const char *digits = at + 1;
 	long port = 0;
 
 	if (*at == '\0') {
@@ -29,7 +30,8 @@ static bool read_port(long *out, const char *at)
 		return false;
 	for (; *at >= '0' && *at <= '9' && port <= PORT_MAX; at++)
 		port = port * 10 + (*at - '0');
-	if (*at != '\0' || port > PORT_MAX)
+	/* ":" names none, ":0" one that there is not. */
+	if (*at != '\0' || port > PORT_MAX || (port == 0 && at != digits))
 		return false;
 	*out = port == 80 || port == 443 ? 0 : port;
 	return true;

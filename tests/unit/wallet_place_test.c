@@ -73,6 +73,8 @@ static void another_place_does_not(void **state)
 	    {"https://api.example.com:x/", "api.example.com"},
 	    {"https://api.example.com:443x/", "api.example.com"},
 	    {"https://api.example.com:-443/", "api.example.com"},
+	    {"https://api.example.com:0/", "api.example.com"},
+	    {"https://api.example.com:00", "api.example.com:0"},
 	    {"https://api.example.com:65536/", "api.example.com:65536"},
 	    {"https://api.example.com:65979/", "api.example.com"},
 	    {"https://api.example.com:4294967739/", "api.example.com"},
