@@ -86,16 +86,24 @@ async function lowPort() {
 	throw new Error('no port below 1024 is free');
 }
 
-/** proc(5)'s status of every thread, as objects. */
+/** proc(5)'s status of every thread, as objects; the resolver's come and go. */
 function statuses(pid) {
-	return fs.readdirSync(`/proc/${pid}/task`).map((task) =>
-		Object.fromEntries(fs.readFileSync(`/proc/${pid}/task/${task}/status`, 'utf8')
-			.trim().split('\n').map((line) => line.split(/:\s*/, 2))));
+	return fs.readdirSync(`/proc/${pid}/task`).flatMap((task) => {
+		let text;
+		try {
+			text = fs.readFileSync(`/proc/${pid}/task/${task}/status`, 'utf8');
+		} catch (error) {
+			assert.ok(['ENOENT', 'ESRCH'].includes(error.code), error);
+			return [];
+		}
+		return [Object.fromEntries(text.trim().split('\n').map((line) => line.split(/:\s*/, 2)))];
+	});
 }
 
 function assertSealed(pid, { uid = process.getuid(), seccomp = '2' } = {}) {
 	const threads = statuses(pid);
-	assert.ok(threads.length > 3, `${threads.length} threads`);
+	// At least this one, a worker and the writer.
+	assert.ok(threads.length >= 3, `${threads.length} threads`);
 	for (const status of threads) {
 		assert.equal(status.NoNewPrivs, '1');
 		assert.equal(status.Seccomp, seccomp);
