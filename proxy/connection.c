@@ -313,7 +313,7 @@ static enum connection_wait wait_for(const struct connection *connection)
 	case CONNECTION_HANDSHAKE:
 		return WAIT_HANDSHAKE;
 	case CONNECTION_HEAD:
-		if (connection->seen_size > 0)
+		if (connection->seen_size > 0 || turnstile_amid_record(connection))
 			return WAIT_HEAD;
 		/* Whoever waits for us is not idle. */
 		return connection->line > LINE_IDLE ? WAIT_NOTHING : WAIT_IDLE;

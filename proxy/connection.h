@@ -112,7 +112,8 @@ enum connection_wait { /* what the connection's timer stands for */
 /* Where a connection without credit waits. */
 enum turnstile_line {
 	LINE_NONE = 0, /* it does not */
-	LINE_IDLE,     /* for something to come, or for its handshake; the oldest first */
+	LINE_IDLE,     /* for something to come, or the rest of a handshake or record; the
+			* oldest first */
 	LINE_NEW,      /* for its turn: has not been answered yet */
 	LINE_REFUSED,  /* for its turn: has, and was refused */
 	LINE_COUNT,
@@ -236,6 +237,9 @@ void turnstile_add(struct connection *connection);
 void turnstile_remove(struct connection *connection);
 /** May its socket be read, and what was read be looked at? */
 bool turnstile_passes(const struct connection *connection);
+/** Has it its turn, and of what came nothing that could be looked at: part of a TLS record? It
+ * then has no more time than a head. */
+bool turnstile_amid_record(const struct connection *connection);
 /** Have it wait where it belongs, or not at all; after each run. */
 void turnstile_arm(struct connection *connection);
 /** True: look at the head now, there is something new to see. Uses up its turn. */

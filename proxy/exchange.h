@@ -74,8 +74,8 @@ struct listener *listener_new(struct event_base *base, int fd, const struct list
  * output stays as it was made. On the listener's loop. */
 void listener_set_limits(struct listener *listener, const struct listener_limits *limits);
 /** TLS for connections from now on; takes context, whose certificate they will show. NULL:
- * plain. A handshake has head_ms_max; over connections_max none begins, and the connection is
- * closed without an answer. On the listener's loop. */
+ * plain. A handshake has head_ms_max; what over connections_max cannot be served is closed without
+ * one. On the listener's loop. */
 void listener_set_tls(struct listener *listener, struct ssl_ctx_st *context);
 /** Stop accepting; kept idle connections are closed, exchanges under way go on. */
 void listener_drain(struct listener *listener);

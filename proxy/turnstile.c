@@ -142,14 +142,22 @@ static void arm_head(struct connection *connection)
 	}
 }
 
+bool turnstile_amid_record(const struct connection *connection)
+{
+	return connection->ssl != NULL && connection->phase == CONNECTION_HEAD &&
+	       connection->turn && connection->credit == 0 && !has_news(connection);
+}
+
 void turnstile_arm(struct connection *connection)
 {
-	if (connection->phase == CONNECTION_HANDSHAKE && connection->line == LINE_NONE)
-		enter(connection, LINE_IDLE); /* only to make room, if need be */
-	else if (connection->phase == CONNECTION_HEAD && !turnstile_passes(connection))
+	if (connection->phase == CONNECTION_HANDSHAKE || turnstile_amid_record(connection)) {
+		if (connection->line == LINE_NONE)
+			enter(connection, LINE_IDLE); /* only to make room, if need be */
+	} else if (connection->phase == CONNECTION_HEAD && !turnstile_passes(connection)) {
 		arm_head(connection);
-	else if (connection->phase != CONNECTION_HANDSHAKE)
+	} else {
 		leave(connection);
+	}
 }
 
 bool turnstile_look(struct connection *connection)

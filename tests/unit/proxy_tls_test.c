@@ -463,6 +463,45 @@ static void who_never_shakes_hands_makes_room(void **state)
 	server_close(&server);
 }
 
+/* Of which there is nothing to look at yet. */
+static void a_part_of_a_record_earns_no_time(void **state)
+{
+	struct listener_limits limits = patient;
+	struct server server;
+	struct client client;
+
+	limits.head_ms_max = 50;
+	server_open(&server, *state, &limits);
+	client_shake(&client, &server);
+	assert_int_equal(peer_push(&client.peer, "\x17\x03\x03\x01", 4), 4);
+	UNTIL(client_reads(&client, "408 "));
+	client_close(&client);
+	UNTIL(listener_connections(server.listener) == 0);
+	assert_string_equal(server.log, "");
+	server_close(&server);
+}
+
+static void a_part_of_a_record_makes_room(void **state)
+{
+	struct server server;
+	struct client clients[3], late;
+
+	server_open(&server, *state, &patient);
+	for (size_t i = 0; i < COUNT(clients); i++) {
+		client_shake(&clients[i], &server);
+		assert_int_equal(peer_push(&clients[i].peer, "\x17\x03\x03\x01", 4), 4);
+		loop_for(server.base, 50);
+	}
+	client_shake(&late, &server);
+	client_say(&late, GET("/a"));
+	UNTIL(client_reads(&late, "hello"));
+	assert_int_equal(listener_connections(server.listener), COUNT(clients));
+	for (size_t i = 0; i < COUNT(clients); i++)
+		client_close(&clients[i]);
+	client_close(&late);
+	server_close(&server);
+}
+
 static bool shows(struct client *client, SSL_CTX *context)
 {
 	X509 *shown = SSL_get1_peer_certificate(client->ssl);
@@ -545,6 +584,8 @@ int main(void)
 	    IN_FOLDER(plain_http_is_closed_in_order),
 	    IN_FOLDER(too_many_are_closed_unanswered),
 	    IN_FOLDER(who_never_shakes_hands_makes_room),
+	    IN_FOLDER(a_part_of_a_record_earns_no_time),
+	    IN_FOLDER(a_part_of_a_record_makes_room),
 	    IN_FOLDER(another_certificate_for_new_connections),
 	    IN_FOLDER(draining_and_freeing_in_each_phase),
 	};
