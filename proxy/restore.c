@@ -14,6 +14,7 @@
 
 #include "common/clock.h"
 #include "common/file.h"
+#include "common/json.h"
 #include "ledger/verify.h"
 #include "proxy/anchors.h"
 #include "proxy/settings.h"
@@ -38,6 +39,8 @@ static enum restore_result fail(
 	va_start(args, format);
 	vsnprintf(restore->reason, 512, format, args);
 	va_end(args);
+	/* SQLite and libarchive repeat what is in the file. */
+	json_printable(restore->reason);
 	return result;
 }
 
