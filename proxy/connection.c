@@ -93,6 +93,7 @@ static enum connection_phase step_handshake(struct connection *connection)
 static enum connection_phase refuse(struct connection *connection, int status, const char *detail)
 {
 	connection->closing = true;
+	turnstile_judge(connection, true);
 	exchange_problem(connection, status, "bad_request", detail);
 	return CONNECTION_FLUSH;
 }

@@ -24,8 +24,8 @@
  * only watched, in LINE_IDLE; when something has come it stands in line, those that were never
  * answered (LINE_NEW) apart from those whose last answers were refusals (LINE_REFUSED), and
  * neither line can hold up the other. A few of the first and one of the second have their
- * turn, to be read and to have one head looked at, and then the loop goes round; the owner of
- * the listener may ask for a pause before the next (pause_us). Both lines are served in the
+ * turn, to be read and to have one head looked at, and then the loop goes round; after
+ * refusals the owner of the listener may ask for a pause first (pause_us). Both lines are served in the
  * order in which they were joined, so everybody's turn comes, however many there are.
  *
  * Everything that happens elsewhere (events of the socket, timers, the handler's calls)
@@ -215,6 +215,7 @@ struct listener {
 	struct connection *lines[LINE_COUNT];
 	struct event turn;  /* of those who stand first in a line */
 	int64_t turn_at_us; /* not before this, on the monotonic clock */
+	bool turned_away;   /* somebody without credit was refused since the last turn */
 	time_t date_s;
 	char date[32];
 };

@@ -60,7 +60,7 @@ struct exchange_events {
 	 * After it the exchange is gone. */
 	void (*finished)(struct exchange *exchange, bool completed, void *arg);
 	/* Microseconds until the next connections without credit may have their turn, now that
-	 * some had (the turnstile in proxy/connection.h). NULL: no pause. */
+	 * some had and were refused (the turnstile in proxy/connection.h). NULL: no pause. */
 	uint32_t (*pause_us)(void *arg);
 };
 

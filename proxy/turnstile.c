@@ -103,9 +103,11 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	give_turns(listener, LINE_NEW, NEW_TURNS);
 	give_turns(listener, LINE_REFUSED, REFUSED_TURNS);
+	/* Newcomers who behave wait for nobody. */
 	listener->turn_at_us = clock_mono_us();
-	if (events->pause_us != NULL)
+	if (listener->turned_away && events->pause_us != NULL)
 		listener->turn_at_us += events->pause_us(listener->arg);
+	listener->turned_away = false;
 	schedule(listener);
 }
 
@@ -175,6 +177,8 @@ void turnstile_judge(struct connection *connection, bool refused)
 		connection->credit++;
 	else if (refused && connection->credit > 0)
 		connection->credit--;
+	else if (refused)
+		connection->listener->turned_away = true;
 }
 
 bool turnstile_evict(struct listener *listener)

@@ -16,9 +16,11 @@ import { loadByWrk } from './load.mjs';
 import { startSeller } from './stub.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
-const { values: options } = parseArgs({ options: { fair: { type: 'boolean' }, short: { type: 'boolean' } } });
-const seconds = options.short ? 1 : 3;
-const rounds = options.short ? 1 : 5;
+const { values: options } = parseArgs({ options: {
+	fair: { type: 'boolean' }, short: { type: 'boolean' }, rounds: { type: 'string' }, seconds: { type: 'string' },
+} });
+const seconds = Number(options.seconds ?? (options.short ? 1 : 3));
+const rounds = Number(options.rounds ?? (options.short ? 1 : 5));
 const AGENTS = options.short ? 50 : 1000;
 const CONNECTIONS = options.short ? 50 : 1000;
 

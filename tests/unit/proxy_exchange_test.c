@@ -1760,18 +1760,26 @@ static void refusals_hold_nobody_up(void **state)
 	server_close(&server);
 }
 
-/* After one turn there is none for an hour: who has credit does not notice. */
+/* Newcomers who behave wait for nobody; once one was refused there is a turn more, and then none
+ * for an hour: who has credit does not notice. */
 static void credit_is_earned_and_spent(void **state)
 {
 	struct server server;
-	struct peer good, bad;
+	struct peer good, bad, others[3], late;
 
 	(void)state;
 	server_open_for_many(&server, pause_long);
 	good = peer_connect(server.port, 0);
 	ask(&server, &good, "/good");
+	for (size_t i = 0; i < COUNT(others); i++) {
+		others[i] = peer_connect(server.port, 0);
+		ask(&server, &others[i], "/good");
+	}
 	bad = peer_connect(server.port, 0);
-	peer_say(server.base, &bad, "GET /good HTTP/1.1\r\nHost: h\r\n\r\n");
+	ask(&server, &bad, "/bad");
+	ask(&server, &bad, "/bad");
+	late = peer_connect(server.port, 0);
+	peer_say(server.base, &late, "GET /good HTTP/1.1\r\nHost: h\r\n\r\n");
 	/* Twice as much as can be kept. */
 	for (size_t i = 0; i < 2 * CREDIT_MAX; i++)
 		ask(&server, &good, "/good");
@@ -1780,13 +1788,16 @@ static void credit_is_earned_and_spent(void **state)
 	peer_say(server.base, &good, "GET /good HTTP/1.1\r\nHost: h\r\n\r\n");
 	loop_for(server.base, 20);
 	assert_int_equal(answer_count(&good), 1 + 3 * CREDIT_MAX);
-	assert_int_equal(answer_count(&bad), 0);
-	/* Both stand in line, and are told when the listener goes. */
-	assert_int_equal(listener_connections(server.listener), 2);
-	peer_close(&bad);
+	assert_int_equal(answer_count(&late), 0);
+	/* All are told when the listener goes; who left is not waited for. */
+	assert_int_equal(listener_connections(server.listener), 6);
+	peer_close(&late);
 	loop_for(server.base, 3);
 	server_close(&server);
 	peer_close(&good);
+	peer_close(&bad);
+	for (size_t i = 0; i < COUNT(others); i++)
+		peer_close(&others[i]);
 }
 
 static void drain_lets_the_busy_finish(void **state)
