@@ -25,8 +25,9 @@
  * answered (LINE_NEW) apart from those whose last answers were refusals (LINE_REFUSED), and
  * neither line can hold up the other. A few of the first and one of the second have their
  * turn, to be read and to have one head looked at, and then the loop goes round; after
- * refusals the owner of the listener may ask for a pause first (pause_us). Both lines are served in the
- * order in which they were joined, so everybody's turn comes, however many there are.
+ * refusals the owner of the listener may ask for a pause first (pause_us). Both lines are
+ * served in the order in which they were joined, so everybody's turn comes, however many
+ * there are.
  *
  * Everything that happens elsewhere (events of the socket, timers, the handler's calls)
  * leaves a note in these structs and has connection_run() look at it, either now or, from
