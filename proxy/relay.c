@@ -393,7 +393,9 @@ char *relay_location(
 	if (rest)
 		out = must_format("/t/%s%s", tool->name, rest);
 	else if (!relay_leads_back(place, host))
-		out = must_strdup(place);
+		/* Written as a URL is written, it goes on as it is, a missing path and all. */
+		out = must_strdup(
+		    strncasecmp(place, location, strlen(location)) == 0 ? location : place);
 	curl_free(place);
 	return out;
 }

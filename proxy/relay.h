@@ -41,8 +41,9 @@ bool relay_response_headers(struct headers *out, const struct headers *in, const
  *
  * To the agent's client every relative one is a place here, where the other tools are and
  * where its token is good. So it is resolved as the seller meant it: at or below the tool's
- * base it is a path under /t/NAME; elsewhere it is absolute. None is handed on that leads
- * back to us or that readers disagree about.
+ * base it is a path under /t/NAME; elsewhere an absolute one stays as it is, and a relative
+ * one becomes absolute. None is handed on that leads back to us or that readers disagree
+ * about.
  *
  * In   url   what was asked for, under tool->url
  *      host  the authority at which the agent found us; NULL: not known */
