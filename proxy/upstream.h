@@ -14,8 +14,8 @@
 
 #include <curl/curl.h>
 #include <event2/event_struct.h>
-#include <uthash.h>
 
+#include "common/table.h"
 #include "proxy/reach.h"
 #include "proxy/transfer.h"
 
