@@ -320,9 +320,13 @@ describe('the check of a tool', () => {
 	});
 
 	it('and the claims are there after a restart', async () => {
-		const before = await tw.must('ledger', 'claim');
+		// The chain may settle an open one meanwhile.
+		const claims = async () => (await tw.must('ledger', 'claim')).map(
+			({ state: _state, transaction: _transaction, ...claim }) => claim);
+		const before = await claims();
+		assert.ok(before.length > 10);
 		await tw.restart();
-		assert.deepEqual(await tw.must('ledger', 'claim'), before);
+		assert.deepEqual(await claims(), before);
 		assert.deepEqual((await tw.must('tool', 'show', 'strict')).delivery, SCHEMA_CHECK);
 		assert.equal((await tw.must('tool', 'show', 'short')).delivery, null);
 		const agent = await newAgent();
