@@ -2,6 +2,7 @@
 // how long something takes; they say what must become true.
 
 import net from 'node:net';
+import './exit.mjs';
 
 const POLL_MS = 10;
 
