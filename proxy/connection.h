@@ -76,6 +76,9 @@ struct evconnlistener;
 #define REFUSED_TURNS 1u
 /* Connections accepted in one turn of the loop: a flood of them must not hold up the rest. */
 #define ACCEPT_MAX 4u
+/* Looked at for one that can be closed: those that turn out to have asked stand in line then,
+ * and are not met again. */
+#define EVICT_LOOKS 16u
 /* Of the connections over connections_max, so many are told so properly. */
 #define REFUSED_MAX 64u
 
@@ -249,7 +252,7 @@ bool turnstile_look(struct connection *connection);
 /** It was answered. */
 void turnstile_judge(struct connection *connection, bool refused);
 /** Close the one that has been idle for longest without ever having earned credit, or having
- * lost it. False: there is none. */
+ * lost it, has sent nothing since, and did not just come. False: none was found. */
 bool turnstile_evict(struct listener *listener);
 
 /* Reading requests, in proxy/request.c. */

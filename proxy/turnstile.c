@@ -181,10 +181,25 @@ void turnstile_judge(struct connection *connection, bool refused)
 		connection->listener->turned_away = true;
 }
 
+/* Something is there to be read, but the loop has not been told yet. */
+static bool has_asked(const struct connection *connection)
+{
+	char byte;
+
+	return recv(bufferevent_getfd(connection->bev), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 bool turnstile_evict(struct listener *listener)
 {
-	if (listener->lines[LINE_IDLE] == NULL)
-		return false;
-	connection_close(listener->lines[LINE_IDLE]);
-	return true;
+	struct connection *oldest;
+
+	for (unsigned i = 0; i < EVICT_LOOKS && (oldest = listener->lines[LINE_IDLE]); i++) {
+		if (!has_asked(oldest)) {
+			connection_close(oldest);
+			return true;
+		}
+		join(oldest);
+		connection_run(oldest);
+	}
+	return false;
 }

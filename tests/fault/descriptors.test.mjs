@@ -44,10 +44,10 @@ describe('none for agents', () => {
 		const { program } = world.house;
 		await world.house.stop();
 		world.house.program = world.house.writeFile('limited',
-			`#!/bin/sh\nulimit -n 64 && exec ${program} "$@"\n`, 0o700);
+			`#!/bin/sh\nulimit -n 128 && exec ${program} "$@"\n`, 0o700);
 		await world.begin();
 		world.house.program = program;
-		const crowd = Array.from({ length: 200 }, () => {
+		const crowd = Array.from({ length: 400 }, () => {
 			const socket = net.connect(world.house.port, '127.0.0.1');
 			socket.on('error', () => {});
 			return socket;
