@@ -221,7 +221,7 @@ static int has_no_filter(const void *arg)
 	if (refusing == NULL ||
 	    seccomp_rule_add(refusing, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(seccomp), 0) != 0 ||
 	    seccomp_rule_add(refusing, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(prctl), 1,
-		SCMP_A0(SCMP_CMP_EQ, PR_SET_SECCOMP)) != 0 ||
+		SCMP_A0(SCMP_CMP_EQ, PR_SET_SECCOMP, 0)) != 0 ||
 	    seccomp_load(refusing) != 0)
 		return 100;
 	seccomp_release(refusing);
