@@ -16,7 +16,8 @@ import { until } from './bed/wait.mjs';
 const CENT = 10_000n;
 /** How long the daemon waits for a seller here: for its answer, and for a byte of one. */
 const RESPONSE_MS = 1500;
-const IDLE_MS = 1000;
+// Agent and seller are one process here, which may be busy for a while with gigabytes.
+const IDLE_MS = 3000;
 /** What a daemon may grow by while it is attacked: its buffers, curl's and the allocator's. */
 const GROWTH_MAX = 48 << 20;
 
