@@ -95,7 +95,6 @@ void transfer_free(struct transfer *transfer)
 
 	if (transfer->easy != NULL) {
 		(void)curl_multi_remove_handle(upstream->multi, transfer->easy);
-		upstream_rest(upstream, transfer);
 		curl_easy_cleanup(transfer->easy);
 	}
 	if (transfer->queued)
@@ -166,7 +165,7 @@ static curl_socket_t on_open_socket(
 		transfer->refused = reach;
 		return CURL_SOCKET_BAD;
 	}
-	return upstream_open(transfer->upstream, address);
+	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 /* The connection stands and the request goes out next. */
@@ -548,8 +547,6 @@ static bool options_set(struct transfer *transfer, const char *url)
 	       SET(CURLOPT_CONNECTTIMEOUT_MS, (long)upstream->limits.connect_ms_max + 60000L) &&
 	       SET(CURLOPT_OPENSOCKETFUNCTION, on_open_socket) &&
 	       SET(CURLOPT_OPENSOCKETDATA, transfer) &&
-	       SET(CURLOPT_CLOSESOCKETFUNCTION, upstream_close) &&
-	       SET(CURLOPT_CLOSESOCKETDATA, transfer->upstream) &&
 	       SET(CURLOPT_PREREQFUNCTION, on_ready) && SET(CURLOPT_PREREQDATA, transfer) &&
 	       SET(CURLOPT_HEADERFUNCTION, on_header) && SET(CURLOPT_HEADERDATA, transfer) &&
 	       SET(CURLOPT_WRITEFUNCTION, on_body) && SET(CURLOPT_WRITEDATA, transfer);
@@ -567,7 +564,6 @@ struct transfer *transfer_start(struct upstream *upstream, const struct transfer
 	transfer->body_size = request->body_size;
 	transfer->reach = request->reach;
 	transfer->content_length = -1;
-	transfer->fd = -1;
 	transfer->secure = strncasecmp(request->url, "https:", 6) == 0;
 	headers_init(&transfer->headers);
 	event_assign(&transfer->timer, upstream->base, -1, 0, on_transfer_timer, transfer);

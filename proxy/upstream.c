@@ -3,8 +3,6 @@
 
 #include <event2/event.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
 #include <utlist.h>
 
 void upstream_timer_set(struct event *timer, uint32_t ms)
@@ -69,116 +67,41 @@ static void on_curl_timer(evutil_socket_t fd, short what, void *arg)
 	collect(upstream);
 }
 
-static struct upstream_socket *socket_find(struct upstream *upstream, int fd)
+static void socket_forget(struct upstream *upstream, struct upstream_socket *watched)
 {
-	struct upstream_socket *found;
-
-	HASH_FIND_INT(upstream->sockets, &fd, found);
-	return found;
-}
-
-static struct upstream_socket *socket_add(struct upstream *upstream, int fd, bool connection)
-{
-	struct upstream_socket *added = must_calloc(1, sizeof(*added));
-
-	added->fd = fd;
-	added->connection = connection;
-	/* event_del() has something to look at. */
-	event_assign(&added->event, upstream->base, fd, 0, on_socket_event, upstream);
-	HASH_ADD_INT(upstream->sockets, fd, added);
-	return added;
-}
-
-static void socket_forget(struct upstream *upstream, struct upstream_socket *old)
-{
-	event_del(&old->event);
-	HASH_DEL(upstream->sockets, old);
-	free(old);
-}
-
-curl_socket_t upstream_open(struct upstream *upstream, const struct curl_sockaddr *address)
-{
-	int fd =
-	    socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-	struct upstream_socket *stale = fd < 0 ? NULL : socket_find(upstream, fd);
-
-	if (fd < 0)
-		return CURL_SOCKET_BAD;
-	if (stale != NULL) /* closed without a word to us */
-		socket_forget(upstream, stale);
-	(void)socket_add(upstream, fd, true);
-	return fd;
-}
-
-int upstream_close(void *arg, curl_socket_t fd)
-{
-	struct upstream_socket *old = socket_find(arg, fd);
-
-	if (old != NULL)
-		socket_forget(arg, old);
-	return close(fd);
+	event_del(&watched->event);
+	DL_DELETE(upstream->sockets, watched);
+	free(watched);
 }
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 {
 	struct upstream *upstream = arg;
-	struct upstream_socket *watched = socket_find(upstream, fd);
-	struct transfer *transfer = NULL;
+	struct upstream_socket *watched = socket_arg;
 	short events = EV_PERSIST;
 
-	(void)socket_arg;
+	(void)easy;
 	if (what == CURL_POLL_REMOVE) {
-		if (watched != NULL && watched->connection)
-			event_del(&watched->event);
-		else if (watched != NULL)
+		if (watched != NULL) {
+			(void)curl_multi_assign(upstream->multi, fd, NULL);
 			socket_forget(upstream, watched);
+		}
 		return 0;
 	}
 	if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
 		events |= EV_READ;
 	if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT)
 		events |= EV_WRITE;
-	if (watched == NULL)
-		watched = socket_add(upstream, fd, false);
-	event_del(&watched->event);
+	if (watched == NULL) {
+		watched = must_calloc(1, sizeof(*watched));
+		DL_APPEND(upstream->sockets, watched);
+		(void)curl_multi_assign(upstream->multi, fd, watched);
+	} else {
+		event_del(&watched->event);
+	}
 	event_assign(&watched->event, upstream->base, fd, events, on_socket_event, upstream);
 	event_add(&watched->event, NULL);
-	(void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&transfer);
-	if (watched->connection && transfer != NULL) {
-		watched->user = transfer;
-		transfer->fd = fd;
-	}
 	return 0;
-}
-
-/* curl takes a connection for dead when there is nothing to read but its end. What comes after
- * the shutdown the kernel answers with a reset, so there is no more than a receive buffer. */
-static void on_unasked(evutil_socket_t fd, short what, void *arg)
-{
-	char thrown_away[4096];
-
-	(void)what;
-	(void)arg;
-	(void)shutdown(fd, SHUT_RDWR);
-	while (recv(fd, thrown_away, sizeof(thrown_away), MSG_DONTWAIT) > 0)
-		;
-}
-
-void upstream_rest(struct upstream *upstream, const struct transfer *transfer)
-{
-	struct upstream_socket *kept =
-	    transfer->fd < 0 ? NULL : socket_find(upstream, transfer->fd);
-	long version = 0;
-
-	if (kept == NULL || kept->user != transfer)
-		return;
-	kept->user = NULL;
-	(void)curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_VERSION, &version);
-	if (version > CURL_HTTP_VERSION_1_1)
-		return;
-	event_del(&kept->event);
-	event_assign(&kept->event, upstream->base, kept->fd, EV_READ, on_unasked, upstream);
-	event_add(&kept->event, NULL);
 }
 
 static int on_timer_wish(CURLM *multi, long timeout_ms, void *arg)

@@ -15,7 +15,6 @@
 #include <curl/curl.h>
 #include <event2/event_struct.h>
 
-#include "common/table.h"
 #include "proxy/reach.h"
 #include "proxy/transfer.h"
 
@@ -28,23 +27,13 @@ struct upstream {
 	struct event timer; /* curl's */
 	struct event work;
 	struct transfer *queue; /* those with a wish */
-	struct upstream_socket *sockets; /* by fd */
+	struct upstream_socket *sockets;
 	size_t transfer_count;
 };
 
-/* A socket that curl has us watch: a connection, from its opening to its closing, or one of
- * curl's own that is here only while it is watched.
- *
- * A kept HTTP/1 connection on which bytes come while nobody has asked for anything would give
- * them to the next request as its answer, perhaps another agent's: libcurl 7.88 does not look.
- * So it is watched while it rests, and shut down when something comes; curl finds it dead then
- * and does not use it again. What comes after a request has gone out cannot be told apart. */
 struct upstream_socket {
-	int fd;
-	bool connection;
-	const struct transfer *user; /* the last that had it watched; to compare, not to follow */
 	struct event event;
-	UT_hash_handle hh;
+	struct upstream_socket *prev, *next;
 };
 
 enum transfer_phase {
@@ -63,7 +52,6 @@ struct transfer {
 	void *arg;
 	CURL *easy;
 	struct curl_slist *fields;
-	int fd; /* its connection, -1 while there is none */
 	struct event timer;
 	enum transfer_phase phase;
 	bool queued;
@@ -97,13 +85,6 @@ struct transfer {
 /** Have the transfer's wishes carried out from the loop, soon. */
 void upstream_queue(struct transfer *transfer);
 void upstream_timer_set(struct event *timer, uint32_t ms);
-/** For curl: a connection's socket, or CURL_SOCKET_BAD. */
-curl_socket_t upstream_open(struct upstream *upstream, const struct curl_sockaddr *address);
-/** For curl: close it; arg is the upstream. */
-int upstream_close(void *arg, curl_socket_t fd);
-/** The transfer is over and its connection, if it is kept, rests. HTTP/2 has its own order:
- * what comes there belongs to a stream, or to the connection. */
-void upstream_rest(struct upstream *upstream, const struct transfer *transfer);
 
 /* In proxy/transfer.c; never to be called from inside curl. */
 /** Carry out what was wished. */

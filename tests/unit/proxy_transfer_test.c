@@ -376,7 +376,6 @@ static void fields_of_the_answer(void **state)
 	client_open(&client);
 	start(&client, "GET", NULL, 0);
 	ACCEPT();
-	UNTIL(peer_has(&peer, "\r\n\r\n"));
 	SAY("HTTP/1.1 103 Early\r\nA: not this\r\n\r\n"
 	    "HTTP/1.1 200 OK\r\nA:1\r\na: \t 2 \t\r\nEmpty:\r\nUtf: \xc3\xa4\r\nTransfer-Encoding: "
 	    "chunked\r\n\r\n"
@@ -398,9 +397,7 @@ static void fields_of_the_answer(void **state)
 	UNTIL(client.done_count == 1);
 	assert_int_equal(client.result, TRANSFER_OK);
 
-	peer_forget(&peer);
 	start(&client, "GET", NULL, 0);
-	UNTIL(peer_has(&peer, "\r\n\r\n"));
 	SAY(many);
 	free(many);
 	UNTIL(client.done_count == 2);
@@ -1365,45 +1362,6 @@ static void connections_are_kept(void **state)
 	client_close(&client);
 }
 
-/* An answer that nobody asked for would be the next request's, and that one's answer the one's
- * after it: the connection is given up instead, for a request that may not be repeated too. */
-static void an_answer_before_its_request_is_nobodys(void **state)
-{
-	static const char *const methods[] = {"GET", "POST"};
-	static const char *const unasked[] = {
-	    OK "Content-Length: 4\r\n\r\nevil", "HTTP/1.1 100 Continue\r\n\r\n", "x"};
-
-	(void)state;
-	for (size_t i = 0; i < COUNT(methods) * COUNT(unasked); i++) {
-		struct client client;
-		struct peer peer = peer_of(-1);
-		struct peer old;
-
-		peer_row = unasked[i / COUNT(methods)];
-		client_open(&client);
-		start(&client, "GET", NULL, 0);
-		ACCEPT();
-		UNTIL(peer_has(&peer, "\r\n\r\n"));
-		SAY(OK "Content-Length: 2\r\n\r\nhi");
-		UNTIL(client.done_count == 1);
-		SAY(unasked[i / COUNT(methods)]);
-		UNTIL(peer_pull(&peer, SIZE_MAX) && (peer.closed || peer.error != 0));
-		old = peer;
-		peer = peer_of(-1);
-		forget(&client);
-		start(&client, methods[i % COUNT(methods)], NULL, 0);
-		ACCEPT();
-		UNTIL(peer_has(&peer, "\r\n\r\n"));
-		SAY(OK "Content-Length: 4\r\n\r\ngood");
-		UNTIL(client.done_count == 2);
-		assert_int_equal(client.result, TRANSFER_OK);
-		assert_string_equal(client.body, "good");
-		peer_close(&peer);
-		peer_close(&old);
-		client_close(&client);
-	}
-}
-
 /* A kept connection dies just as it is used again. What is safe is sent again; what acts
  * is not, with a body or without. */
 static void a_request_that_acts_is_sent_once(void **state)
@@ -1653,7 +1611,6 @@ int main(void)
 	    cmocka_unit_test(no_byte_leaves_the_reach),
 	    cmocka_unit_test(a_kept_connection_is_asked_again),
 	    cmocka_unit_test(connections_are_kept),
-	    cmocka_unit_test(an_answer_before_its_request_is_nobodys),
 	    cmocka_unit_test(a_request_that_acts_is_sent_once),
 	    cmocka_unit_test(loopback_in_ipv6),
 	    IN_FOLDER(https),
