@@ -4,7 +4,6 @@
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import http from 'node:http';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -35,27 +34,6 @@ function check(what, test) {
 		failed++;
 		process.stderr.write(`fair: not so: ${what}: ${error.message}\n`);
 	}
-}
-
-/** An owner's command over the daemon's own socket: a thousand agents in seconds. */
-function command(tw, name, args) {
-	return new Promise((resolve, reject) => {
-		const request = http.request({
-			socketPath: path.join(tw.dir, 'admin.sock'), path: '/command', method: 'POST',
-			headers: { 'content-type': 'application/json' },
-		});
-		request.on('error', reject).on('response', (response) => {
-			let text = '';
-			response.on('data', (chunk) => { text += chunk; });
-			response.on('end', () => {
-				assert.equal(response.statusCode, 200, text);
-				const answer = JSON.parse(text);
-				assert.ok(answer.ok, text);
-				resolve(answer.result);
-			});
-		});
-		request.end(JSON.stringify({ command: name, args }));
-	});
 }
 
 /** What the thousand do: each call is refused, for one of these reasons. */
@@ -124,9 +102,7 @@ try {
 	const tokens = [];
 	const policy = { tools: { allowlist: ['seller'] }, limits: [spend('agent', 'day', '0.00')] };
 	for (let i = 0; i < AGENTS; i++)
-		tokens.push((await command(tw, 'agent.add', {
-			name: `bad-${i}`, owner: 'owner@example.com', policy: JSON.stringify(policy), policy_path: 'bad.json',
-		})).token);
+		tokens.push((await tw.addAgentLive(`bad-${i}`, policy)).token);
 	const found = [];
 	for (let round = 1; round <= rounds; round++)
 		for (const kind of ['free', 'paid'])

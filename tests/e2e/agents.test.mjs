@@ -10,13 +10,11 @@ import { startBed } from './bed/bed.mjs';
 import { GENEROUS, policyOf, spend } from './bed/policies.mjs';
 import { Tallyward, micros } from './bed/tallyward.mjs';
 import { Gate, listen, shut, until } from './bed/wait.mjs';
-import { Wire } from './bed/wire.mjs';
 
 let bed;
 let tw;
 let agent;
 let seller;
-const wires = [];
 
 /** A seller that keeps what reached it, whole or in part, and answers nothing but "here". */
 async function startListener() {
@@ -64,10 +62,7 @@ before(async () => {
 	await tw.start();
 });
 
-afterEach(() => {
-	for (const wire of wires.splice(0))
-		wire.close();
-});
+afterEach(() => tw?.hangUp());
 
 after(async () => {
 	await tw?.close();
@@ -75,11 +70,7 @@ after(async () => {
 	await bed?.stop();
 });
 
-async function connect() {
-	const wire = await Wire.connect(tw.url);
-	wires.push(wire);
-	return wire;
-}
+const connect = () => tw.connect();
 
 /** A request head with a good token. */
 const head = (line, ...fields) =>

@@ -5,13 +5,11 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import http from 'node:http';
-import path from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { run } from './bed/child.mjs';
 import { calls, policyOf, spend } from './bed/policies.mjs';
 import { Tallyward } from './bed/tallyward.mjs';
 import { listen, shut, until } from './bed/wait.mjs';
-import { Wire } from './bed/wire.mjs';
 
 const AGENTS = 100;
 const CROWD = 300;
@@ -21,7 +19,6 @@ let seller;
 let tw;
 let good;
 const bad = [];
-const wires = [];
 
 before(async () => {
 	const server = http.createServer((_request, response) => response.end('here'));
@@ -33,43 +30,18 @@ before(async () => {
 	await tw.start();
 });
 
-afterEach(() => {
-	for (const wire of wires.splice(0))
-		wire.close();
-});
+afterEach(() => tw?.hangUp());
 
 after(async () => {
 	await tw?.close();
 	await seller?.stop();
 });
 
-/** An agent that nothing is allowed to, made over the daemon's own socket: quick. */
-function addByDaemon(name) {
-	const policy = { tools: { allowlist: ['billed'] }, limits: [calls('agent', 'day', 0)] };
-	return new Promise((resolve, reject) => {
-		const request = http.request({
-			socketPath: path.join(tw.dir, 'admin.sock'), path: '/command', method: 'POST',
-			headers: { 'content-type': 'application/json' },
-		});
-		request.on('error', reject).on('response', (response) => {
-			let text = '';
-			response.on('data', (chunk) => { text += chunk; });
-			response.on('end', () => {
-				const { ok, result, error } = JSON.parse(text);
-				return ok ? resolve(result) : reject(new Error(error));
-			});
-		});
-		request.end(JSON.stringify({ command: 'agent.add', args: {
-			name, owner: 'owner@example.com', policy: JSON.stringify(policy), policy_path: name,
-		} }));
-	});
-}
+/** An agent that nothing is allowed to. */
+const addBad = (name) =>
+	tw.addAgentLive(name, { tools: { allowlist: ['billed'] }, limits: [calls('agent', 'day', 0)] });
 
-async function connect() {
-	const wire = await Wire.connect(tw.url);
-	wires.push(wire);
-	return wire;
-}
+const connect = () => tw.connect();
 
 const request = (target, token) =>
 	`GET ${target} HTTP/1.1\r\nHost: proxy\r\nAuthorization: Bearer ${token}\r\n\r\n`;
@@ -93,7 +65,7 @@ const REFUSALS = [
 describe('a crowd of agents that are refused', () => {
 	before(async () => {
 		for (let i = 0; i < AGENTS; i++)
-			bad.push(await addByDaemon(`bad-${i}`));
+			bad.push(await addBad(`bad-${i}`));
 	});
 
 	/** Each has been refused once, and asks again; what they get is counted later. */
@@ -128,7 +100,7 @@ describe('a crowd of agents that are refused', () => {
 		say(crowd);
 		wire.say(request('/t/free/a', good.token) + request('/t/free/b', good.token));
 		await until('all to have been sent', async () =>
-			wires.every(({ socket }) => socket.writableLength === 0));
+			tw.wires.every(({ socket }) => socket.writableLength === 0));
 		tw.daemon.kill('SIGCONT');
 		const [first, second] = [await wire.answer(), await wire.answer()];
 		assert.deepEqual([first.status, second.status], [200, 200]);
@@ -202,14 +174,14 @@ describe('a crowd of connections', () => {
 		await served(await connect(), 'billed');
 		const each = (memory() - before) / count;
 		assert.ok(each < 32_768, `${Math.round(each)} bytes a connection`);
-		assert.ok(wires.slice(1, -1).every(({ over }) => !over), 'none of them was in the way');
+		assert.ok(tw.wires.slice(1, -1).every(({ over }) => !over), 'none of them was in the way');
 	});
 
 	it('with half a head each does no more', async () => {
 		const wire = await connect();
 		await served(wire);
 		await idle(1000);
-		for (const one of wires.slice(1))
+		for (const one of tw.wires.slice(1))
 			one.say('GET /t/free/x HTTP/1.1\r\nHost: pro');
 		for (let i = 0; i < 5; i++)
 			await served(wire, 'billed');
@@ -224,7 +196,7 @@ describe('a crowd of connections', () => {
 		await idle(200);
 		await served(wire);
 		await served(await connect());
-		await until('the oldest to be gone', async () => wires.filter(({ over }) => over).length >= 152);
+		await until('the oldest to be gone', async () => tw.wires.filter(({ over }) => over).length >= 152);
 		assert.equal(wire.over, false);
 		tw.configure({ connections_max: 20_000 });
 		await tw.reload();
@@ -242,7 +214,7 @@ describe('a crowd of connections', () => {
 			await served(wire, 'billed');
 			await served(await connect());
 		}
-		for (const one of wires.splice(0).slice(1))
+		for (const one of tw.wires.splice(0).slice(1))
 			one.close();
 		await served(wire, 'billed');
 		wire.close();

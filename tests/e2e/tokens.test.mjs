@@ -222,22 +222,6 @@ describe('a token in another spelling', () => {
 	});
 });
 
-/** An owner's command in this process, so that there is nothing between its answer and the test. */
-function command(name, args) {
-	return new Promise((resolve, reject) => {
-		const request = http.request({
-			socketPath: path.join(tw.dir, 'admin.sock'), path: '/command', method: 'POST',
-			headers: { 'content-type': 'application/json' },
-		});
-		request.on('error', reject).on('response', (response) => {
-			let text = '';
-			response.on('data', (chunk) => { text += chunk; });
-			response.on('end', () => resolve({ status: response.statusCode, text }));
-		});
-		request.end(JSON.stringify({ command: name, args }));
-	});
-}
-
 describe('once the owner has been told', () => {
 	const CONNECTIONS = 48;
 
@@ -272,7 +256,7 @@ describe('once the owner has been told', () => {
 		const answer = await end();
 		told = true;
 		assert.equal(answer.status, 200, answer.text);
-		assert.equal(JSON.parse(answer.text).error, undefined, answer.text);
+		assert.equal(answer.error, undefined, answer.text);
 		await Promise.all(callers);
 		assert.deepEqual(failures, []);
 		assert.equal(lateCalls, CONNECTIONS * 20);
@@ -294,12 +278,12 @@ describe('once the owner has been told', () => {
 
 	it('that a token is revoked, no call with it is admitted', async () => {
 		const { token, session } = await tw.must('token', 'issue', 'buyer');
-		await race(token, () => command('token.revoke', { session }), 'unauthenticated');
+		await race(token, () => tw.command('token.revoke', { session }), 'unauthenticated');
 	});
 
 	it('that an agent is suspended, no call of its is admitted', async () => {
 		const { token } = await tw.must('token', 'issue', 'other');
-		await race(token, () => command('agent.suspend', { agent: 'other' }), 'agent_suspended');
+		await race(token, () => tw.command('agent.suspend', { agent: 'other' }), 'agent_suspended');
 		await tw.must('agent', 'resume', 'other');
 	});
 
@@ -307,7 +291,7 @@ describe('once the owner has been told', () => {
 		const { token, session } = await tw.must('token', 'issue', 'buyer');
 		const signatures = bed.seller.record.signatures().length;
 		const calls = Array.from({ length: 20 }, () => tw.call(token, 'seller', '/paid/0.01'));
-		assert.equal((await command('token.revoke', { session })).status, 200);
+		assert.equal((await tw.command('token.revoke', { session })).status, 200);
 		const answers = await Promise.all(calls);
 		for (const { status, text } of answers)
 			assert.ok([200, 401].includes(status), text);

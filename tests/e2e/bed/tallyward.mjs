@@ -13,6 +13,7 @@ import { parseUnits } from 'viem';
 import { end, run, start } from './child.mjs';
 import { NETWORK } from './chain.mjs';
 import { freePort, until } from './wait.mjs';
+import { Wire } from './wire.mjs';
 
 const repository = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
 
@@ -102,6 +103,8 @@ export function send(url, { method = 'GET', headers = {}, body, signal, onHead, 
 
 export class Tallyward {
 	agents = new Map();
+	/** What connect() opened, until hangUp(). */
+	wires = [];
 	daemon = null;
 	/** What the daemon finds in its environment; the command line does not. */
 	env = {};
@@ -151,6 +154,39 @@ export class Tallyward {
 		return json ?? stdout;
 	}
 
+	/**
+	 * An owner's command to the running daemon, without a process in between: what comes
+	 * after its answer comes after nothing else, and a thousand of them take seconds.
+	 * Returns { status, text, ok, result, error }.
+	 */
+	command(name, args) {
+		return new Promise((resolve, reject) => {
+			const request = http.request({
+				socketPath: path.join(this.dir, 'admin.sock'), path: '/command', method: 'POST',
+				headers: { 'content-type': 'application/json' },
+			});
+			request.on('error', reject).on('response', (response) => {
+				let text = '';
+				response.setEncoding('utf8').on('data', (chunk) => { text += chunk; });
+				response.on('error', reject).on('end', () => {
+					try {
+						resolve({ status: response.statusCode, text, ...JSON.parse(text) });
+					} catch (error) {
+						reject(error);
+					}
+				});
+			});
+			request.end(JSON.stringify({ command: name, args }));
+		});
+	}
+
+	/** A command that the running daemon must carry out; returns its result. */
+	async mustCommand(name, args) {
+		const { ok, result, text } = await this.command(name, args);
+		assert.ok(ok, `${name}: ${text}`);
+		return result;
+	}
+
 	addTool(name, url, ...options) {
 		return this.must('tool', 'add', name, url, ...options);
 	}
@@ -168,6 +204,13 @@ export class Tallyward {
 		if (usdc && micros(usdc) > 0n)
 			await this.fund(name, usdc);
 		return agent;
+	}
+
+	/** Add an agent without money to the running daemon, which is quick. */
+	addAgentLive(name, policy, owner = 'owner@example.com') {
+		return this.mustCommand('agent.add', {
+			name, owner, policy: JSON.stringify(policy), policy_path: `${name}.policy.json`,
+		});
 	}
 
 	async fund(name, usdc) {
@@ -273,6 +316,19 @@ export class Tallyward {
 		return send(`${this.url}/t/${tool}${target}`, {
 			tls: this.tls, ...options, headers: { ...authorization, ...headers },
 		});
+	}
+
+	/** A connection on which an agent says what it likes. */
+	async connect() {
+		const wire = await Wire.connect(this.url);
+		this.wires.push(wire);
+		return wire;
+	}
+
+	/** Every such connection is gone. */
+	hangUp() {
+		for (const wire of this.wires.splice(0))
+			wire.close();
 	}
 
 	async me(who) {
