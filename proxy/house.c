@@ -198,7 +198,9 @@ static enum house_result make_part(
 	return result == HOUSE_EXISTS ? HOUSE_OK : result;
 }
 
-static enum house_result make_passphrase(char reason[512], const struct house_options *options)
+/* *kind only when it was made here and now: what was there before may be anybody's choice. */
+static enum house_result make_passphrase(
+    enum passphrase_kind *kind, char reason[512], const struct house_options *options)
 {
 	uint8_t random[32];
 	char text[2 * sizeof random + 2], *credential = credential_path();
@@ -211,14 +213,18 @@ static enum house_result make_passphrase(char reason[512], const struct house_op
 	bytes_random(random, sizeof random);
 	hex_encode(text, random, sizeof random);
 	text[2 * sizeof random] = '\n';
-	result = make_part(reason, options->dir, "passphrase", text, sizeof text - 1);
+	result = make_file(reason, options->dir, "passphrase", text, sizeof text - 1);
+	if (result == HOUSE_OK)
+		*kind = PASSPHRASE_RANDOM;
+	else if (result == HOUSE_EXISTS)
+		result = HOUSE_OK;
 	bytes_wipe(random, sizeof random);
 	bytes_wipe(text, sizeof text);
 	return result;
 }
 
-static enum house_result make_keys(
-    char reason[512], const struct house_options *options, const struct config *config)
+static enum house_result make_keys(char reason[512], const struct house_options *options,
+    const struct config *config, enum passphrase_kind kind)
 {
 	char *keys = file_path(options->dir, "keys");
 	char *path = passphrase_path(options, config);
@@ -230,7 +236,7 @@ static enum house_result make_keys(
 
 	if (!passphrase)
 		goto out;
-	made = keystore_create(keys, passphrase, size);
+	made = keystore_create(keys, passphrase, size, kind);
 	if (made == KEYSTORE_EXISTS) {
 		struct keystore *keystore = NULL;
 
@@ -284,6 +290,7 @@ enum house_result house_init(char reason[512], const struct house_options *optio
 {
 	char *config_path = file_path(options->dir, "tallyward.json");
 	char words[SANDBOX_REASON_SIZE];
+	enum passphrase_kind kind = PASSPHRASE_CHOSEN;
 	struct config config;
 	struct stat status;
 	enum house_result result;
@@ -304,9 +311,9 @@ enum house_result house_init(char reason[512], const struct house_options *optio
 		result = say(reason, HOUSE_BROKEN, "%s", words);
 		goto out;
 	}
-	result = make_passphrase(reason, options);
+	result = make_passphrase(&kind, reason, options);
 	if (result == HOUSE_OK)
-		result = make_keys(reason, options, &config);
+		result = make_keys(reason, options, &config, kind);
 	if (result == HOUSE_OK) {
 		char store_reason[256];
 		enum store_result made = store_create(store_reason, options->dir);

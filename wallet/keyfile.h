@@ -26,11 +26,12 @@ enum keystore_result keyfile_read(char **out, size_t *out_size, const char *path
  * as they are, else "=XX"; past KEYFILE_NAME_MAX a digest of the name. Returns name. */
 const char *keyfile_name(char name[KEYFILE_NAME_MAX + 1], const char *agent);
 
-/** Wrap and unwrap the data key; slow on purpose. The texts are the caller's to free.
+/** Wrap and unwrap the data key; slow on purpose, unless it was wrapped under a random
+ * passphrase. The texts are the caller's to free.
  * Results: OK; open also BAD_FILE, BAD_PASSPHRASE; IO when memory is gone. */
 enum keystore_result keyfile_seal_data(char **out, struct arena *arena,
     const uint8_t data_key[ARENA_SLOT_SIZE], const char *passphrase,
-    size_t passphrase_size) MUST_CHECK;
+    size_t passphrase_size, enum passphrase_kind kind) MUST_CHECK;
 enum keystore_result keyfile_open_data(uint8_t data_key[ARENA_SLOT_SIZE], char reason[256],
     struct arena *arena, const char *text, size_t size, const char *passphrase,
     size_t passphrase_size) MUST_CHECK;

@@ -138,7 +138,7 @@ static enum keystore_result make_installation_key(const char *dir, struct arena 
 }
 
 enum keystore_result keystore_create(const char *dir, const char *passphrase,
-    size_t passphrase_size)
+    size_t passphrase_size, enum passphrase_kind kind)
 {
 	enum keystore_result result = KEYSTORE_IO;
 	struct arena *arena = NULL;
@@ -157,7 +157,7 @@ enum keystore_result keystore_create(const char *dir, const char *passphrase,
 	if (arena == NULL || (data_key = arena_take(arena)) == NULL)
 		goto out;
 	bytes_random(data_key, ARENA_SLOT_SIZE);
-	result = keyfile_seal_data(&text, arena, data_key, passphrase, passphrase_size);
+	result = keyfile_seal_data(&text, arena, data_key, passphrase, passphrase_size, kind);
 	if (result == KEYSTORE_OK)
 		result = write_new(path, text);
 	if (result == KEYSTORE_OK)

@@ -45,13 +45,21 @@ const char *keystore_result_str(enum keystore_result result);
 
 struct keystore;
 
+/* What is known of a passphrase. */
+enum passphrase_kind {
+	PASSPHRASE_CHOSEN = 0, /* by somebody: each guess is made dear, 128 MiB and about 0.4 s */
+	PASSPHRASE_RANDOM = 1, /* 256 bits of bytes_random(), made just now by the caller: nobody
+				* gets through a part of them, however cheap a guess is */
+};
+
 /** keystore_create - make DIR (0700), a fresh wrapped data key and the installation's key;
- *                    durable when OK.
+ *                    durable when OK. How dear a guess is stays as it was made.
  *                    OK, EXISTS (there is one already), IO.
- *  keystore_open   - unwrap it; slow on purpose (scrypt). reason: one sentence when not OK.
+ *  keystore_open   - unwrap it; slow on purpose (scrypt) where the passphrase was chosen.
+ *                    reason: one sentence when not OK.
  *                    OK, NOT_FOUND, BAD_PASSPHRASE, BAD_FILE, UNSAFE_FILE, IO. */
 enum keystore_result keystore_create(const char *dir, const char *passphrase,
-    size_t passphrase_size) MUST_CHECK;
+    size_t passphrase_size, enum passphrase_kind kind) MUST_CHECK;
 enum keystore_result keystore_open(struct keystore **out, char reason[256], const char *dir,
     const char *passphrase, size_t passphrase_size) MUST_CHECK;
 void keystore_close(struct keystore **keystore);

@@ -195,6 +195,50 @@ static void init_refuses(void **state)
 	free(inside);
 }
 
+/* What a guess at the passphrase costs: n of the data key's scrypt. */
+static void assert_guess(void **state, const char *folder, const char *passphrase_file,
+    const char *n)
+{
+	struct house_options options = {
+	    .dir = file_path(*state, folder), .passphrase_file = passphrase_file};
+	char reason[512] = "", *name = must_format("%s/keys/datakey.json", folder), *text;
+
+	if (house_init(reason, &options) != HOUSE_OK)
+		fail_msg("%s: %s", folder, reason);
+	text = saved(state, name);
+	row_check(folder, strstr(text, n) != NULL);
+	free(text);
+	free(name);
+	free((char *)(uintptr_t)options.dir);
+}
+
+/* Cheap to unwrap is only what nobody can have chosen, however random it looks. */
+static void a_chosen_passphrase_is_dear_to_guess(void **state)
+{
+	char *file, *credentials = file_path(*state, "credentials");
+	char text[66];
+
+	assert_guess(state, "made", NULL, "\"n\": 1024,");
+	memset(text, 'a', 64);
+	text[64] = '\n';
+	text[65] = '\0';
+	write_file(state, "mine", text);
+	file = file_path(*state, "mine");
+	assert_guess(state, "named", file, "\"n\": 131072,");
+	free(file);
+	file = file_path(*state, "there");
+	assert_int_equal(mkdir(file, 0700), 0);
+	free(file);
+	write_file(state, "there/passphrase", text);
+	assert_guess(state, "there", NULL, "\"n\": 131072,");
+	assert_int_equal(mkdir(credentials, 0700), 0);
+	write_file(state, "credentials/passphrase", text);
+	setenv("CREDENTIALS_DIRECTORY", credentials, 1);
+	assert_guess(state, "credential", NULL, "\"n\": 131072,");
+	unsetenv("CREDENTIALS_DIRECTORY");
+	free(credentials);
+}
+
 /* --- open ---------------------------------------------------------------------------- */
 
 static void open_when_there_is_nothing(void **state)
@@ -825,6 +869,7 @@ int main(void)
 	    in_folder(init_makes_a_folder_once),
 	    in_folder(init_goes_on_where_it_was_cut_off),
 	    in_folder(init_refuses),
+	    in_folder(a_chosen_passphrase_is_dear_to_guess),
 	    in_folder(open_when_there_is_nothing),
 	    in_folder(open_is_for_one),
 	    in_folder(bad_configurations),

@@ -17,7 +17,7 @@ static int bed_make(void **state)
 	struct address address;
 
 	if (unit_folder_make(&bed->folder) != 0 ||
-	    keystore_create(bed->folder, "pw", 2) != KEYSTORE_OK ||
+	    keystore_create(bed->folder, "pw", 2, PASSPHRASE_CHOSEN) != KEYSTORE_OK ||
 	    keystore_open(&bed->keystore, NULL, bed->folder, "pw", 2) != KEYSTORE_OK ||
 	    keystore_import_hex(&address, NULL, bed->keystore, "dev", DEV_KEY, strlen(DEV_KEY),
 		false) != KEYSTORE_OK)

@@ -161,7 +161,9 @@ static void data_key_needs_its_passphrase(void **state)
 	char reason[256] = "", *text = NULL;
 
 	(void)state;
-	assert_int_equal(keyfile_seal_data(&text, arena, data_key, "secret", 6), KEYSTORE_OK);
+	assert_int_equal(keyfile_seal_data(
+			     &text, arena, data_key, "secret", 6, PASSPHRASE_CHOSEN),
+	    KEYSTORE_OK);
 	assert_int_equal(keyfile_open_data(opened, reason, arena, text, strlen(text), "secret", 6),
 	    KEYSTORE_OK);
 	assert_memory_equal(opened, data_key, 32);
@@ -169,6 +171,26 @@ static void data_key_needs_its_passphrase(void **state)
 	    KEYSTORE_BAD_PASSPHRASE);
 	assert_string_not_equal(reason, "");
 	assert_int_equal(keyfile_open_data(opened, NULL, arena, text, strlen(text), "", 0),
+	    KEYSTORE_BAD_PASSPHRASE);
+	free(text);
+	arena_free(&arena);
+}
+
+static void random_passphrase_is_opened_at_once(void **state)
+{
+	struct arena *arena = arena_new(4);
+	uint8_t data_key[32] = {9}, opened[32];
+	char *text = NULL;
+
+	(void)state;
+	assert_int_equal(keyfile_seal_data(
+			     &text, arena, data_key, "secret", 6, PASSPHRASE_RANDOM),
+	    KEYSTORE_OK);
+	assert_non_null(strstr(text, "\"n\": 1024,"));
+	assert_int_equal(keyfile_open_data(opened, NULL, arena, text, strlen(text), "secret", 6),
+	    KEYSTORE_OK);
+	assert_memory_equal(opened, data_key, 32);
+	assert_int_equal(keyfile_open_data(opened, NULL, arena, text, strlen(text), "Secret", 6),
 	    KEYSTORE_BAD_PASSPHRASE);
 	free(text);
 	arena_free(&arena);
@@ -183,7 +205,9 @@ static void damaged_data_key_is_a_bad_file(void **state)
 	size_t at, size;
 
 	(void)state;
-	assert_int_equal(keyfile_seal_data(&text, arena, data_key, "secret", 6), KEYSTORE_OK);
+	assert_int_equal(keyfile_seal_data(
+			     &text, arena, data_key, "secret", 6, PASSPHRASE_CHOSEN),
+	    KEYSTORE_OK);
 	size = strlen(text);
 	for (at = 0; at < size; at++) {
 		char was = text[at];
@@ -214,6 +238,7 @@ int main(void)
 	    cmocka_unit_test(agent_key_opens_for_its_agent_only),
 	    cmocka_unit_test(agent_key_file_cannot_be_edited),
 	    cmocka_unit_test(data_key_needs_its_passphrase),
+	    cmocka_unit_test(random_passphrase_is_opened_at_once),
 	    cmocka_unit_test(damaged_data_key_is_a_bad_file),
 	};
 

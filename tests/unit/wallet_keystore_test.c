@@ -21,7 +21,7 @@ struct bed {
 
 static enum keystore_result create(const char *dir)
 {
-	return keystore_create(dir, PASSPHRASE, strlen(PASSPHRASE));
+	return keystore_create(dir, PASSPHRASE, strlen(PASSPHRASE), PASSPHRASE_CHOSEN);
 }
 
 static enum keystore_result open_with(struct keystore **out, char reason[256], const char *dir,

@@ -51,7 +51,7 @@ static void signs_as_the_others(void **state)
 	char signature[PERSONAL_SIGNATURE_SIZE] = "untouched";
 	struct address address;
 
-	assert_int_equal(keystore_create(dir, "p", 1), KEYSTORE_OK);
+	assert_int_equal(keystore_create(dir, "p", 1, PASSPHRASE_CHOSEN), KEYSTORE_OK);
 	assert_int_equal(keystore_open(&keystore, NULL, dir, "p", 1), KEYSTORE_OK);
 	assert_int_equal(personal_sign(signature, keystore, "nobody", "x", 1), KEYSTORE_NOT_FOUND);
 	assert_string_equal(signature, "untouched");
