@@ -387,7 +387,7 @@ static enum step step_identify(struct call *call)
 {
 	const char *detail;
 	enum problem problem = identify(&call->who, &detail, call->house,
-	    exchange_headers(call->exchange), call->id / CLOCK_US_PER_S);
+	    call->worker->tokens, exchange_headers(call->exchange), call->id / CLOCK_US_PER_S);
 
 	if (problem != PROBLEM_NONE)
 		return refuse(call, problem, "%s", detail);

@@ -101,8 +101,8 @@ static void reply_me(struct worker *worker, struct exchange *exchange)
 	int64_t now_us = clock_now_us();
 	struct identity who;
 	const char *detail;
-	enum problem problem =
-	    identify(&who, &detail, house, exchange_headers(exchange), now_us / CLOCK_US_PER_S);
+	enum problem problem = identify(&who, &detail, house, worker->tokens,
+	    exchange_headers(exchange), now_us / CLOCK_US_PER_S);
 	struct policy_ref *policy;
 
 	if (problem != PROBLEM_NONE) {

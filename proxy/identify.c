@@ -16,7 +16,7 @@ static const char *bearer(const struct headers *headers, const char **detail)
 }
 
 enum problem identify(struct identity *out, const char **detail, struct house *house,
-    const struct headers *headers, int64_t now_s)
+    struct token_cache *tokens, const struct headers *headers, int64_t now_s)
 {
 	const char *token = bearer(headers, detail);
 	enum token_result result;
@@ -24,7 +24,8 @@ enum problem identify(struct identity *out, const char **detail, struct house *h
 	memset(out, 0, sizeof *out);
 	if (!token)
 		return PROBLEM_UNAUTHENTICATED;
-	result = token_check(&out->claims, token, strlen(token), house->token_secret, now_s);
+	result = token_cache_check(
+	    tokens, &out->claims, token, strlen(token), house->token_secret, now_s);
 	*detail = result == TOKEN_EXPIRED ? "the token has expired: ask the owner for a new one"
 					  : "the token is not valid here";
 	if (result != TOKEN_OK)

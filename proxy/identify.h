@@ -5,6 +5,7 @@
 #include "proxy/headers.h"
 #include "proxy/problem.h"
 #include "proxy/rooms.h"
+#include "proxy/token_cache.h"
 
 struct identity {
 	struct agent *agent; /* known whenever claims are */
@@ -15,6 +16,6 @@ struct identity {
 /** PROBLEM_NONE, PROBLEM_UNAUTHENTICATED or PROBLEM_AGENT_SUSPENDED; *detail says why in
  * words that help an agent's developer and tell an attacker nothing. */
 enum problem identify(struct identity *out, const char **detail, struct house *house,
-    const struct headers *headers, int64_t now_s);
+    struct token_cache *tokens, const struct headers *headers, int64_t now_s);
 
 #endif

@@ -144,30 +144,26 @@ static bool claim_time(int64_t *out, jwt_t *jwt, const char *name)
 	return *out > 0 && *out <= SECONDS_MAX;
 }
 
-static enum token_result claims_read(struct token_claims *out, jwt_t *jwt, int64_t now_s)
+static enum token_result claims_read(struct token_claims *out, jwt_t *jwt)
 {
 	struct token_claims claims;
 	const char *issuer = jwt_get_grant(jwt, "iss");
-	int64_t not_before;
 
 	memset(&claims, 0, sizeof claims);
 	if (!issuer || strcmp(issuer, ISSUER) != 0 ||
-	    !claim_time(&claims.issued_s, jwt, "iat") || !claim_time(&not_before, jwt, "nbf") ||
+	    !claim_time(&claims.issued_s, jwt, "iat") ||
+	    !claim_time(&claims.not_before_s, jwt, "nbf") ||
 	    !claim_time(&claims.expires_s, jwt, "exp") ||
 	    !claim_text(claims.agent, sizeof claims.agent, jwt, "sub") ||
 	    !claim_text(claims.owner, sizeof claims.owner, jwt, "owner") ||
 	    !claim_text(claims.session, sizeof claims.session, jwt, "jti"))
 		return TOKEN_MALFORMED;
-	if (now_s < not_before || now_s < claims.issued_s)
-		return TOKEN_NOT_YET_VALID;
-	if (now_s >= claims.expires_s)
-		return TOKEN_EXPIRED;
 	*out = claims;
 	return TOKEN_OK;
 }
 
-enum token_result token_check(struct token_claims *out, const char *token, size_t size,
-    const uint8_t secret[TOKEN_SECRET_SIZE], int64_t now_s)
+enum token_result token_verify(struct token_claims *out, const char *token, size_t size,
+    const uint8_t secret[TOKEN_SECRET_SIZE])
 {
 	char copy[TOKEN_SIZE_MAX + 1];
 	const char *payload, *signature, *end = token + size;
@@ -191,10 +187,30 @@ enum token_result token_check(struct token_claims *out, const char *token, size_
 	memcpy(copy, token, size);
 	copy[size] = '\0';
 	if (jwt_decode(&jwt, copy, secret, TOKEN_SECRET_SIZE) == 0)
-		result = claims_read(out, jwt, now_s);
+		result = claims_read(out, jwt);
 	else
 		result = TOKEN_MALFORMED;
 	jwt_free(jwt);
 	bytes_wipe(copy, sizeof copy);
+	return result;
+}
+
+enum token_result token_time(const struct token_claims *claims, int64_t now_s)
+{
+	if (now_s < claims->not_before_s || now_s < claims->issued_s)
+		return TOKEN_NOT_YET_VALID;
+	return now_s >= claims->expires_s ? TOKEN_EXPIRED : TOKEN_OK;
+}
+
+enum token_result token_check(struct token_claims *out, const char *token, size_t size,
+    const uint8_t secret[TOKEN_SECRET_SIZE], int64_t now_s)
+{
+	struct token_claims claims;
+	enum token_result result = token_verify(&claims, token, size, secret);
+
+	if (result == TOKEN_OK)
+		result = token_time(&claims, now_s);
+	if (result == TOKEN_OK)
+		*out = claims;
 	return result;
 }

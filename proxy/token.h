@@ -34,6 +34,7 @@ struct token_claims {
 	char owner[TOKEN_OWNER_SIZE];
 	char session[TOKEN_SESSION_SIZE];
 	int64_t issued_s;
+	int64_t not_before_s; /* token_make() says issued_s */
 	int64_t expires_s;
 };
 
@@ -43,7 +44,13 @@ void token_session(char out[TOKEN_SESSION_SIZE]);
 /** The signed token; the caller wipes and frees it. */
 char *token_make(const struct token_claims *claims, const uint8_t secret[TOKEN_SECRET_SIZE]);
 
-/** token_check - who does this token say is calling, at now_s?
+/** token_verify - is it ours, whatever the time is?
+ * Out  *out only when TOKEN_OK; else one of the first three other results. */
+enum token_result token_verify(struct token_claims *out, const char *token, size_t size,
+    const uint8_t secret[TOKEN_SECRET_SIZE]) MUST_CHECK;
+/** What the time says of claims that are ours: TOKEN_OK or one of the last two results. */
+enum token_result token_time(const struct token_claims *claims, int64_t now_s) MUST_CHECK;
+/** token_check - both: who does this token say is calling, at now_s?
  * Out  *out only when TOKEN_OK. Revocation is the registry's to know. */
 enum token_result token_check(struct token_claims *out, const char *token, size_t size,
     const uint8_t secret[TOKEN_SECRET_SIZE], int64_t now_s) MUST_CHECK;

@@ -106,6 +106,7 @@ struct worker *worker_start(struct house *house, struct workers_state *shared, i
 	must(worker->base != NULL);
 	worker->mailbox = mailbox_new(worker->base);
 	worker->upstream = make_upstream(worker);
+	worker->tokens = token_cache_new();
 	worker->listener = make_listener(worker, fd);
 	/* Signals are the main thread's; a refused system call is the thread's that made it. */
 	sigfillset(&all);
@@ -182,6 +183,7 @@ void worker_join(struct worker **worker_p)
 	listener_free(&worker->listener);
 	mailbox_free(&worker->mailbox);
 	upstream_free(&worker->upstream);
+	token_cache_free(&worker->tokens);
 	event_base_free(worker->base);
 	free(worker);
 }

@@ -10,6 +10,7 @@
 #include "proxy/exchange.h"
 #include "proxy/house.h"
 #include "proxy/mailbox.h"
+#include "proxy/token_cache.h"
 #include "proxy/transfer.h"
 
 struct call;
@@ -29,6 +30,7 @@ struct worker {
 	struct mailbox *mailbox;
 	struct upstream *upstream;
 	struct listener *listener;
+	struct token_cache *tokens;
 	struct call *calls; /* in flight here */
 	pthread_t thread;
 	struct note drain, refresh;
