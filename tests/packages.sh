@@ -8,7 +8,7 @@
 # To build the program, and to build and run what checks it.
 packages_to_build="autoconf automake make gcc pkg-config libc6-dev libevent-dev node-llhttp
 	libcurl4-openssl-dev libsecp256k1-dev libsqlite3-dev libjansson-dev libssl-dev libjwt-dev
-	libarchive-dev libseccomp-dev uthash-dev zlib1g-dev"
+	libarchive-dev libjemalloc-dev libseccomp-dev uthash-dev zlib1g-dev"
 packages_to_test="$packages_to_build clang libcmocka-dev hledger sqlite3 curl ca-certificates git
 	openssl xz-utils mandoc valgrind"
 packages_to_try="$packages_to_build curl ca-certificates"

@@ -33,16 +33,32 @@
 #define FDS_MAX 65536
 #define SECTOR  512
 
-/* glibc's own names for its heap: dlsym itself would allocate. */
-extern void *__libc_malloc(size_t size);
-extern void *__libc_calloc(size_t count, size_t size);
-extern void *__libc_realloc(void *old, size_t size);
-
 static struct control *control;
 static char folder[4096];
 static size_t folder_size;
 static bool power;
 static _Atomic unsigned char is_data[FDS_MAX];
+
+#define REAL(name) ((__typeof__(&name))real(#name))
+
+/* The program's or libc's, whichever comes next. What is found allocates nothing. */
+static void *real(const char *name)
+{
+	void *found = dlsym(RTLD_NEXT, name);
+
+	if (!found)
+		abort();
+	return found;
+}
+
+static void *real_malloc(size_t size)
+{
+	static void *(*_Atomic next)(size_t);
+
+	if (!next)
+		next = REAL(malloc);
+	return next(size);
+}
 
 static void say(const char *what, long long number)
 {
@@ -72,17 +88,6 @@ __attribute__((constructor)) static void begin(void)
 		control = page;
 }
 
-#define REAL(name) ((__typeof__(&name))real(#name))
-
-static void *real(const char *name)
-{
-	void *found = dlsym(RTLD_NEXT, name);
-
-	if (!found)
-		abort();
-	return found;
-}
-
 /* --- what was written and not synced --------------------------------------- */
 
 struct undo {
@@ -110,7 +115,7 @@ static void remember(int fd, off_t offset, size_t size)
 		size = 0;
 	else if ((off_t)size > status.st_size - offset)
 		size = (size_t)(status.st_size - offset);
-	undo = __libc_malloc(sizeof(*undo) + size);
+	undo = real_malloc(sizeof(*undo) + size);
 	undo->dev = status.st_dev;
 	undo->ino = status.st_ino;
 	undo->fd = (int)syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 512);
@@ -455,17 +460,25 @@ static bool no_memory(void)
 
 void *malloc(size_t size)
 {
-	return no_memory() ? NULL : __libc_malloc(size);
+	return no_memory() ? NULL : real_malloc(size);
 }
 
 void *calloc(size_t count, size_t size)
 {
-	return no_memory() ? NULL : __libc_calloc(count, size);
+	static void *(*_Atomic next)(size_t, size_t);
+
+	if (!next)
+		next = REAL(calloc);
+	return no_memory() ? NULL : next(count, size);
 }
 
 void *realloc(void *old, size_t size)
 {
-	return no_memory() ? NULL : __libc_realloc(old, size);
+	static void *(*_Atomic next)(void *, size_t);
+
+	if (!next)
+		next = REAL(realloc);
+	return no_memory() ? NULL : next(old, size);
 }
 
 /* --- the clock ------------------------------------------------------------------- */
