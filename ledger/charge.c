@@ -38,7 +38,7 @@ struct unused {
 };
 
 struct charging {
-	sqlite3 *db;
+	struct reader *reader;
 	const int64_t *borders_us;
 	size_t border_count;
 	struct word *words;
@@ -48,25 +48,6 @@ struct charging {
 	struct sum *single; /* count of them, in an array; not in the table */
 	size_t single_count, single_size;
 };
-
-static sqlite3_stmt *prepare(sqlite3 *db, const char *sql)
-{
-	sqlite3_stmt *stmt = NULL;
-
-	if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) == SQLITE_OK)
-		return stmt;
-	log_event(LOG_ERROR, "ledger_unreadable", "reason", sqlite3_errmsg(db), NULL);
-	return NULL;
-}
-
-/* Ends a loop over rows: true when it came to the end of them. */
-static bool finish(sqlite3 *db, sqlite3_stmt *stmt, int rc)
-{
-	if (rc != SQLITE_DONE)
-		log_event(LOG_ERROR, "ledger_unreadable", "reason", sqlite3_errmsg(db), NULL);
-	sqlite3_finalize(stmt);
-	return rc == SQLITE_DONE;
-}
 
 static const char *column_text(sqlite3_stmt *stmt, int column)
 {
@@ -189,7 +170,7 @@ static void add_charge(struct charging *charging, const struct sum *charge)
 static bool read_live_sessions(struct charging *charging)
 {
 	sqlite3_stmt *stmt =
-	    prepare(charging->db, "SELECT session FROM token WHERE expires_s * 1000000 >= ?1");
+	    reader_prepare(charging->reader, "SELECT session FROM token WHERE expires_s * 1000000 >= ?1");
 	int rc;
 
 	if (stmt == NULL)
@@ -197,7 +178,7 @@ static bool read_live_sessions(struct charging *charging)
 	sqlite3_bind_int64(stmt, 1, charging->borders_us[charging->border_count - 1]);
 	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)
 		word_add(charging, column_text(stmt, 0))->live = true;
-	return finish(charging->db, stmt, rc);
+	return reader_finish(charging->reader, stmt, rc);
 }
 
 /* Payments that turned out unused count no more, until they are reopened. What a seller pays
@@ -205,7 +186,7 @@ static bool read_live_sessions(struct charging *charging)
 static bool read_unused(struct charging *charging)
 {
 	sqlite3_stmt *stmt =
-	    prepare(charging->db, "SELECT payment FROM journal INDEXED BY journal_given"
+	    reader_prepare(charging->reader, "SELECT payment FROM journal INDEXED BY journal_given"
 				  " WHERE event IN (5, 9) AND from_spent = 0 GROUP BY payment"
 				  " HAVING sum(CASE event WHEN 5 THEN 1 ELSE -1 END) > 0");
 	int rc;
@@ -218,7 +199,7 @@ static bool read_unused(struct charging *charging)
 		unused->payment = sqlite3_column_int64(stmt, 0);
 		HASH_ADD(hh, charging->unused, payment, sizeof(unused->payment), unused);
 	}
-	return finish(charging->db, stmt, rc);
+	return reader_finish(charging->reader, stmt, rc);
 }
 
 static bool is_unused(const struct charging *charging, int64_t payment)
@@ -231,7 +212,7 @@ static bool is_unused(const struct charging *charging, int64_t payment)
 
 static bool read_payments(struct charging *charging)
 {
-	sqlite3_stmt *stmt = prepare(charging->db,
+	sqlite3_stmt *stmt = reader_prepare(charging->reader,
 	    "SELECT agent, session, tool, payee, call, amount, id"
 	    " FROM payment INDEXED BY payment_charge ORDER BY agent, tool, call");
 	struct sum charge = {.key = {.wallet = 1}, .calls = 1};
@@ -253,13 +234,13 @@ static bool read_payments(struct charging *charging)
 		charge.spend = sqlite3_column_int64(stmt, 5);
 		add_charge(charging, &charge);
 	}
-	return finish(charging->db, stmt, rc);
+	return reader_finish(charging->reader, stmt, rc);
 }
 
 /* A hold stands right before its end, if it has one. */
 static bool read_holds(struct charging *charging)
 {
-	sqlite3_stmt *stmt = prepare(charging->db,
+	sqlite3_stmt *stmt = reader_prepare(charging->reader,
 	    "SELECT agent, CASE WHEN event = 6 AND session IS NULL"
 	    "  THEN (SELECT a.session FROM audit a WHERE a.id = call) ELSE session END,"
 	    " tool, call, amount, event FROM journal INDEXED BY journal_hold"
@@ -288,12 +269,12 @@ static bool read_holds(struct charging *charging)
 	}
 	if (held)
 		add_charge(charging, &hold);
-	return finish(charging->db, stmt, rc);
+	return reader_finish(charging->reader, stmt, rc);
 }
 
 static bool read_calls(struct charging *charging)
 {
-	sqlite3_stmt *stmt = prepare(charging->db,
+	sqlite3_stmt *stmt = reader_prepare(charging->reader,
 	    "SELECT agent, session, tool, id FROM audit INDEXED BY audit_calls"
 	    " WHERE kind = 1 AND allowed = 1 AND agent IS NOT NULL"
 	    " ORDER BY agent, session, tool");
@@ -312,7 +293,7 @@ static bool read_calls(struct charging *charging)
 		key->tool = word_of(charging, key->tool, column_text(stmt, 2));
 		add_charge(charging, &charge);
 	}
-	return finish(charging->db, stmt, rc);
+	return reader_finish(charging->reader, stmt, rc);
 }
 
 /* --- what is told ----------------------------------------------------------------- */
@@ -376,7 +357,7 @@ enum store_result store_charges(struct store *store, const int64_t *borders_us, 
 		must(borders_us[i - 1] <= borders_us[i]);
 	if (reader == NULL)
 		return STORE_BROKEN;
-	charging.db = reader->db;
+	charging.reader = reader;
 	/* Statements of one moment: a payment that is given back in between would be half
 	 * counted. */
 	if (sqlite3_exec(reader->db, "BEGIN", NULL, NULL, NULL) == SQLITE_OK) {
@@ -411,7 +392,7 @@ enum store_result store_first_payees(struct store *store, charge_each_fn *each, 
 		free(tool);
 		return STORE_BROKEN;
 	}
-	stmt = prepare(reader->db, "SELECT agent, tool, payee, call"
+	stmt = reader_prepare(reader, "SELECT agent, tool, payee, call"
 				   " FROM payment INDEXED BY payment_charge"
 				   " WHERE (agent, tool) > (?1, ?2) ORDER BY agent, tool, call");
 	sqlite3_bind_text(stmt, 2, tool, -1, SQLITE_TRANSIENT);
@@ -439,7 +420,7 @@ enum store_result store_first_payees(struct store *store, charge_each_fn *each, 
 	}
 	if (!more)
 		rc = SQLITE_DONE;
-	if (stmt == NULL || !finish(reader->db, stmt, rc)) {
+	if (stmt == NULL || !reader_finish(reader, stmt, rc)) {
 		reader_give(store->readers, &reader);
 		free(tool);
 		return STORE_BROKEN;

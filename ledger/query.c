@@ -27,7 +27,6 @@ enum query {
 	QUERY_AUDIT,
 	QUERY_AUDIT_OF_AGENT,
 	QUERY_AUDIT_OF_CALL,
-	QUERY_BALANCES,
 	QUERY_ORPHANS,
 	QUERY_IDEMPOTENCY,
 	QUERY_EVIDENCE,
@@ -131,14 +130,6 @@ static const char *const query_sql[QUERY_COUNT] = {
 	[QUERY_AUDIT] = AUDIT_SELECT " WHERE id >= ?2 ORDER BY id",
 	[QUERY_AUDIT_OF_AGENT] = AUDIT_SELECT " WHERE agent = ?1 AND id >= ?2 ORDER BY id",
 	[QUERY_AUDIT_OF_CALL] = AUDIT_SELECT " WHERE id = ?1",
-	[QUERY_BALANCES] =
-	    "SELECT a.agent, a.network, a.asset,"
-	    " sum(CASE a.role WHEN 2 THEN b.amount ELSE 0 END),"
-	    " sum(CASE a.role WHEN 4 THEN b.amount ELSE 0 END),"
-	    " sum(CASE a.role WHEN 3 THEN b.amount ELSE 0 END),"
-	    " sum(CASE a.role WHEN 5 THEN b.amount ELSE 0 END)"
-	    " FROM account a JOIN balance b ON b.account = a.id WHERE a.agent IS NOT NULL"
-	    " GROUP BY a.agent, a.network, a.asset ORDER BY a.agent, a.network, a.asset",
 	[QUERY_ORPHANS] = JOURNAL_SELECT
 	    " WHERE j.event = 6 AND j.call IN (SELECT h.call FROM journal h INDEXED BY journal_hold"
 	    "  WHERE h.event IN (6, 7, 8) GROUP BY h.call HAVING max(h.event) = 6) ORDER BY j.id",
@@ -849,36 +840,6 @@ enum store_result store_audit(struct store *store, int64_t agent, int64_t call, 
 		return run(store, QUERY_AUDIT_OF_CALL, params, 1, audit_step, &context);
 	return run(store, agent == 0 ? QUERY_AUDIT : QUERY_AUDIT_OF_AGENT, params, 2, audit_step,
 	    &context);
-}
-
-/* --- what the purses are rebuilt from ------------------------------------------ */
-
-struct balance_context {
-	balance_each_fn *each;
-	void *arg;
-};
-
-static enum row_step balance_step(sqlite3_stmt *stmt, void *context)
-{
-	struct balance_context *to = context;
-	struct cursor cursor = {stmt, 0};
-	struct balance_row row = {0};
-
-	row.agent = take_int(&cursor);
-	row.network = take_text(&cursor);
-	row.asset = take_text(&cursor);
-	row.available = take_int(&cursor);
-	row.reserved = take_int(&cursor);
-	row.open = take_int(&cursor);
-	row.spent = take_int(&cursor);
-	return to->each(&row, to->arg) ? ROW_MORE : ROW_STOP;
-}
-
-enum store_result store_balances(struct store *store, balance_each_fn *each, void *arg)
-{
-	struct balance_context context = {each, arg};
-
-	return run(store, QUERY_BALANCES, NULL, 0, balance_step, &context);
 }
 
 /* --- idempotency ------------------------------------------------------------- */

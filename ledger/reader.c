@@ -100,3 +100,22 @@ sqlite3_stmt *reader_statement(struct reader *reader, unsigned slot, const char 
 	}
 	return reader->statements[slot];
 }
+
+sqlite3_stmt *reader_prepare(struct reader *reader, const char *sql)
+{
+	sqlite3_stmt *stmt = NULL;
+
+	if (sqlite3_prepare_v2(reader->db, sql, -1, &stmt, NULL) == SQLITE_OK)
+		return stmt;
+	log_event(LOG_ERROR, "ledger_unreadable", "reason", sqlite3_errmsg(reader->db), NULL);
+	return NULL;
+}
+
+bool reader_finish(struct reader *reader, sqlite3_stmt *stmt, int rc)
+{
+	if (rc != SQLITE_DONE)
+		log_event(
+		    LOG_ERROR, "ledger_unreadable", "reason", sqlite3_errmsg(reader->db), NULL);
+	sqlite3_finalize(stmt);
+	return rc == SQLITE_DONE;
+}

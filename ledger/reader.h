@@ -7,6 +7,7 @@
 #define LEDGER_READER_H
 
 #include <sqlite3.h>
+#include <stdbool.h>
 
 #include "ledger/store.h"
 
@@ -32,5 +33,11 @@ void reader_give(struct readers *readers, struct reader **reader);
 
 /** The statement kept in a slot, prepared on first use; NULL when it cannot be. */
 sqlite3_stmt *reader_statement(struct reader *reader, unsigned slot, const char *sql) MUST_CHECK;
+
+/** For what is asked once: a statement of the caller's, NULL when it cannot be prepared;
+ * and its end after sqlite3_step() said rc, true when that was the end of the rows. Both
+ * say in the log what went wrong. */
+sqlite3_stmt *reader_prepare(struct reader *reader, const char *sql) MUST_CHECK;
+bool reader_finish(struct reader *reader, sqlite3_stmt *stmt, int rc) MUST_CHECK;
 
 #endif

@@ -382,6 +382,8 @@ struct charge_row { /* spend that stands (signed, open, spent, held, charged), c
 };
 typedef bool balance_each_fn(const struct balance_row *row, void *arg);
 typedef bool charge_each_fn(const struct charge_row *row, void *arg);
+/** One row for each (agent, network, asset), in the order of their first accounts. Cost grows
+ * with the accounts, not with what was booked in them. */
 enum store_result store_balances(struct store *store, balance_each_fn *each, void *arg) MUST_CHECK;
 /** store_charges - spend and calls that count against limits.
  *

@@ -191,7 +191,7 @@ void policy_unref(struct policy_ref **ref_p)
 	}
 }
 
-static struct policy_ref *policy_ref_new(struct policy *policy)
+struct policy_ref *policy_share(struct policy *policy)
 {
 	struct policy_ref *ref = must_calloc(1, sizeof *ref);
 
@@ -200,20 +200,30 @@ static struct policy_ref *policy_ref_new(struct policy *policy)
 	return ref;
 }
 
-void registry_set_policy(struct registry *registry, struct agent *agent, struct policy *policy)
+void registry_share_policy(
+    struct registry *registry, struct agent *agent, struct policy_ref *policy)
 {
-	struct policy_ref *ref = policy_ref_new(policy), *old;
+	struct policy_ref *old;
 
+	atomic_fetch_add(&policy->refs, 1);
 	write_lock(registry);
 	old = agent->policy;
-	agent->policy = ref;
+	agent->policy = policy;
 	unlock(registry);
 	policy_unref(&old);
 }
 
+void registry_set_policy(struct registry *registry, struct agent *agent, struct policy *policy)
+{
+	struct policy_ref *ref = policy_share(policy);
+
+	registry_share_policy(registry, agent, ref);
+	policy_unref(&ref);
+}
+
 void registry_set_default_policy(struct registry *registry, struct policy *policy, const char *text)
 {
-	struct policy_ref *ref = policy_ref_new(policy), *old;
+	struct policy_ref *ref = policy_share(policy), *old;
 	char *copy = must_strdup(text), *old_text;
 
 	write_lock(registry);

@@ -74,6 +74,11 @@ void registry_set_address(
 struct address registry_address(struct registry *registry, const struct agent *agent);
 /** A policy of the agent's own, from now on; takes it. */
 void registry_set_policy(struct registry *registry, struct agent *agent, struct policy *policy);
+/** The same with one that several agents have: policy_share() makes it countable, with a
+ * reference that is the caller's; registry_share_policy() takes one of its own. */
+struct policy_ref *policy_share(struct policy *policy);
+void registry_share_policy(
+    struct registry *registry, struct agent *agent, struct policy_ref *policy);
 /** The policy of agents without one of their own; takes it and copies text. */
 void registry_set_default_policy(
     struct registry *registry, struct policy *policy, const char *text);

@@ -438,6 +438,31 @@ static void *read_on(void *arg)
 	return NULL;
 }
 
+/* One policy of two agents: what one is given instead is not the other's. */
+static void a_policy_is_shared(void **state)
+{
+	struct registry *registry = registry_new();
+	struct purses *purses = purses_new();
+	struct agent *one = add(registry, purses, 1, "one"), *two = add(registry, purses, 2, "two");
+	struct policy_ref *shared = policy_share(policy("{\"budget\":{\"dailyLimit\":\"1\"}}"));
+	struct policy_ref *ones, *twos;
+
+	(void)state;
+	registry_share_policy(registry, one, shared);
+	registry_share_policy(registry, two, shared);
+	policy_unref(&shared);
+	registry_set_policy(registry, one, policy("{}"));
+	ones = registry_policy(registry, one);
+	twos = registry_policy(registry, two);
+	assert_int_equal(ones->policy->limit_count, 0);
+	assert_int_equal(twos->policy->limit_count, 1);
+	policy_unref(&ones);
+	registry_free(&registry);
+	assert_int_equal(twos->policy->limit_count, 1);
+	policy_unref(&twos);
+	purses_free(&purses);
+}
+
 static void the_default_is_for_agents_without_their_own(void **state)
 {
 	struct registry *registry = registry_new();
@@ -516,6 +541,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(agents),
 	    cmocka_unit_test(policies_are_counted),
+	    cmocka_unit_test(a_policy_is_shared),
 	    cmocka_unit_test(the_default_is_for_agents_without_their_own),
 	    cmocka_unit_test(tool_names),
 	    cmocka_unit_test(tool_urls),

@@ -1,0 +1,390 @@
+/* proxy/load.c - the end of house_open(): what the store remembers, into memory. Before that,
+ * what the last stop left behind is written. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/bytes.h"
+#include "common/clock.h"
+#include "common/fault.h"
+#include "common/log.h"
+#include "proxy/reconcile.h"
+#include "proxy/rooms.h"
+
+/* Two hours of single charges cover the sliding windows, of a call in flight too. */
+#define SLIDING_US (2 * 3600 * CLOCK_US_PER_S)
+#define BORDERS    4u
+
+static enum house_result say(char reason[512], enum house_result result, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+static enum house_result say(char reason[512], enum house_result result, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(reason, 512, format, args);
+	va_end(args);
+	return result;
+}
+
+/* A policy's text, parsed once for all agents that have it. */
+struct shared_policy {
+	char *text;
+	struct policy_ref *policy;
+	UT_hash_handle hh;
+};
+
+struct load {
+	struct house *house;
+	int64_t now_us;
+	struct batch *batch; /* what a restart has to write */
+	bool wrote;
+	char *reason;
+	bool failed;
+	struct shared_policy *policies;
+	char *network, *asset; /* of the last balance; most are in one */
+	unsigned slot;
+};
+
+static void load_fini(struct load *load)
+{
+	struct shared_policy *shared, *next;
+
+	batch_free(&load->batch);
+	HASH_ITER (hh, load->policies, shared, next) {
+		HASH_DEL(load->policies, shared);
+		policy_unref(&shared->policy);
+		free(shared->text);
+		free(shared);
+	}
+	free(load->network);
+	free(load->asset);
+}
+
+/* NULL: it does not parse. */
+static struct policy_ref *policy_of(struct load *load, struct json_error *error, const char *text)
+{
+	struct shared_policy *shared;
+	struct policy *policy;
+
+	HASH_FIND_STR(load->policies, text, shared);
+	if (shared)
+		return shared->policy;
+	policy = policy_parse(error, text, strlen(text));
+	if (!policy)
+		return NULL;
+	shared = must_calloc(1, sizeof *shared);
+	shared->text = must_strdup(text);
+	shared->policy = policy_share(policy);
+	HASH_ADD_KEYPTR(hh, load->policies, shared->text, strlen(shared->text), shared);
+	return shared->policy;
+}
+
+static bool load_agent(const struct agent_row *row, void *arg)
+{
+	struct load *load = arg;
+	struct house *house = load->house;
+	struct json_error error;
+	struct policy_ref *policy = NULL;
+	struct agent *agent;
+
+	if (row->policy && !(policy = policy_of(load, &error, row->policy))) {
+		say(load->reason, HOUSE_BROKEN,
+		    "the stored policy of agent %s does not parse: %s: %s", row->name, error.path,
+		    error.reason);
+		load->failed = true;
+		return false;
+	}
+	agent = registry_add_agent(house->registry, row, purses_at(house->purses, row->id));
+	if (policy)
+		registry_share_policy(house->registry, agent, policy);
+	return true;
+}
+
+struct load_check {
+	struct load *load;
+	const char *tool;
+	struct delivery_check *check;
+};
+
+static void load_check(const char *body, int64_t id, void *arg)
+{
+	struct load_check *to = arg;
+	struct json_error error;
+
+	(void)id;
+	/* One that was taken away is empty. */
+	if (!*body)
+		return;
+	to->check = delivery_check_parse(&error, body, strlen(body));
+	if (to->check)
+		return;
+	say(to->load->reason, HOUSE_BROKEN,
+	    "the stored delivery check of tool %s does not parse: %s: %s", to->tool, error.path,
+	    error.reason);
+	to->load->failed = true;
+}
+
+static void load_private(const char *body, int64_t id, void *arg)
+{
+	(void)id;
+	*(bool *)arg = strcmp(body, "yes") == 0;
+}
+
+static bool load_tool(const struct tool_row *row, void *arg)
+{
+	struct load *load = arg;
+	struct load_check to = {load, row->name, NULL};
+	char *name = delivery_check_name(row->name), *private_name = tool_private_name(row->name);
+	bool private = false;
+
+	if (store_setting(load->house->store, name, 0, load_check, &to) == STORE_BROKEN) {
+		say(load->reason, HOUSE_BROKEN, "the delivery check of tool %s cannot be read",
+		    row->name);
+		load->failed = true;
+	}
+	/* Unread, it only reaches less. */
+	(void)!store_setting(load->house->store, private_name, 0, load_private, &private);
+	free(name);
+	free(private_name);
+	registry_put_tool(load->house->registry, row, private, &to.check);
+	return !load->failed;
+}
+
+static bool load_token(const struct token_row *row, void *arg)
+{
+	struct registry *registry = ((struct load *)arg)->house->registry;
+
+	if (row->revoked)
+		registry_revoke(registry, row->session, row->expires_s);
+	else
+		(void)!registry_admit(registry, row->session, row->expires_s);
+	return true;
+}
+
+static bool load_network(const struct network_row *row, void *arg)
+{
+	registry_set_rpc(((struct load *)arg)->house->registry, row->network, row->rpc);
+	return true;
+}
+
+static bool slot_of(struct load *load, const char *network, const char *asset)
+{
+	if (load->asset && strcmp(load->asset, asset) == 0 && strcmp(load->network, network) == 0)
+		return true;
+	if (!house_slot_of(&load->slot, load->house, network, asset))
+		return false;
+	free(load->network);
+	free(load->asset);
+	load->network = must_strdup(network);
+	load->asset = must_strdup(asset);
+	return true;
+}
+
+static bool load_balance(const struct balance_row *row, void *arg)
+{
+	struct load *load = arg;
+	struct balance balance = {row->available, row->reserved, row->open, row->spent};
+
+	if (!slot_of(load, row->network, row->asset)) {
+		say(load->reason, HOUSE_BROKEN,
+		    "the ledger holds money in %s on %s, which no asset table names: put the row "
+		    "back "
+		    "into the configuration's assets",
+		    row->asset, row->network);
+		load->failed = true;
+		return false;
+	}
+	purse_restore(purses_at(load->house->purses, row->agent), load->slot, &balance);
+	return true;
+}
+
+/* Rows show addresses in EIP-55; meters, policies and pins key them in lower case. */
+static const char *payee_key(char out[ADDRESS_TEXT_SIZE], const char *payee)
+{
+	struct address address;
+
+	if (!payee || !address_parse(&address, payee))
+		return NULL;
+	return address_format_lower(out, &address);
+}
+
+static bool load_charge(const struct charge_row *row, void *arg)
+{
+	struct load *load = arg;
+	char payee[ADDRESS_TEXT_SIZE];
+
+	purse_restore_charge(purses_at(load->house->purses, row->agent), row->session, row->tool,
+	    payee_key(payee, row->payee), row->wallet, row->at_us, row->spend, row->calls);
+	return true;
+}
+
+/* A payment whose call was in flight when the process ended: signed means spendable. */
+static bool load_signed(const struct payment_row *row, void *arg)
+{
+	struct load *load = arg;
+	struct payment_state_row state = {
+	    .id = store_next_id(load->house->store, load->now_us),
+	    .payment = row->id,
+	    .state = PAYMENT_OPEN,
+	    .reason = "the daemon stopped while the call was in flight",
+	    .by = "restart",
+	};
+
+	if (row->state == PAYMENT_SIGNED) {
+		batch_payment_state(load->batch, &state);
+		load->wrote = true;
+	}
+	return true;
+}
+
+/* What is open now, and whether its call's agent was given an answer. */
+static bool load_outstanding(
+    const struct payment_row *row, const struct unanswered *how, void *arg)
+{
+	struct house *house = ((struct load *)arg)->house;
+	struct open_payment payment = {
+	    .id = row->id,
+	    .call = row->call,
+	    .agent = registry_agent_by_id(house->registry, row->agent),
+	    .amount = row->amount,
+	    .valid_before_s = row->valid_before_s,
+	    .tool = (char *)(uintptr_t)row->tool,
+	    .session = (char *)(uintptr_t)row->session,
+	    .keyed = how->keyed,
+	    .answered = how->answered,
+	    .withdrawn = row->reason && strncmp(row->reason, OUTSTANDING_CANCELLING,
+					    strlen(OUTSTANDING_CANCELLING)) == 0,
+	};
+	struct address contract;
+	uint64_t chain_id;
+
+	/* Money whose asset no table names keeps the house from opening (load_balance). */
+	if (!network_parse(&chain_id, row->network) || !address_parse(&contract, row->asset) ||
+	    !uint256_parse(&payment.value, row->value) ||
+	    !address_parse(&payment.payer, row->payer) ||
+	    !address_parse(&payment.payee, row->payee) || strncmp(row->nonce, "0x", 2) != 0 ||
+	    !hex_decode(payment.nonce, sizeof payment.nonce, row->nonce))
+		return true;
+	payment.asset = assets_find(house->assets, chain_id, &contract);
+	if (!payment.asset || !payment.agent)
+		return true;
+	payment.target = outstanding_target(row->agent, row->method, row->url);
+	payment.request = outstanding_request(&payment.target, &row->request);
+	outstanding_add(house->outstanding, &payment);
+	return true;
+}
+
+/* What has ended and may end otherwise. */
+static bool load_watched(const struct payment_row *row, void *arg)
+{
+	struct house *house = ((struct load *)arg)->house;
+	const struct asset *asset;
+	struct address contract;
+	uint64_t chain_id;
+
+	if (!network_parse(&chain_id, row->network) || !address_parse(&contract, row->asset))
+		return true;
+	asset = assets_find(house->assets, chain_id, &contract);
+	if (asset && row->state >= PAYMENT_SETTLED)
+		watch_add(house->watch, row->id, asset);
+	return true;
+}
+
+/* A metered call that a crash cut off may have been served and billed: it counts. */
+static bool load_orphan(const struct journal_row *row, void *arg)
+{
+	struct load *load = arg;
+	struct journal_row charge = *row;
+
+	charge.event = JOURNAL_CHARGE;
+	charge.note =
+	    "the daemon stopped while the call was in flight; charged, the vendor may bill it";
+	batch_journal(load->batch, &charge);
+	load->wrote = true;
+	return true;
+}
+
+static enum house_result broken(char reason[512], struct load *load, const char *what)
+{
+	char words[256] = "";
+
+	if (load->failed)
+		return HOUSE_BROKEN;
+	store_health(load->house->store, words);
+	return say(reason, HOUSE_BROKEN, "cannot read %s from the ledger%s%s", what,
+	    *words ? ": " : "", words);
+}
+
+static bool load_first_payee(const struct charge_row *row, void *arg)
+{
+	struct house *house = ((struct load *)arg)->house;
+	struct agent *agent = registry_agent_by_id(house->registry, row->agent);
+	char payee[ADDRESS_TEXT_SIZE];
+
+	if (agent && row->tool && payee_key(payee, row->payee))
+		registry_pin(house->registry, agent, row->tool, payee);
+	return true;
+}
+
+/* Where a meter's windows begin: the month, yesterday, today, what slides. What lies between
+ * two of them may come as a sum. */
+static void charge_borders(int64_t out[BORDERS], int64_t now_us)
+{
+	out[3] = now_us - SLIDING_US;
+	out[2] = window_day_start_us(now_us);
+	out[1] = window_day_start_us(out[2] - 1);
+	out[0] = window_month_start_us(now_us);
+	for (size_t i = BORDERS - 1; i > 0; i--) {
+		if (out[i - 1] > out[i])
+			out[i - 1] = out[i];
+	}
+}
+
+static enum house_result load_all(struct load *load, char reason[512])
+{
+	struct house *house = load->house;
+	int64_t borders_us[BORDERS];
+
+	if (store_agents(house->store, load_agent, load) != STORE_OK || load->failed)
+		return broken(reason, load, "agents");
+	if (store_tools(house->store, load_tool, load) != STORE_OK)
+		return broken(reason, load, "tools");
+	if (store_tokens(house->store, 0, load->now_us / CLOCK_US_PER_S, load_token, load) !=
+	    STORE_OK)
+		return broken(reason, load, "tokens");
+	if (store_networks(house->store, load_network, load) != STORE_OK)
+		return broken(reason, load, "networks");
+	load->batch = batch_new(load->now_us);
+	if (store_payments(house->store, 0, true, load_signed, load) != STORE_OK ||
+	    store_orphans(house->store, load_orphan, load) != STORE_OK)
+		return broken(reason, load, "open payments");
+	FAULT_POINT("open");
+	if (load->wrote && store_append_wait(house->store, &load->batch) != STORE_OK)
+		return broken(reason, load, "or write what the last stop left open");
+	FAULT_POINT("opened");
+	charge_borders(borders_us, load->now_us);
+	purses_lock(house->purses);
+	if (store_balances(house->store, load_balance, load) != STORE_OK || load->failed ||
+	    store_charges(house->store, borders_us, BORDERS, load_charge, load) != STORE_OK)
+		load->failed = true;
+	purses_unlock(house->purses);
+	if (load->failed || store_first_payees(house->store, load_first_payee, load) != STORE_OK)
+		return broken(reason, load, "balances");
+	if (store_outstanding(house->store, load_outstanding, load) != STORE_OK)
+		return broken(reason, load, "open payments");
+	if (store_chain_ends(house->store, load->now_us - RECONCILE_REORG_US, load_watched, load) !=
+		STORE_OK ||
+	    store_on_word(house->store, 0, load_watched, load) != STORE_OK ||
+	    store_disputed(house->store, 0, load_watched, load) != STORE_OK)
+		return broken(reason, load, "what the chain said");
+	return HOUSE_OK;
+}
+
+enum house_result house_load(struct house *house, char reason[512], int64_t now_us)
+{
+	struct load load = {.house = house, .now_us = now_us, .reason = reason};
+	enum house_result result = load_all(&load, reason);
+
+	load_fini(&load);
+	return result;
+}
