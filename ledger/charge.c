@@ -170,7 +170,8 @@ static void add_charge(struct charging *charging, const struct sum *charge)
 static bool read_live_sessions(struct charging *charging)
 {
 	sqlite3_stmt *stmt =
-	    reader_prepare(charging->reader, "SELECT session FROM token WHERE expires_s * 1000000 >= ?1");
+	    reader_prepare(charging->reader,
+		"SELECT session FROM token WHERE expires_s * 1000000 >= ?1");
 	int rc;
 
 	if (stmt == NULL)

@@ -35,7 +35,8 @@ struct positions {
 	struct position *last; /* an agent's accounts often stand together */
 };
 
-static const struct unit *unit_of(struct positions *positions, const char *network, const char *asset)
+static const struct unit *unit_of(
+    struct positions *positions, const char *network, const char *asset)
 {
 	struct unit *unit;
 

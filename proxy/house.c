@@ -442,7 +442,8 @@ static enum house_result take_default_policy(
 
 	if (found != STORE_OK && found != STORE_NOT_FOUND) {
 		store_health(house->store, words);
-		return say(reason, HOUSE_BROKEN, "cannot read the default policy from the ledger%s%s",
+		return say(reason, HOUSE_BROKEN,
+		    "cannot read the default policy from the ledger%s%s",
 		    *words ? ": " : "", words);
 	}
 	if (!recorded.same) {
