@@ -176,6 +176,7 @@ struct connection {
 	bool progress;    /* body bytes came since the timer was set */
 	bool closing;     /* no further request on this connection */
 	bool reading;     /* the socket is watched for input */
+	bool writing;     /* and for room for output, by libevent; plain connections */
 	size_t lingered_size;
 	/* The turnstile. */
 	struct event ready; /* something has come; while in LINE_IDLE */

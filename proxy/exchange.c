@@ -260,6 +260,7 @@ bool exchange_write(struct exchange *exchange, const void *bytes, size_t size)
 		exchange_abort(exchange);
 		return false;
 	}
+	connection_poke(connection);
 	exchange->blocked =
 	    evbuffer_get_length(output_of(exchange)) >= connection->listener->limits.out_size_high;
 	return !exchange->blocked;
