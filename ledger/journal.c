@@ -40,79 +40,121 @@ void journal_values(struct value *out, sqlite3_stmt *stmt, size_t column_count)
 	}
 }
 
-static void add_big_endian(struct sha256 *running, uint64_t number, size_t size)
+/* What a row's hash covers, on its way there. A row is many short values, and a call of the
+ * digest costs as much as a hundred bytes: short ones are gathered first. */
+struct encoder {
+	struct sha256 *running;
+	size_t used;
+	uint8_t bytes[1024];
+};
+
+static void encoder_init(struct encoder *encoder)
+{
+	encoder->running = sha256_new();
+	encoder->used = 0;
+}
+
+static void flush(struct encoder *encoder)
+{
+	if (encoder->used != 0)
+		sha256_add(encoder->running, encoder->bytes, encoder->used);
+	encoder->used = 0;
+}
+
+static struct digest encoder_done(struct encoder *encoder)
+{
+	flush(encoder);
+	return sha256_done(&encoder->running);
+}
+
+static void add_bytes(struct encoder *encoder, const void *bytes, size_t size)
+{
+	if (size > sizeof(encoder->bytes) - encoder->used)
+		flush(encoder);
+	if (size > sizeof(encoder->bytes)) {
+		sha256_add(encoder->running, bytes, size);
+		return;
+	}
+	if (size != 0)
+		memcpy(encoder->bytes + encoder->used, bytes, size);
+	encoder->used += size;
+}
+
+static void add_big_endian(struct encoder *encoder, uint64_t number, size_t size)
 {
 	uint8_t bytes[8];
 
 	for (size_t i = 0; i < size; i++)
 		bytes[i] = (uint8_t)(number >> (8 * (size - 1 - i)));
-	sha256_add(running, bytes, size);
+	add_bytes(encoder, bytes, size);
 }
 
-static void add_value(struct sha256 *running, const struct value *value)
+static void add_value(struct encoder *encoder, const struct value *value)
 {
-	add_big_endian(running, (uint64_t)value->type, 1);
+	add_big_endian(encoder, (uint64_t)value->type, 1);
 	switch (value->type) {
 	case VALUE_NULL:
 		break;
 	case VALUE_INT:
-		add_big_endian(running, (uint64_t)value->number, 8);
+		add_big_endian(encoder, (uint64_t)value->number, 8);
 		break;
 	case VALUE_TEXT:
 	case VALUE_BLOB:
-		add_big_endian(running, value->size, 4);
-		if (value->size != 0)
-			sha256_add(running, value->bytes, value->size);
+		add_big_endian(encoder, value->size, 4);
+		add_bytes(encoder, value->bytes, value->size);
 		break;
 	}
 }
 
-static void add_row(struct sha256 *running, enum table table, const struct value *values)
+static void add_row(struct encoder *encoder, enum table table, const struct value *values)
 {
 	size_t count = schema_table(table)->column_count;
 
-	add_big_endian(running, (uint64_t)table, 2);
-	add_big_endian(running, count, 2);
+	add_big_endian(encoder, (uint64_t)table, 2);
+	add_big_endian(encoder, count, 2);
 	for (size_t i = 0; i < count; i++)
-		add_value(running, &values[i]);
+		add_value(encoder, &values[i]);
 }
 
 struct digest journal_row_digest(enum table table, const struct value *values)
 {
-	struct sha256 *running = sha256_new();
+	struct encoder encoder;
 
-	add_row(running, table, values);
-	return sha256_done(&running);
+	encoder_init(&encoder);
+	add_row(&encoder, table, values);
+	return encoder_done(&encoder);
 }
 
 struct digest journal_hash(const struct digest *before, const struct value *values,
     const struct posting *postings, size_t posting_count, const struct digest *payment)
 {
-	struct sha256 *running = sha256_new();
+	struct encoder encoder;
 	struct value value;
 
-	sha256_add(running, before->bytes, DIGEST_SIZE);
-	add_row(running, TABLE_JOURNAL, values);
-	add_big_endian(running, posting_count, 2);
+	encoder_init(&encoder);
+	add_bytes(&encoder, before->bytes, DIGEST_SIZE);
+	add_row(&encoder, TABLE_JOURNAL, values);
+	add_big_endian(&encoder, posting_count, 2);
 	for (size_t i = 0; i < posting_count; i++) {
 		value = value_text(postings[i].account);
-		add_value(running, &value);
+		add_value(&encoder, &value);
 		value = value_int(postings[i].amount);
-		add_value(running, &value);
+		add_value(&encoder, &value);
 	}
 	value = payment == NULL ? value_text(NULL) : value_blob(payment->bytes, DIGEST_SIZE);
-	add_value(running, &value);
-	return sha256_done(&running);
+	add_value(&encoder, &value);
+	return encoder_done(&encoder);
 }
 
 struct digest record_hash(const struct digest *before, int64_t seq, enum table table,
     const struct value *values)
 {
-	struct sha256 *running = sha256_new();
+	struct encoder encoder;
 	struct value number = value_int(seq);
 
-	sha256_add(running, before->bytes, DIGEST_SIZE);
-	add_value(running, &number);
-	add_row(running, table, values);
-	return sha256_done(&running);
+	encoder_init(&encoder);
+	add_bytes(&encoder, before->bytes, DIGEST_SIZE);
+	add_value(&encoder, &number);
+	add_row(&encoder, table, values);
+	return encoder_done(&encoder);
 }
