@@ -47,6 +47,7 @@ struct chain {
 enum writer_statement {
 	WRITER_BEGIN = 0,
 	WRITER_COMMIT,
+	WRITER_ROLLBACK,
 	WRITER_SAVEPOINT,
 	WRITER_RELEASE,
 	WRITER_ROLLBACK_TO,
@@ -67,6 +68,7 @@ enum writer_statement {
 static const char *const statement_sql[WRITER_STATEMENTS] = {
 	[WRITER_BEGIN] = "BEGIN IMMEDIATE",
 	[WRITER_COMMIT] = "COMMIT",
+	[WRITER_ROLLBACK] = "ROLLBACK",
 	[WRITER_SAVEPOINT] = "SAVEPOINT batch",
 	[WRITER_RELEASE] = "RELEASE batch",
 	[WRITER_ROLLBACK_TO] = "ROLLBACK TO batch",
@@ -108,6 +110,7 @@ struct writer {
 	 * kept while there is no limit */
 	int64_t answers_size;
 	size_t answers_added; /* by the group at hand */
+	bool careful;         /* the group at hand has a batch that is refused */
 	int wal_pages;
 	char failure[256]; /* of the group at hand; "" when none */
 	/* Batches nobody waits for, whose commit failed: older than all that is queued. The
@@ -186,7 +189,7 @@ static void log_refusal(struct writer *writer, const char *table)
 {
 	int rc = sqlite3_extended_errcode(writer->db);
 
-	if (rc != SQLITE_CONSTRAINT_UNIQUE && rc != SQLITE_CONSTRAINT_PRIMARYKEY &&
+	if (writer->careful && rc != SQLITE_CONSTRAINT_UNIQUE && rc != SQLITE_CONSTRAINT_PRIMARYKEY &&
 	    rc != SQLITE_CONSTRAINT_TRIGGER)
 		log_event(LOG_ERROR, "row_refused", "table", table, "reason",
 		    sqlite3_errmsg(writer->db), NULL);
@@ -558,20 +561,12 @@ static enum store_result look_for_batch(bool *found, struct writer *writer,
 	return outcome(writer, rc);
 }
 
-/* One batch in its savepoint: all of it, or nothing and the chains as they were.
- * Returns STORE_BROKEN when the whole group is lost. */
-static enum store_result apply_batch(struct writer *writer, struct batch *batch)
+/* One batch in its savepoint: all of it, or nothing and the chains as they were. */
+static enum store_result apply_alone(struct writer *writer, struct batch *batch)
 {
 	struct chain journal = writer->journal, record = writer->record;
 	int64_t answers_size = writer->answers_size;
-	bool found = false;
 
-	if (batch->uncertain && look_for_batch(&found, writer, batch) != STORE_OK)
-		return STORE_BROKEN;
-	batch->uncertain = false;
-	batch->result = STORE_OK;
-	if (found)
-		return STORE_OK;
 	if (run(writer, WRITER_SAVEPOINT) != STORE_OK)
 		return STORE_BROKEN;
 	batch->result = apply_rows(writer, batch);
@@ -585,6 +580,23 @@ static enum store_result apply_batch(struct writer *writer, struct batch *batch)
 			return STORE_BROKEN;
 	}
 	return run(writer, WRITER_RELEASE) == STORE_OK ? STORE_OK : STORE_BROKEN;
+}
+
+/* OK: applied, or careful and refused alone. A refusal ends a group that is not careful;
+ * STORE_BROKEN ends any. */
+static enum store_result apply_batch(struct writer *writer, struct batch *batch)
+{
+	bool found = false;
+
+	if (batch->uncertain && look_for_batch(&found, writer, batch) != STORE_OK)
+		return STORE_BROKEN;
+	batch->result = STORE_OK;
+	if (found)
+		return STORE_OK;
+	if (writer->careful)
+		return apply_alone(writer, batch);
+	batch->result = apply_rows(writer, batch);
+	return batch->result;
 }
 
 /* The stored hash of the last row; 32 zero bytes before the first. */
@@ -648,10 +660,10 @@ static enum store_result purge_expired(struct writer *writer, int64_t now_us)
 
 /* After a failure a page is written whatever the group holds: an empty group asks the disk
  * alone, and one with nothing new to write does not pass for health. */
-static enum store_result apply_group(struct writer *writer, struct queue *group)
+static enum store_result apply_batches(struct writer *writer, struct queue *group)
 {
-	if (!writer->heads_known && !read_heads(writer))
-		return STORE_BROKEN;
+	enum store_result result;
+
 	writer->answers_added = 0;
 	FAULT_POINT("begin");
 	if (run(writer, WRITER_BEGIN) != STORE_OK)
@@ -660,11 +672,41 @@ static enum store_result apply_group(struct writer *writer, struct queue *group)
 	if (writer->health != STORE_OK && run(writer, WRITER_PROBE) != STORE_OK)
 		return STORE_BROKEN;
 	for (struct batch *batch = group->first; batch != NULL; batch = batch->next) {
-		if (apply_batch(writer, batch) != STORE_OK)
-			return STORE_BROKEN;
+		result = apply_batch(writer, batch);
+		if (result != STORE_OK)
+			return result;
 		FAULT_POINT("batch applied");
 	}
 	if (group->first != NULL && purge_expired(writer, group->first->now_us) != STORE_OK)
+		return STORE_BROKEN;
+	return STORE_OK;
+}
+
+/* A savepoint costs a copy of every page that its batch writes to, and a refusal is seldom: so
+ * there are none at first, and a group with a batch that is refused is begun once more. */
+static enum store_result apply_group(struct writer *writer, struct queue *group)
+{
+	struct chain journal, record;
+	int64_t answers_size;
+	enum store_result result;
+
+	if (!writer->heads_known && !read_heads(writer))
+		return STORE_BROKEN;
+	journal = writer->journal;
+	record = writer->record;
+	answers_size = writer->answers_size;
+	writer->careful = false;
+	result = apply_batches(writer, group);
+	if (result != STORE_OK && result != STORE_BROKEN) {
+		writer->journal = journal;
+		writer->record = record;
+		writer->answers_size = answers_size;
+		writer->careful = true;
+		if (run(writer, WRITER_ROLLBACK) != STORE_OK)
+			return STORE_BROKEN;
+		result = apply_batches(writer, group);
+	}
+	if (result != STORE_OK)
 		return STORE_BROKEN;
 	for (struct batch *batch = group->first; batch != NULL; batch = batch->next)
 		batch->uncertain = true;
