@@ -72,26 +72,34 @@ static const char *or_empty(const char *text)
 	return text == NULL ? "" : text;
 }
 
+static void add_parts(struct buf *name, const char *first, const char *second, const char *third)
+{
+	buf_add_str(name, first);
+	buf_add_str(name, second);
+	buf_add_str(name, third);
+}
+
 void account_name(struct buf *name, enum account_role role, const struct journal_row *row)
 {
 	switch (role) {
 	case ACCOUNT_CAPITAL:
-		buf_add_format(name, "capital/%s", or_empty(row->owner));
+		add_parts(name, "capital/", or_empty(row->owner), "");
 		return;
 	case ACCOUNT_AVAILABLE:
-		buf_add_format(name, "wallet/%s/available", row->agent_name);
+		add_parts(name, "wallet/", row->agent_name, "/available");
 		return;
 	case ACCOUNT_OPEN:
-		buf_add_format(name, "wallet/%s/open", row->agent_name);
+		add_parts(name, "wallet/", row->agent_name, "/open");
 		return;
 	case ACCOUNT_RESERVED:
-		buf_add_format(name, "wallet/%s/reserved", row->agent_name);
+		add_parts(name, "wallet/", row->agent_name, "/reserved");
 		return;
 	case ACCOUNT_SPENT:
-		buf_add_format(name, "spent/%s/%s", row->agent_name, or_empty(row->tool));
+		add_parts(name, "spent/", row->agent_name, "/");
+		buf_add_str(name, or_empty(row->tool));
 		return;
 	case ACCOUNT_PAYABLE:
-		buf_add_format(name, "payable/%s", or_empty(row->tool));
+		add_parts(name, "payable/", or_empty(row->tool), "");
 		return;
 	}
 	must(!"account role");

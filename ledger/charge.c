@@ -245,7 +245,7 @@ static bool read_holds(struct charging *charging)
 	    "SELECT agent, CASE WHEN event = 6 AND session IS NULL"
 	    "  THEN (SELECT a.session FROM audit a WHERE a.id = call) ELSE session END,"
 	    " tool, call, amount, event FROM journal INDEXED BY journal_hold"
-	    " WHERE event IN (6, 7, 8) ORDER BY call, event");
+	    " WHERE event BETWEEN 6 AND 8 ORDER BY call, event");
 	struct sum hold = {.at_us = 0};
 	bool held = false;
 	int rc;

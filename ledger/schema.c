@@ -420,8 +420,60 @@ static const char migration_2[] =
     APPEND_ONLY("journal") APPEND_ONLY("payment_state") APPEND_ONLY("evidence")
     APPEND_ONLY("delivery") APPEND_ONLY("setting");
 
+/* The latest end or beginning of a payment that the journal has. Not with IN: a list of three
+ * or more is a table of its own, made for each row that is written. */
+#define STANDING                                                                                   \
+	"coalesce((SELECT j.event FROM journal j WHERE j.payment = NEW.payment"                    \
+	" AND (j.event = 3 OR j.event = 4 OR j.event = 9 OR j.event = 5 AND j.from_spent = 0)"     \
+	" ORDER BY j.id DESC LIMIT 1), 0)"
+#define HOLD_EVENT                                                                                 \
+	"coalesce((SELECT max(j.event) FROM journal j WHERE j.call = NEW.call"                     \
+	" AND j.event BETWEEN 6 AND 8), 0)"
+#define IS_THERE " EXISTS (SELECT 1 FROM payment p WHERE p.id = NEW.payment)"
+
+/* What version 2 did for each row of the journal and each posting was most of the cost of a
+ * payment. The same is refused, by one trigger that asks only what its row's event may break;
+ * and balance and pending are still running results, written by whoever writes the journal,
+ * in the same transaction (ledger/footing.h, ledger/writer.c): once for each account instead of
+ * once for each posting. */
+static const char migration_3[] =
+    "DROP TRIGGER journal_signs_once;\n"
+    "DROP TRIGGER journal_holds_once;\n"
+    "DROP TRIGGER journal_ends_what_is_open;\n"
+    "DROP TRIGGER journal_reopens_what_ended;\n"
+    "DROP TRIGGER journal_repays_what_was_paid;\n"
+    "DROP TRIGGER journal_opens_payment;\n"
+    "DROP TRIGGER journal_closes_payment;\n"
+    "DROP TRIGGER account_starts_at_zero;\n"
+    "DROP TRIGGER posting_is_summed;\n"
+    "DROP INDEX journal_hold;\n"
+    "CREATE INDEX journal_hold ON journal (call, event, agent, tool, session, amount)\n"
+    " WHERE event BETWEEN 6 AND 8;\n"
+    "CREATE TRIGGER journal_follows BEFORE INSERT ON journal\n"
+    "WHEN CASE NEW.event\n"
+    " WHEN 3 THEN EXISTS (SELECT 1 FROM journal j WHERE j.payment = NEW.payment)\n"
+    " WHEN 4 THEN " STANDING " NOT IN (3, 9) AND" IS_THERE "\n"
+    " WHEN 5 THEN CASE NEW.from_spent WHEN 0 THEN\n"
+    "   " STANDING " NOT IN (3, 9) AND" IS_THERE "\n"
+    "  ELSE NEW.amount > coalesce((SELECT sum(CASE j.event WHEN 4 THEN j.amount\n"
+    "    ELSE -j.amount END) FROM journal j WHERE j.payment = NEW.payment\n"
+    "    AND (j.event = 4 OR j.event IN (5, 9) AND j.from_spent = 1)), 0)\n"
+    "   AND (NEW.payment IS NULL OR" IS_THERE ") END\n"
+    " WHEN 6 THEN " HOLD_EVENT " <> 0\n"
+    " WHEN 7 THEN " HOLD_EVENT " <> 6\n"
+    " WHEN 8 THEN " HOLD_EVENT " <> 6\n"
+    " WHEN 9 THEN " STANDING " <> CASE NEW.from_spent WHEN 1 THEN 4 ELSE 5 END AND" IS_THERE "\n"
+    " ELSE 0 END\n"
+    "BEGIN SELECT CASE NEW.event\n"
+    " WHEN 3 THEN RAISE(ABORT, 'the payment was signed before')\n"
+    " WHEN 4 THEN RAISE(ABORT, 'the payment is not open')\n"
+    " WHEN 5 THEN CASE NEW.from_spent WHEN 0 THEN RAISE(ABORT, 'the payment is not open')\n"
+    "  ELSE RAISE(ABORT, 'more is paid back than was paid') END\n"
+    " WHEN 9 THEN RAISE(ABORT, 'the payment has not ended that way')\n"
+    " ELSE RAISE(ABORT, 'the hold was made or has ended before') END; END;\n";
+
 /* Frozen, append-only: migrations[n] takes version n to n + 1. */
-static const char *const migrations[] = {migration_1, migration_2};
+static const char *const migrations[] = {migration_1, migration_2, migration_3};
 _Static_assert(sizeof(migrations) / sizeof(migrations[0]) == SCHEMA_VERSION,
     "one migration per version");
 

@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/wait.h"
 #include "ledger/account.h"
+#include "ledger/footing.h"
 #include "ledger/journal.h"
 
 /* A checkpoint is due when the WAL has this many pages (4 MB); it runs after the
@@ -53,7 +54,8 @@ enum writer_statement {
 	WRITER_ROLLBACK_TO,
 	WRITER_RECORD,
 	WRITER_POSTING,
-	WRITER_ACCOUNT,
+	WRITER_PENDING,
+	WRITER_NOT_PENDING,
 	WRITER_PAYMENT,
 	WRITER_LATEST_STATE,
 	WRITER_PURGE_KEYS,
@@ -74,7 +76,8 @@ static const char *const statement_sql[WRITER_STATEMENTS] = {
 	[WRITER_ROLLBACK_TO] = "ROLLBACK TO batch",
 	[WRITER_RECORD] = "INSERT INTO record (seq, kind, row, hash) VALUES (?1, ?2, ?3, ?4)",
 	[WRITER_POSTING] = "INSERT INTO posting (journal, account, amount) VALUES (?1, ?2, ?3)",
-	[WRITER_ACCOUNT] = "SELECT id FROM account WHERE name = ?1 AND network = ?2 AND asset = ?3",
+	[WRITER_PENDING] = "INSERT INTO pending (payment) VALUES (?1)",
+	[WRITER_NOT_PENDING] = "DELETE FROM pending WHERE payment = ?1",
 	[WRITER_PAYMENT] = NULL, /* all columns of one payment: schema_select_sql */
 	[WRITER_LATEST_STATE] =
 	    "SELECT id FROM payment_state WHERE payment = ?1 ORDER BY id DESC LIMIT 1",
@@ -106,6 +109,8 @@ struct writer {
 	/* the heads as of the rows applied so far; read again from disk after a failure */
 	struct chain journal, record;
 	bool heads_known;
+	struct footings *footings;
+	struct buf from, to; /* names of the accounts of the journal row at hand */
 	/* what the answers take, as of the rows applied so far; -1: to be summed again. Not
 	 * kept while there is no limit */
 	int64_t answers_size;
@@ -272,38 +277,42 @@ static enum store_result apply_recorded(struct writer *writer, enum table table,
 	return STORE_OK;
 }
 
+/* What reading or writing a balance comes to. */
+static enum store_result footing_outcome(struct writer *writer, int rc)
+{
+	if (rc != SQLITE_MISMATCH)
+		return outcome(writer, rc);
+	if (writer->failure[0] == '\0')
+		snprintf(writer->failure, sizeof(writer->failure),
+		    "the balance of an account was changed by another hand: run ledger verify");
+	return STORE_BROKEN;
+}
+
 /* Opens the account when this is its first posting. */
-static enum store_result find_account(int64_t *out, struct writer *writer, const char *name,
+static enum store_result find_account(struct footing **out, struct writer *writer, const char *name,
     enum account_role role, const struct journal_row *row, int64_t now_us)
 {
-	sqlite3_stmt *stmt = writer->statements[WRITER_ACCOUNT];
 	struct value values[SCHEMA_COLUMNS_MAX];
 	enum store_result result;
 	int64_t id;
-	int rc;
+	int rc = footing_find(out, writer->footings, name, row->network, row->asset);
 
-	sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
-	sqlite3_bind_text(stmt, 2, row->network, -1, SQLITE_STATIC);
-	sqlite3_bind_text(stmt, 3, row->asset, -1, SQLITE_STATIC);
-	rc = sqlite3_step(stmt);
-	result = outcome(writer, rc);
-	id = rc == SQLITE_ROW ? sqlite3_column_int64(stmt, 0) : 0;
-	sqlite3_reset(stmt);
-	if (result == STORE_OK && id == 0) {
-		id = writer_next_id(writer->last_id, now_us);
-		values[0] = value_int(id);
-		values[1] = value_text(name);
-		values[2] = value_text(row->network);
-		values[3] = value_text(row->asset);
-		values[4] = value_text(row->symbol);
-		values[5] = value_int(role);
-		values[6] = value_int(account_kind_of(role));
-		values[7] = account_is_of_agent(role) ? value_int(row->agent) : value_text(NULL);
-		result = apply_recorded(writer, TABLE_ACCOUNT, values);
-	}
-	if (result == STORE_OK)
-		*out = id;
-	return result;
+	if (rc != SQLITE_DONE)
+		return footing_outcome(writer, rc);
+	id = writer_next_id(writer->last_id, now_us);
+	values[0] = value_int(id);
+	values[1] = value_text(name);
+	values[2] = value_text(row->network);
+	values[3] = value_text(row->asset);
+	values[4] = value_text(row->symbol);
+	values[5] = value_int(role);
+	values[6] = value_int(account_kind_of(role));
+	values[7] = account_is_of_agent(role) ? value_int(row->agent) : value_text(NULL);
+	result = apply_recorded(writer, TABLE_ACCOUNT, values);
+	if (result != STORE_OK)
+		return result;
+	rc = footing_open(out, writer->footings, id, name, row->network, row->asset);
+	return footing_outcome(writer, rc);
 }
 
 /* The digest that a sign row's hash covers; its payment has been applied before it. */
@@ -326,33 +335,52 @@ static enum store_result payment_digest(struct digest *out, struct writer *write
 	return result;
 }
 
-static enum store_result apply_posting(struct writer *writer, int64_t journal, int64_t account,
-    int64_t amount)
+static enum store_result apply_posting(struct writer *writer, int64_t journal,
+    struct footing *footing, int64_t amount)
 {
 	sqlite3_stmt *stmt = writer->statements[WRITER_POSTING];
 
+	/* A sum that does not fit is refused like a row that does not. */
+	if (!footing_add(writer->footings, footing, amount))
+		return STORE_EXISTS;
 	sqlite3_bind_int64(stmt, 1, journal);
-	sqlite3_bind_int64(stmt, 2, account);
+	sqlite3_bind_int64(stmt, 2, footing_account(footing));
 	sqlite3_bind_int64(stmt, 3, amount);
 	return run_bound(writer, stmt, "posting");
 }
 
+/* The list of payments that the journal has opened and not ended. */
+static enum store_result apply_pending(struct writer *writer, const struct journal_row *row)
+{
+	bool opens = row->event == JOURNAL_SIGN || row->event == JOURNAL_REOPEN;
+	bool ends = row->event == JOURNAL_SETTLE ||
+	    (row->event == JOURNAL_REFUND && !row->from_spent);
+	sqlite3_stmt *stmt = writer->statements[opens ? WRITER_PENDING : WRITER_NOT_PENDING];
+
+	if (!opens && !ends)
+		return STORE_OK;
+	sqlite3_bind_int64(stmt, 1, row->payment);
+	return run_bound(writer, stmt, "pending");
+}
+
 static enum store_result apply_journal_to(struct writer *writer, struct record *record,
-    const char *from, const char *to, int64_t now_us)
+    int64_t now_us)
 {
 	const struct table_form *form = schema_table(TABLE_JOURNAL);
 	const struct journal_row *row = record->journal;
+	const char *from = buf_str(&writer->from), *to = buf_str(&writer->to);
 	struct posting postings[2] = {{from, -row->amount}, {to, row->amount}};
 	sqlite3_stmt *stmt = writer->inserts[TABLE_JOURNAL];
 	struct digest hash, payment;
 	enum account_role from_role, to_role;
-	int64_t id, from_id, to_id;
+	struct footing *from_footing, *to_footing;
+	int64_t id;
 	enum store_result result;
 
 	account_roles(&from_role, &to_role, row);
-	result = find_account(&from_id, writer, from, from_role, row, now_us);
+	result = find_account(&from_footing, writer, from, from_role, row, now_us);
 	if (result == STORE_OK)
-		result = find_account(&to_id, writer, to, to_role, row, now_us);
+		result = find_account(&to_footing, writer, to, to_role, row, now_us);
 	if (result == STORE_OK && row->event == JOURNAL_SIGN)
 		result = payment_digest(&payment, writer, row->payment);
 	if (result != STORE_OK)
@@ -367,9 +395,11 @@ static enum store_result apply_journal_to(struct writer *writer, struct record *
 	    SQLITE_STATIC);
 	result = run_bound(writer, stmt, "journal");
 	if (result == STORE_OK)
-		result = apply_posting(writer, id, from_id, -row->amount);
+		result = apply_posting(writer, id, from_footing, -row->amount);
 	if (result == STORE_OK)
-		result = apply_posting(writer, id, to_id, row->amount);
+		result = apply_posting(writer, id, to_footing, row->amount);
+	if (result == STORE_OK)
+		result = apply_pending(writer, row);
 	if (result == STORE_OK)
 		writer->journal = (struct chain){
 		    .head = hash, .count = writer->journal.count + 1, .last = id};
@@ -378,20 +408,14 @@ static enum store_result apply_journal_to(struct writer *writer, struct record *
 
 static enum store_result apply_journal(struct writer *writer, struct record *record, int64_t now_us)
 {
-	enum store_result result = STORE_EXISTS;
-	struct buf from, to;
-
-	buf_init(&from, ACCOUNT_NAME_SIZE_MAX);
-	buf_init(&to, ACCOUNT_NAME_SIZE_MAX);
-	account_names(&from, &to, NULL, NULL, record->journal);
-	if (buf_ok(&from) && buf_ok(&to))
-		result = apply_journal_to(writer, record, buf_str(&from), buf_str(&to), now_us);
-	else
-		log_event(LOG_ERROR, "row_refused", "table", "journal", "reason",
-		    "account name too long", NULL);
-	buf_fini(&from);
-	buf_fini(&to);
-	return result;
+	buf_clear(&writer->from);
+	buf_clear(&writer->to);
+	account_names(&writer->from, &writer->to, NULL, NULL, record->journal);
+	if (buf_ok(&writer->from) && buf_ok(&writer->to))
+		return apply_journal_to(writer, record, now_us);
+	log_event(LOG_ERROR, "row_refused", "table", "journal", "reason", "account name too long",
+	    NULL);
+	return STORE_EXISTS;
 }
 
 /* States of a payment stand in the order in which they are written: the latest decides. */
@@ -561,6 +585,11 @@ static enum store_result look_for_batch(bool *found, struct writer *writer,
 	return outcome(writer, rc);
 }
 
+static enum store_result write_balances(struct writer *writer)
+{
+	return footing_outcome(writer, footings_write(writer->footings));
+}
+
 /* One batch in its savepoint: all of it, or nothing and the chains as they were. */
 static enum store_result apply_alone(struct writer *writer, struct batch *batch)
 {
@@ -570,9 +599,13 @@ static enum store_result apply_alone(struct writer *writer, struct batch *batch)
 	if (run(writer, WRITER_SAVEPOINT) != STORE_OK)
 		return STORE_BROKEN;
 	batch->result = apply_rows(writer, batch);
+	/* None is left over for the next, so that a refusal has only its own to undo. */
+	if (batch->result == STORE_OK && write_balances(writer) != STORE_OK)
+		return STORE_BROKEN;
 	if (batch->result == STORE_BROKEN)
 		return STORE_BROKEN;
 	if (batch->result != STORE_OK) {
+		footings_forget(writer->footings);
 		writer->journal = journal;
 		writer->record = record;
 		writer->answers_size = answers_size;
@@ -679,7 +712,7 @@ static enum store_result apply_batches(struct writer *writer, struct queue *grou
 	}
 	if (group->first != NULL && purge_expired(writer, group->first->now_us) != STORE_OK)
 		return STORE_BROKEN;
-	return STORE_OK;
+	return write_balances(writer);
 }
 
 /* A savepoint costs a copy of every page that its batch writes to, and a refusal is seldom: so
@@ -701,6 +734,7 @@ static enum store_result apply_group(struct writer *writer, struct queue *group)
 		writer->journal = journal;
 		writer->record = record;
 		writer->answers_size = answers_size;
+		footings_forget(writer->footings);
 		writer->careful = true;
 		if (run(writer, WRITER_ROLLBACK) != STORE_OK)
 			return STORE_BROKEN;
@@ -737,6 +771,7 @@ static void abandon_group(struct writer *writer, struct queue *group)
 		sqlite3_exec(writer->db, "ROLLBACK", NULL, NULL, NULL);
 	writer->heads_known = false;
 	writer->answers_size = -1;
+	footings_forget(writer->footings);
 	for (struct batch *batch = group->first; batch != NULL; batch = batch->next)
 		batch->result = STORE_BROKEN;
 }
@@ -980,7 +1015,9 @@ static bool prepare_all(struct writer *writer)
 		snprintf(probe, sizeof(probe), "PRAGMA user_version = %d", SCHEMA_VERSION);
 		ok = prepare(&writer->statements[WRITER_PROBE], writer->db, probe);
 	}
-	return ok;
+	if (ok)
+		writer->footings = footings_new(writer->db);
+	return ok && writer->footings != NULL;
 }
 
 static void finalize_all(struct writer *writer)
@@ -989,11 +1026,15 @@ static void finalize_all(struct writer *writer)
 		sqlite3_finalize(writer->statements[which]);
 	for (int table = TABLE_FIRST; table <= TABLE_LAST; table++)
 		sqlite3_finalize(writer->inserts[table]);
+	if (writer->footings != NULL)
+		footings_free(&writer->footings);
 }
 
 static void writer_free(struct writer **writer)
 {
 	finalize_all(*writer);
+	buf_fini(&(*writer)->from);
+	buf_fini(&(*writer)->to);
 	pthread_cond_destroy(&(*writer)->wake);
 	pthread_mutex_destroy(&(*writer)->lock);
 	free(*writer);
@@ -1010,6 +1051,8 @@ enum store_result writer_start(struct writer **out, char reason[256], sqlite3 *d
 	writer->slot = slot;
 	queue_init(&writer->fresh);
 	queue_init(&writer->kept);
+	buf_init(&writer->from, ACCOUNT_NAME_SIZE_MAX);
+	buf_init(&writer->to, ACCOUNT_NAME_SIZE_MAX);
 	writer->answers_size = -1;
 	atomic_init(&writer->answers_max, INT64_MAX);
 	must(pthread_mutex_init(&writer->lock, NULL) == 0);

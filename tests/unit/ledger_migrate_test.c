@@ -10,12 +10,23 @@
 #include "common/file.h"
 #include "ledger/schema.h"
 
-#define VECTOR TEST_SRCDIR "/tests/vectors/ledger-1.sql"
-/* The ends of its chains, as version 1 computed them. */
-#define JOURNAL_HEAD "bf346468a0b64f183e9c61326c005b39ad853040659dda0fc43734773d6d6563"
-#define RECORD_HEAD  "c2054666b5da38f0caf998b83ee3fb4d6232259ef0446ef5817e11fba2c71eba"
-#define TRANSACTIONS 18
-#define RECORDS      49
+/* The ends of its chains, as the version that wrote them computed them. */
+struct old {
+	const char *vector, *journal_head, *record_head;
+	int64_t transactions, records;
+};
+
+static const struct old versions[] = {
+    {TEST_SRCDIR "/tests/vectors/ledger-1.sql",
+	"bf346468a0b64f183e9c61326c005b39ad853040659dda0fc43734773d6d6563",
+	"c2054666b5da38f0caf998b83ee3fb4d6232259ef0446ef5817e11fba2c71eba", 18, 49},
+    {TEST_SRCDIR "/tests/vectors/ledger-2.sql",
+	"7e86632aeaea12fb38467275e534090f83568b2813bfb6b770a15e87651592f1",
+	"7ff51d70fe7d76660dd089f10952b5f0181ad4063a0001e4b1a0d74a5e2ae178", 19, 50},
+};
+#define VERSION_1 (&versions[0])
+#define VERSION_2 (&versions[1])
+
 /* After all of its rows. */
 #define LATER (WORLD_START + 1000 * CLOCK_US_PER_S)
 
@@ -61,10 +72,10 @@ static void make_version_1(const char *dir)
 	disk_install();
 	remove_ledger(dir);
 	if (bytes == NULL) {
-		char *sql = file_read(&size, VECTOR, 1u << 20);
+		char *sql = file_read(&size, VERSION_1->vector, 1u << 20);
 
 		if (sql == NULL)
-			fail_msg("cannot read " VECTOR);
+			fail_msg("cannot read %s", VERSION_1->vector);
 		run_sql(dir, sql);
 		free(sql);
 		bytes = file_read(&size, path, 16u << 20);
@@ -77,6 +88,17 @@ static void make_version_1(const char *dir)
 		assert_int_equal(fclose(file), 0);
 	}
 	free(path);
+}
+
+static void make_version_2(const char *dir)
+{
+	char *sql = file_read(&(size_t){0}, VERSION_2->vector, 1u << 20);
+
+	if (sql == NULL)
+		fail_msg("cannot read %s", VERSION_2->vector);
+	remove_ledger(dir);
+	run_sql(dir, sql);
+	free(sql);
 }
 
 static int64_t number(const char *dir, const char *sql)
@@ -132,7 +154,7 @@ static char *all_rows(const char *dir)
 	return buf_take(&out);
 }
 
-static void assert_heads(struct store *store)
+static void assert_heads(struct store *store, const struct old *old)
 {
 	char journal[2 * DIGEST_SIZE + 1], record[2 * DIGEST_SIZE + 1];
 	struct verify_report report;
@@ -140,11 +162,12 @@ static void assert_heads(struct store *store)
 	assert_int_equal(verify_run(&report, store), STORE_OK);
 	if (!report.ok)
 		fail_msg("%zu problems, the first: %s", report.problem_count, report.problems[0]);
-	assert_int_equal(report.transactions, TRANSACTIONS);
-	assert_int_equal(report.postings, 2 * TRANSACTIONS);
-	assert_int_equal(report.audits, RECORDS);
-	assert_string_equal(hex_encode(journal, report.head.bytes, DIGEST_SIZE), JOURNAL_HEAD);
-	assert_string_equal(hex_encode(record, report.audit_head.bytes, DIGEST_SIZE), RECORD_HEAD);
+	assert_int_equal(report.transactions, old->transactions);
+	assert_int_equal(report.postings, 2 * old->transactions);
+	assert_int_equal(report.audits, old->records);
+	assert_string_equal(hex_encode(journal, report.head.bytes, DIGEST_SIZE), old->journal_head);
+	assert_string_equal(
+	    hex_encode(record, report.audit_head.bytes, DIGEST_SIZE), old->record_head);
 	verify_fini(&report);
 }
 
@@ -164,14 +187,14 @@ static void every_row_stays(void **state)
 		sqlite3_free(sql);
 	}
 	store = world_store(*state, LATER);
-	assert_heads(store);
+	assert_heads(store, VERSION_1);
 	store_close(&store);
 	assert_int_equal(number(*state, "PRAGMA user_version"), SCHEMA_VERSION);
 	after = all_rows(*state);
 	assert_string_equal(after, before);
 	/* Once more changes nothing. */
 	store = world_store(*state, LATER);
-	assert_heads(store);
+	assert_heads(store, VERSION_1);
 	store_close(&store);
 	free(before);
 	free(after);
@@ -265,6 +288,51 @@ static void life_goes_on(void **state)
 	store_close(&world.store);
 }
 
+/* The rows are those of version 2, and so are the sums and the list that its triggers kept:
+ * verify recomputes them. What its triggers refused is refused, and they are gone. */
+static void version_2(void **state)
+{
+	static const char *const running[] = {
+	    "SELECT sum(amount * account) FROM balance", "SELECT sum(payment) FROM pending"};
+	int64_t before[COUNT(running)];
+	struct world world = {.now = LATER};
+	struct batch *batch;
+	char *rows, *now;
+
+	make_version_2(*state);
+	rows = all_rows(*state);
+	for (size_t i = 0; i < COUNT(running); i++)
+		before[i] = number(*state, running[i]);
+	world.agent = number(*state, "SELECT min(id) FROM agent");
+	world.unused = number(*state, "SELECT payment FROM payment_state WHERE state = 6 LIMIT 1");
+	world.settled = number(*state, "SELECT payment FROM journal WHERE event = 9 LIMIT 1");
+	world.store = world_store(*state, LATER);
+	assert_heads(world.store, VERSION_2);
+	store_close(&world.store);
+	assert_int_equal(number(*state, "PRAGMA user_version"), SCHEMA_VERSION);
+	now = all_rows(*state);
+	assert_string_equal(now, rows);
+	for (size_t i = 0; i < COUNT(running); i++)
+		assert_int_equal(number(*state, running[i]), before[i]);
+	assert_int_equal(number(*state, "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger'"
+					" AND tbl_name IN ('journal', 'posting', 'account')"
+					" AND name NOT LIKE '%_no_update'"
+					" AND name NOT LIKE '%_no_delete'"),
+	    1);
+	world.store = world_store(*state, LATER);
+	batch = world_state(&world, world.unused, PAYMENT_SETTLED, 20000);
+	assert_int_equal(store_append_wait(world.store, &batch), STORE_EXISTS);
+	world_append(&world, world_state(&world, world.settled, PAYMENT_SETTLED, 50000));
+	batch = world_state(&world, world.settled, PAYMENT_CANCELLED, 50000);
+	assert_int_equal(store_append_wait(world.store, &batch), STORE_EXISTS);
+	world_reopen(&world, world.unused, false, 20000);
+	world_sign(&world, 7);
+	world_assert_whole(world.store);
+	store_close(&world.store);
+	free(rows);
+	free(now);
+}
+
 /* --- what cannot be migrated ------------------------------------------------------- */
 
 static void a_row_that_names_nobody(void **state)
@@ -278,7 +346,8 @@ static void a_row_that_names_nobody(void **state)
 	assert_int_equal(store_open(&store, reason, *state, LATER), STORE_BROKEN);
 	assert_non_null(strstr(reason, "names one that is not there"));
 	assert_int_equal(number(*state, "PRAGMA user_version"), 1);
-	assert_int_equal(number(*state, "SELECT count(*) FROM journal"), TRANSACTIONS);
+	assert_int_equal(number(*state, "SELECT count(*) FROM journal"),
+	    VERSION_1->transactions);
 }
 
 static void a_table_in_the_way(void **state)
@@ -323,7 +392,7 @@ static bool fails_at(
 			    0);
 	}
 	store = world_store(dir, LATER);
-	assert_heads(store);
+	assert_heads(store, VERSION_1);
 	store_close(&store);
 	return failed > 0;
 }
@@ -379,7 +448,7 @@ static bool killed_at(
 	assert_string_equal(now, rows);
 	free(now);
 	store = world_store(dir, LATER);
-	assert_heads(store);
+	assert_heads(store, VERSION_1);
 	store_close(&store);
 	return WEXITSTATUS(status) == 0;
 }
@@ -418,6 +487,7 @@ int main(void)
 	    folder_test(every_row_stays),
 	    folder_test(answers_are_those_of_version_1),
 	    folder_test(life_goes_on),
+	    folder_test(version_2),
 	    folder_test(a_row_that_names_nobody),
 	    folder_test(a_table_in_the_way),
 	    folder_test(the_disk_fails),
