@@ -194,8 +194,8 @@ static void log_refusal(struct writer *writer, const char *table)
 {
 	int rc = sqlite3_extended_errcode(writer->db);
 
-	if (writer->careful && rc != SQLITE_CONSTRAINT_UNIQUE && rc != SQLITE_CONSTRAINT_PRIMARYKEY &&
-	    rc != SQLITE_CONSTRAINT_TRIGGER)
+	if (writer->careful && rc != SQLITE_CONSTRAINT_UNIQUE &&
+	    rc != SQLITE_CONSTRAINT_PRIMARYKEY && rc != SQLITE_CONSTRAINT_TRIGGER)
 		log_event(LOG_ERROR, "row_refused", "table", table, "reason",
 		    sqlite3_errmsg(writer->db), NULL);
 }

@@ -246,14 +246,26 @@ static void set_up(struct bench *bench)
 	drain(bench);
 }
 
+/* 0 where it is left out, -1 where it is no number from 1 to max. */
+static int64_t argument(int argc, char **argv, int index, int64_t max)
+{
+	char *end = NULL;
+	int64_t number;
+
+	if (argc <= index)
+		return 0;
+	number = strtoll(argv[index], &end, 10);
+	return *argv[index] == '\0' || *end != '\0' || number < 1 || number > max ? -1 : number;
+}
+
 int main(int argc, char **argv)
 {
-	struct bench bench = {.call_count = argc > 2 ? atoll(argv[2]) : CALLS_DEFAULT};
-	int64_t in_flight = argc > 3 ? atoll(argv[3]) : 0;
+	int64_t call_count = argument(argc, argv, 2, CALLS_MAX);
+	int64_t in_flight = argument(argc, argv, 3, IN_FLIGHT_MAX);
+	struct bench bench = {.call_count = call_count == 0 ? CALLS_DEFAULT : call_count};
 	char reason[256] = "";
 
-	if (argc < 2 || argc > 4 || bench.call_count < 1 || bench.call_count > CALLS_MAX ||
-	    in_flight < 0 || in_flight > IN_FLIGHT_MAX) {
+	if (argc < 2 || argc > 4 || call_count < 0 || in_flight < 0) {
 		fprintf(stderr, "usage: ledger_bench DIR [CALLS] [IN_FLIGHT]\n");
 		return 2;
 	}
