@@ -67,90 +67,106 @@ static const char base64url_alphabet[] =
 static char *encode(const void *bytes, size_t size, const char *alphabet, bool padded)
 {
 	const uint8_t *in = bytes;
-	char *text = must_alloc((size / 3 + 1) * 4 + 1);
-	size_t i, length = 0;
+	char *text = must_alloc((size / 3 + 1) * 4 + 1), *at = text;
+	unsigned group;
 
-	for (i = 0; i < size; i += 3) {
-		size_t left = size - i;
-		unsigned group = (unsigned)in[i] << 16;
-
-		if (left > 1)
-			group |= (unsigned)in[i + 1] << 8;
-		if (left > 2)
-			group |= in[i + 2];
-		text[length++] = alphabet[group >> 18];
-		text[length++] = alphabet[group >> 12 & 63];
-		if (left > 1)
-			text[length++] = alphabet[group >> 6 & 63];
-		else if (padded)
-			text[length++] = '=';
-		if (left > 2)
-			text[length++] = alphabet[group & 63];
-		else if (padded)
-			text[length++] = '=';
+	for (; size >= 3; in += 3, size -= 3) {
+		group = (unsigned)in[0] << 16 | (unsigned)in[1] << 8 | in[2];
+		*at++ = alphabet[group >> 18];
+		*at++ = alphabet[group >> 12 & 63];
+		*at++ = alphabet[group >> 6 & 63];
+		*at++ = alphabet[group & 63];
 	}
-	text[length] = '\0';
+	if (size > 0) {
+		group = (unsigned)in[0] << 16 | (size > 1 ? (unsigned)in[1] << 8 : 0);
+		*at++ = alphabet[group >> 18];
+		*at++ = alphabet[group >> 12 & 63];
+		if (size > 1)
+			*at++ = alphabet[group >> 6 & 63];
+		else if (padded)
+			*at++ = '=';
+		if (padded)
+			*at++ = '=';
+	}
+	*at = '\0';
 	return text;
 }
 
-/* The six bits of a letter, or -1. c62 and c63 are the two letters in which
- * the alphabets differ. */
-static int base64_digit(char c, char c62, char c63)
+/* For each byte the six bits that it stands for, and in which alphabets it does. */
+#define IN_BASE64    0x40u
+#define IN_BASE64URL 0x80u
+#define BOTH         (IN_BASE64 | IN_BASE64URL)
+
+static const uint8_t base64_digits[256] = {
+    ['A'] = BOTH | 0, ['B'] = BOTH | 1, ['C'] = BOTH | 2, ['D'] = BOTH | 3, ['E'] = BOTH | 4,
+    ['F'] = BOTH | 5, ['G'] = BOTH | 6, ['H'] = BOTH | 7, ['I'] = BOTH | 8, ['J'] = BOTH | 9,
+    ['K'] = BOTH | 10, ['L'] = BOTH | 11, ['M'] = BOTH | 12, ['N'] = BOTH | 13, ['O'] = BOTH | 14,
+    ['P'] = BOTH | 15, ['Q'] = BOTH | 16, ['R'] = BOTH | 17, ['S'] = BOTH | 18, ['T'] = BOTH | 19,
+    ['U'] = BOTH | 20, ['V'] = BOTH | 21, ['W'] = BOTH | 22, ['X'] = BOTH | 23, ['Y'] = BOTH | 24,
+    ['Z'] = BOTH | 25, ['a'] = BOTH | 26, ['b'] = BOTH | 27, ['c'] = BOTH | 28, ['d'] = BOTH | 29,
+    ['e'] = BOTH | 30, ['f'] = BOTH | 31, ['g'] = BOTH | 32, ['h'] = BOTH | 33, ['i'] = BOTH | 34,
+    ['j'] = BOTH | 35, ['k'] = BOTH | 36, ['l'] = BOTH | 37, ['m'] = BOTH | 38, ['n'] = BOTH | 39,
+    ['o'] = BOTH | 40, ['p'] = BOTH | 41, ['q'] = BOTH | 42, ['r'] = BOTH | 43, ['s'] = BOTH | 44,
+    ['t'] = BOTH | 45, ['u'] = BOTH | 46, ['v'] = BOTH | 47, ['w'] = BOTH | 48, ['x'] = BOTH | 49,
+    ['y'] = BOTH | 50, ['z'] = BOTH | 51, ['0'] = BOTH | 52, ['1'] = BOTH | 53, ['2'] = BOTH | 54,
+    ['3'] = BOTH | 55, ['4'] = BOTH | 56, ['5'] = BOTH | 57, ['6'] = BOTH | 58, ['7'] = BOTH | 59,
+    ['8'] = BOTH | 60, ['9'] = BOTH | 61,
+    ['+'] = IN_BASE64 | 62, ['/'] = IN_BASE64 | 63,
+    ['-'] = IN_BASE64URL | 62, ['_'] = IN_BASE64URL | 63,
+};
+
+/* Four letters as 24 bits; *alphabets loses those that one of them is not in. */
+static unsigned take_letters(const char letters[4], unsigned *alphabets)
 {
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	if (c == c62)
-		return 62;
-	if (c == c63)
-		return 63;
-	return -1;
+	unsigned a = base64_digits[(uint8_t)letters[0]], b = base64_digits[(uint8_t)letters[1]];
+	unsigned c = base64_digits[(uint8_t)letters[2]], d = base64_digits[(uint8_t)letters[3]];
+
+	*alphabets &= a & b & c & d;
+	return (a & 63) << 18 | (b & 63) << 12 | (c & 63) << 6 | (d & 63);
 }
 
 /* text is without padding from here on. */
 static bool decode(uint8_t **out, size_t *out_size, const char *text, size_t length,
-    size_t size_max, const char *alphabet)
+    size_t size_max, unsigned alphabet)
 {
-	size_t size, i, filled = 0;
-	unsigned group = 0, bits = 0;
-	uint8_t *bytes;
+	size_t size = length / 4 * 3 + (length % 4 ? length % 4 - 1 : 0), left = length % 4;
+	unsigned alphabets = alphabet, group;
+	uint8_t *bytes, *at;
 
-	if (length % 4 == 1)
-		return false;
-	size = length / 4 * 3 + (length % 4 ? length % 4 - 1 : 0);
-	if (size > size_max)
+	if (left == 1 || size > size_max)
 		return false;
 	bytes = malloc(size + 1);
 	if (bytes == NULL)
 		return false;
-	for (i = 0; i < length; i++) {
-		int digit = base64_digit(text[i], alphabet[62], alphabet[63]);
-
-		if (digit < 0)
-			goto bad;
-		group = group << 6 | (unsigned)digit;
-		bits += 6;
-		if (bits >= 8) {
-			bits -= 8;
-			bytes[filled++] = (uint8_t)(group >> bits);
-			group &= (1u << bits) - 1;
-		}
+	at = bytes;
+	for (const char *end = text + (length - left); text < end; text += 4) {
+		group = take_letters(text, &alphabets);
+		*at++ = (uint8_t)(group >> 16);
+		*at++ = (uint8_t)(group >> 8);
+		*at++ = (uint8_t)group;
 	}
-	/* Left-over bits that are not zero would give one value two spellings. */
-	if (group != 0)
-		goto bad;
-	must(filled == size);
-	bytes[size] = '\0';
+	if (left > 0) {
+		char last[4] = {'A', 'A', 'A', 'A'}; /* no bits */
+
+		memcpy(last, text, left);
+		group = take_letters(last, &alphabets);
+		*at++ = (uint8_t)(group >> 16);
+		if (left > 2)
+			*at++ = (uint8_t)(group >> 8);
+		/* Left-over bits that are not zero would give one value two spellings. */
+		if ((left > 2 ? group & 0xff : group & 0xffff) != 0)
+			alphabets = 0;
+	}
+	if (alphabets != alphabet) {
+		bytes_wipe(bytes, size);
+		free(bytes);
+		return false;
+	}
+	must((size_t)(at - bytes) == size);
+	*at = '\0';
 	*out = bytes;
 	*out_size = size;
 	return true;
-bad:
-	bytes_wipe(bytes, filled);
-	free(bytes);
-	return false;
 }
 
 char *base64_encode(const void *bytes, size_t size)
@@ -163,7 +179,7 @@ bool base64_decode(uint8_t **out, size_t *out_size, const char *text, size_t len
 {
 	if (length > 0 && length % 4 == 0 && text[length - 1] == '=')
 		length -= text[length - 2] == '=' ? 2 : 1;
-	return decode(out, out_size, text, length, size_max, base64_alphabet);
+	return decode(out, out_size, text, length, size_max, IN_BASE64);
 }
 
 char *base64url_encode(const void *bytes, size_t size)
@@ -174,7 +190,7 @@ char *base64url_encode(const void *bytes, size_t size)
 bool base64url_decode(uint8_t **out, size_t *out_size, const char *text, size_t length,
     size_t size_max)
 {
-	return decode(out, out_size, text, length, size_max, base64url_alphabet);
+	return decode(out, out_size, text, length, size_max, IN_BASE64URL);
 }
 
 bool bytes_equal_ct(const void *a, const void *b, size_t size)

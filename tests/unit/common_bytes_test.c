@@ -147,6 +147,37 @@ static void base64url_refuses_the_rest(void **state)
 		check_refuses(base64url_decode, rows[i], strlen(rows[i]), 100);
 }
 
+/* Each byte, in each place of a group, and in a group that is not whole. */
+static void base64_knows_its_letters(void **state)
+{
+	static const char letters[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+	(void)state;
+	for (int c = 0; c < 256; c++) {
+		bool both = c != 0 && strchr(letters, c) != NULL;
+
+		for (size_t place = 0; place < 6; place++) {
+			char text[] = "AAAAAA\0";
+			uint8_t *out;
+			size_t size;
+			bool standard, url;
+
+			text[place] = (char)c;
+			/* The seventh keeps the last one's bits from being left over. */
+			text[6] = 'A';
+			standard = base64_decode(&out, &size, text, 7, 100);
+			if (standard)
+				free(out);
+			url = base64url_decode(&out, &size, text, 7, 100);
+			if (url)
+				free(out);
+			assert_int_equal(standard, both || c == '+' || c == '/');
+			assert_int_equal(url, both || c == '-' || c == '_');
+		}
+	}
+}
+
 static void base64_has_a_ceiling(void **state)
 {
 	uint8_t *out;
@@ -247,6 +278,7 @@ int main(void)
 	    cmocka_unit_test(base64_decodes_with_or_without_padding),
 	    cmocka_unit_test(base64_refuses_the_rest),
 	    cmocka_unit_test(base64url_refuses_the_rest),
+	    cmocka_unit_test(base64_knows_its_letters),
 	    cmocka_unit_test(base64_has_a_ceiling),
 	    cmocka_unit_test(base64_reads_length_bytes_only),
 	    cmocka_unit_test(base64_round_trips_every_byte),
