@@ -1267,7 +1267,7 @@ static enum step step_fit(struct call *call)
 		transfer_cancel(&call->transfer);
 	call->asset = call->choice.asset;
 	call->value = call->choice.value;
-	address_format(call->payee, &call->choice.payee);
+	memcpy(call->payee, call->choice.payee_text, sizeof call->payee);
 	address_format_lower(call->payee_lower, &call->choice.payee);
 	r->payee = call->payee_lower;
 	r->spend = call->choice.price.micros;
@@ -1298,7 +1298,7 @@ static enum step unsign(struct call *call, const char *why)
 static void write_signed(struct call *call, struct batch *batch)
 {
 	const struct authorization *authorization = &call->payment->authorization;
-	char value[UINT256_TEXT_SIZE], payer[ADDRESS_TEXT_SIZE];
+	char value[UINT256_TEXT_SIZE];
 	char nonce[2 * AUTHORIZATION_NONCE_SIZE + 3];
 	struct journal_row journal;
 	struct payment_row row = {
@@ -1313,7 +1313,7 @@ static void write_signed(struct call *call, struct batch *batch)
 	    .network = call->asset->network,
 	    .asset = call->asset->contract_text,
 	    .symbol = call->asset->symbol,
-	    .payer = address_format(payer, &authorization->from),
+	    .payer = call->payment->payer_text,
 	    .payee = call->payee,
 	    .nonce = hex_encode_0x(nonce, authorization->nonce, AUTHORIZATION_NONCE_SIZE),
 	    .valid_before_s = (int64_t)authorization->valid_before_s,

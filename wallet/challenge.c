@@ -57,6 +57,8 @@ void challenge_free(struct challenge **challenge)
 {
 	if (*challenge == NULL)
 		return;
+	for (size_t i = 0; i < (*challenge)->option_count; i++)
+		free((*challenge)->options[i].echo);
 	json_decref((*challenge)->root);
 	free((*challenge)->text);
 	free(*challenge);

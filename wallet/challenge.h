@@ -47,6 +47,7 @@ struct requirement {
 	bool timeout_valid; /* a positive JSON integer below 2^31 */
 	int64_t timeout_s;
 	json_t *json;        /* the entry as received, for the echo; borrowed */
+	char *echo;          /* payment.h's: what payments repeat; NULL before the first */
 };
 
 struct challenge {

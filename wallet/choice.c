@@ -215,5 +215,7 @@ void choice_make(struct choice *out, const struct challenge *challenge,
 		out->price = candidate.price;
 		out->upfront = text_is(candidate.option->payment_flow, "upfront");
 	}
+	if (out->found)
+		address_format(out->payee_text, &out->payee);
 	offers_free(&offers);
 }

@@ -69,6 +69,7 @@ struct choice {
 	size_t position;           /* of the option taken */
 	const struct asset *asset;
 	struct address payee;
+	char payee_text[ADDRESS_TEXT_SIZE]; /* EIP-55 */
 	struct uint256 value;      /* atomic units to sign, exactly as asked */
 	struct amount price;       /* the same in micro-dollars, rounded up */
 	bool upfront;              /* extra.paymentFlow "upfront" */

@@ -2,10 +2,10 @@
 #include "wallet/payment.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/buf.h"
 #include "common/bytes.h"
 #include "common/json.h"
 #include "wallet/eip712.h"
@@ -13,14 +13,21 @@
 
 #define IDENTIFIER_MIN 16
 #define IDENTIFIER_MAX 128
-#define SECONDS_SIZE   21 /* any uint64 */
 
 /* Numbers leave as the same double they came in as. */
-#define DUMP_FLAGS (JSON_COMPACT | JSON_REAL_PRECISION(17))
+#define DUMP_FLAGS (JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17))
+/* And some of them longer: "0.1" as 0.10000000000000001, so that a challenge of nothing else is
+ * five times as long. */
+#define ECHO_SIZE_MAX (8u * CHALLENGE_SIZE_MAX)
+/* Two addresses, a nonce, a signature, three numbers, and their names. */
+#define PAYLOAD_SIZE_MAX 1024u
 
-static const char authorization_type[] =
-    "TransferWithAuthorization(address from,address to,uint256 value,uint256 validAfter,"
-    "uint256 validBefore,bytes32 nonce)";
+/* EIP-3009's TRANSFER_WITH_AUTHORIZATION_TYPEHASH, the Keccak-256 of "TransferWithAuthorization("
+ * "address from,address to,uint256 value,uint256 validAfter,uint256 validBefore,bytes32 nonce)". */
+static const uint8_t authorization_typehash[EIP712_WORD_SIZE] = {
+	0x7c, 0x7c, 0x6c, 0xdb, 0x67, 0xa1, 0x87, 0x43, 0xf4, 0x9e, 0xc6, 0xfa, 0x9b, 0x35, 0xf5,
+	0x0d, 0x52, 0xed, 0x05, 0xcb, 0xed, 0x4c, 0xc5, 0x92, 0xe1, 0x3b, 0x44, 0x50, 0x1c, 0x1a,
+	0x22, 0x67};
 
 struct digest authorization_digest(const struct authorization *authorization,
     const struct digest *domain_separator)
@@ -28,7 +35,7 @@ struct digest authorization_digest(const struct authorization *authorization,
 	uint8_t words[7][EIP712_WORD_SIZE];
 	struct digest hash;
 
-	eip712_put_hash(words[0], authorization_type);
+	memcpy(words[0], authorization_typehash, EIP712_WORD_SIZE);
 	eip712_put_address(words[1], &authorization->from);
 	eip712_put_address(words[2], &authorization->to);
 	memcpy(words[3], authorization->value.be, EIP712_WORD_SIZE);
@@ -39,31 +46,33 @@ struct digest authorization_digest(const struct authorization *authorization,
 	return eip712_digest(domain_separator, &hash);
 }
 
-static void set(json_t *object, const char *key, json_t *value)
-{
-	must(json_object_set_new(object, key, value) == 0);
-}
-
-static json_t *payload_json(const struct payment *payment)
+static void add_payload(struct buf *text, const struct payment *payment)
 {
 	const struct authorization *authorization = &payment->authorization;
-	char from[ADDRESS_TEXT_SIZE], to[ADDRESS_TEXT_SIZE], value[UINT256_TEXT_SIZE];
-	char after[SECONDS_SIZE], before[SECONDS_SIZE];
-	char nonce[2 * AUTHORIZATION_NONCE_SIZE + 3], signature[2 * KEYSTORE_SIGNATURE_SIZE + 3];
-	json_t *payload;
+	char value[UINT256_TEXT_SIZE], nonce[2 * AUTHORIZATION_NONCE_SIZE + 3];
+	char signature[2 * KEYSTORE_SIGNATURE_SIZE + 3];
 
-	snprintf(after, sizeof(after), "%" PRIu64, authorization->valid_after_s);
-	snprintf(before, sizeof(before), "%" PRIu64, authorization->valid_before_s);
-	payload = json_pack("{s:{s:s, s:s, s:s, s:s, s:s, s:s}, s:s}", "authorization",
-	    "from", address_format(from, &authorization->from),
-	    "to", address_format(to, &authorization->to),
-	    "value", uint256_format(value, &authorization->value),
-	    "validAfter", after,
-	    "validBefore", before,
-	    "nonce", hex_encode_0x(nonce, authorization->nonce, AUTHORIZATION_NONCE_SIZE),
-	    "signature", hex_encode_0x(signature, payment->signature, KEYSTORE_SIGNATURE_SIZE));
-	must(payload != NULL);
-	return payload;
+	/* Digits and "0x" all of it: nothing to escape. */
+	buf_add_format(text,
+	    "\"payload\":{\"authorization\":{\"from\":\"%s\",\"to\":\"%s\",\"value\":\"%s\","
+	    "\"validAfter\":\"%" PRIu64 "\",\"validBefore\":\"%" PRIu64 "\",\"nonce\":\"%s\"},"
+	    "\"signature\":\"%s\"}",
+	    payment->payer_text, payment->payee_text, uint256_format(value, &authorization->value),
+	    authorization->valid_after_s, authorization->valid_before_s,
+	    hex_encode_0x(nonce, authorization->nonce, AUTHORIZATION_NONCE_SIZE),
+	    hex_encode_0x(signature, payment->signature, KEYSTORE_SIGNATURE_SIZE));
+}
+
+static int dump_to_buf(const char *bytes, size_t size, void *buf)
+{
+	buf_add(buf, bytes, size);
+	return 0;
+}
+
+static void add_member(struct buf *text, const char *key, const json_t *value)
+{
+	buf_add_format(text, "\"%s\":", key);
+	must(json_dump_callback(value, dump_to_buf, text, DUMP_FLAGS) == 0);
 }
 
 static bool is_identifier(const char *text)
@@ -75,79 +84,103 @@ static bool is_identifier(const char *text)
 	    length;
 }
 
-/* A copy of the seller's extensions, all of them; where payment-identifier is among
- * them and leaves its id to us, ours is added. */
-static json_t *extensions_json(struct payment *payment, const json_t *received,
-    const char *identifier)
+/* Is payment-identifier among the seller's extensions, and its id left to us? */
+static bool wants_identifier(const json_t *extensions)
+{
+	const json_t *extension = json_member(extensions, "payment-identifier");
+	const json_t *info = json_member(extension, "info");
+
+	return json_is_object(extension) &&
+	    (info == NULL || (json_is_object(info) && json_member(info, "id") == NULL));
+}
+
+/* A copy of the seller's extensions, all of them, with our id. */
+static json_t *extensions_with(const json_t *received, const char *identifier)
 {
 	json_t *extensions = json_deep_copy(received);
-	json_t *extension, *info;
+	json_t *extension = json_member(extensions, "payment-identifier");
+	json_t *info = json_member(extension, "info");
 
-	must(extensions != NULL);
-	extension = json_member(extensions, "payment-identifier");
-	if (!json_is_object(extension) || !is_identifier(identifier))
-		return extensions;
-	info = json_member(extension, "info");
 	if (info == NULL) {
 		info = json_object();
-		set(extension, "info", info);
+		must(json_object_set_new(extension, "info", info) == 0);
 	}
-	if (!json_is_object(info) || json_member(info, "id") != NULL)
-		return extensions;
-	set(info, "id", json_string(identifier));
-	payment->identifier = must_strdup(identifier);
+	must(json_object_set_new(info, "id", json_string(identifier)) == 0);
 	return extensions;
 }
 
-/* The order of members is the one of the published client. */
-static json_t *v2_json(struct payment *payment, const struct challenge *challenge,
-    const struct requirement *option, const char *identifier)
+/* What a payment repeats of its challenge. */
+static char *echo_of(const struct challenge *challenge, const struct requirement *option,
+    const json_t *extensions)
 {
-	json_t *root = json_object();
+	struct buf text;
 
-	set(root, "x402Version", json_integer(2));
-	set(root, "payload", payload_json(payment));
-	if (challenge->resource != NULL)
-		set(root, "resource", json_deep_copy(challenge->resource));
-	set(root, "accepted", json_deep_copy(option->json));
-	if (challenge->extensions != NULL)
-		set(root, "extensions",
-		    extensions_json(payment, challenge->extensions, identifier));
-	return root;
+	buf_init(&text, ECHO_SIZE_MAX);
+	if (challenge->resource != NULL) {
+		add_member(&text, "resource", challenge->resource);
+		buf_add_str(&text, ",");
+	}
+	add_member(&text, "accepted", option->json);
+	if (extensions != NULL) {
+		buf_add_str(&text, ",");
+		add_member(&text, "extensions", extensions);
+	}
+	must(buf_ok(&text));
+	return buf_take(&text);
 }
 
-static json_t *v1_json(const struct payment *payment, const struct requirement *option)
+static void add_echo(struct buf *text, struct payment *payment, const struct challenge *challenge,
+    struct requirement *option, const char *identifier)
 {
-	json_t *root = json_object();
+	if (wants_identifier(challenge->extensions) && is_identifier(identifier)) {
+		json_t *extensions = extensions_with(challenge->extensions, identifier);
+		char *echo = echo_of(challenge, option, extensions);
 
-	set(root, "x402Version", json_integer(1));
-	set(root, "scheme", json_string(option->scheme));
-	set(root, "network", json_string(option->network));
-	set(root, "payload", payload_json(payment));
-	return root;
+		payment->identifier = must_strdup(identifier);
+		buf_add_str(text, echo);
+		free(echo);
+		json_decref(extensions);
+		return;
+	}
+	if (option->echo == NULL)
+		option->echo = echo_of(challenge, option, challenge->extensions);
+	buf_add_str(text, option->echo);
 }
 
-static void encode(struct payment *payment, const struct challenge *challenge,
-    const struct requirement *option, const char *identifier)
+/* The order of members is the one of the published clients. */
+static void encode(struct payment *payment, struct challenge *challenge,
+    struct requirement *option, const char *identifier)
 {
-	bool v2 = payment->version == 2;
-	json_t *root = v2 ? v2_json(payment, challenge, option, identifier) :
-			    v1_json(payment, option);
-	char *text = json_dumps(root, DUMP_FLAGS);
+	struct buf text;
 
-	must(text != NULL);
-	payment->header_name = v2 ? "PAYMENT-SIGNATURE" : "X-PAYMENT";
-	payment->header_value = base64_encode(text, strlen(text));
-	free(text);
-	json_decref(root);
+	buf_init(&text, PAYLOAD_SIZE_MAX + ECHO_SIZE_MAX);
+	if (payment->version == 2) {
+		payment->header_name = "PAYMENT-SIGNATURE";
+		buf_add_str(&text, "{\"x402Version\":2,");
+		add_payload(&text, payment);
+		buf_add_str(&text, ",");
+		add_echo(&text, payment, challenge, option, identifier);
+	} else {
+		payment->header_name = "X-PAYMENT";
+		buf_add_str(&text, "{\"x402Version\":1,");
+		add_member(&text, "scheme", json_member(option->json, "scheme"));
+		buf_add_str(&text, ",");
+		add_member(&text, "network", json_member(option->json, "network"));
+		buf_add_str(&text, ",");
+		add_payload(&text, payment);
+	}
+	buf_add_str(&text, "}");
+	must(buf_ok(&text));
+	payment->header_value = base64_encode(text.data, text.size);
+	buf_fini(&text);
 }
 
 enum keystore_result payment_sign(struct payment **out, struct keystore *keystore,
-    const char *agent, const struct address *payer, const struct challenge *challenge,
+    const char *agent, const struct address *payer, struct challenge *challenge,
     const struct choice *choice, int64_t now_s, int64_t authorization_s_max,
     const uint8_t nonce[AUTHORIZATION_NONCE_SIZE], const char *identifier)
 {
-	const struct requirement *option;
+	struct requirement *option;
 	struct authorization *authorization;
 	enum keystore_result result;
 	struct payment *payment;
@@ -168,6 +201,8 @@ enum keystore_result payment_sign(struct payment **out, struct keystore *keystor
 	authorization->valid_before_s = (uint64_t)(now_s + valid_s);
 	memcpy(authorization->nonce, nonce, AUTHORIZATION_NONCE_SIZE);
 	authorization->from = *payer;
+	address_format(payment->payer_text, payer);
+	memcpy(payment->payee_text, choice->payee_text, sizeof(payment->payee_text));
 	digest = authorization_digest(authorization, &choice->asset->domain_separator);
 	result = keystore_sign_as(payment->signature, keystore, agent, payer, &digest);
 	if (result != KEYSTORE_OK) {

@@ -30,6 +30,7 @@ struct digest authorization_digest(
 struct payment {
 	int version;
 	struct authorization authorization;
+	char payer_text[ADDRESS_TEXT_SIZE], payee_text[ADDRESS_TEXT_SIZE]; /* EIP-55, as sent */
 	const char *header_name; /* "PAYMENT-SIGNATURE" (v2) or "X-PAYMENT" (v1) */
 	char *header_value;      /* base64; the exact bytes of the promise */
 	char *identifier;        /* payment-identifier sent, or NULL */
@@ -44,13 +45,15 @@ struct payment {
  * when the seller advertised it without one.
  * v1: scheme and network echoed.
  *
+ * What is echoed stays with the challenge, for the next payment that it asks for.
+ *
  * In   payer       the address that the ledger knows as the agent's; no other key signs
  *      choice      made from challenge, and found
  *      nonce       32 random bytes (bytes_random)
  *      identifier  16..128 of [A-Za-z0-9_-]: "pay_…", or NULL; not used unless advertised
  * Returns what keystore_sign_as returns; *out (payment_free) only when KEYSTORE_OK. */
 enum keystore_result payment_sign(struct payment **out, struct keystore *keystore,
-    const char *agent, const struct address *payer, const struct challenge *challenge,
+    const char *agent, const struct address *payer, struct challenge *challenge,
     const struct choice *choice, int64_t now_s, int64_t authorization_s_max,
     const uint8_t nonce[AUTHORIZATION_NONCE_SIZE], const char *identifier) MUST_CHECK;
 void payment_free(struct payment **payment);

@@ -1,4 +1,5 @@
 /* Payments: the published client's headers byte for byte, and the echo rule. */
+#include "common/buf.h"
 #include "common/file.h"
 #include "tests/unit/wallet_fixture.h"
 #include "wallet/payment.h"
@@ -63,7 +64,7 @@ static struct challenge *challenge_of(const char *text, bool v2)
 }
 
 static enum keystore_result sign(struct payment **out, struct bed *bed, const char *agent,
-    const struct challenge *challenge, int64_t seconds_max, const char *identifier)
+    struct challenge *challenge, int64_t seconds_max, const char *identifier)
 {
 	struct choice_rules rules = {.payer = address_of(DEV_ADDRESS)};
 	struct choice choice;
@@ -370,6 +371,91 @@ static void identifier_is_added_where_it_is_asked_for(void **state)
 	}
 }
 
+/* What is echoed is kept with the challenge: the next payment has it, and nothing of the last. */
+static void one_challenge_is_paid_again(void **state)
+{
+	static const char *const identifiers[] = {NULL, IDENTIFIER, NULL, "0123456789abcdef", NULL};
+	struct challenge *challenge = challenge_of(
+	    "{\"x402Version\":2,\"resource\":{\"url\":\"/x\"},\"accepts\":[" ACCEPT "],"
+	    "\"extensions\":{\"payment-identifier\":{}}}", true);
+	struct bed *bed = *state;
+
+	for (size_t i = 0; i < COUNT(identifiers); i++) {
+		struct payment *payment = NULL;
+		char *sent;
+
+		assert_int_equal(
+		    sign(&payment, bed, "dev", challenge, 60, identifiers[i]), KEYSTORE_OK);
+		sent = decoded(payment);
+		assert_non_null(strstr(sent, "},\"resource\":{\"url\":\"/x\"},\"accepted\":{"));
+		if (identifiers[i] == NULL)
+			assert_non_null(
+			    strstr(sent, ",\"extensions\":{\"payment-identifier\":{}}}"));
+		else
+			assert_non_null(strstr(sent, identifiers[i]));
+		free(sent);
+		payment_free(&payment);
+	}
+	challenge_free(&challenge);
+}
+
+/* Options of one challenge are echoed each as itself. */
+static void each_option_has_its_own_echo(void **state)
+{
+	static const char *const amounts[] = {"7", "5", "7"};
+	struct challenge *challenge = challenge_of("{\"x402Version\":2,\"accepts\":["
+						   ACCEPT "," ACCEPT "]}", true);
+	struct choice_rules rules = {.payer = address_of(DEV_ADDRESS)};
+	struct bed *bed = *state;
+
+	json_object_set_new(challenge->options[0].json, "x", json_string("7"));
+	json_object_set_new(challenge->options[1].json, "x", json_string("5"));
+	for (size_t i = 0; i < COUNT(amounts); i++) {
+		struct payment *payment = NULL;
+		struct choice choice;
+		char *sent, wanted[16];
+
+		choice_make(&choice, challenge, bed->assets, &rules);
+		choice.position = i % 2;
+		assert_int_equal(payment_sign(&payment, bed->keystore, "dev", &rules.payer,
+		    challenge, &choice, NOW_S, 60, bed->nonce, NULL), KEYSTORE_OK);
+		sent = decoded(payment);
+		snprintf(wanted, sizeof(wanted), "\"x\":\"%s\"", amounts[i]);
+		assert_non_null(strstr(sent, wanted));
+		free(sent);
+		payment_free(&payment);
+	}
+	challenge_free(&challenge);
+}
+
+/* The longest echo: numbers that are longer as they leave than as they came. */
+static void numbers_that_grow_are_echoed_whole(void **state)
+{
+	static const char end[] = ",0.10000000000000001]}}";
+	struct bed *bed = *state;
+	struct payment *payment = NULL;
+	struct challenge *challenge;
+	struct buf text;
+	char *sent;
+
+	buf_init(&text, CHALLENGE_SIZE_MAX);
+	buf_add_str(&text, "{\"x402Version\":2,\"accepts\":[" ACCEPT "],"
+			   "\"extensions\":{\"x\":[0.1");
+	while (text.size < CHALLENGE_SIZE_MAX - 16)
+		buf_add_str(&text, ",0.1");
+	buf_add_str(&text, "]}}");
+	assert_true(buf_ok(&text));
+	challenge = challenge_of(buf_str(&text), true);
+	assert_int_equal(sign(&payment, bed, "dev", challenge, 60, NULL), KEYSTORE_OK);
+	sent = decoded(payment);
+	assert_true(strlen(sent) > 4 * CHALLENGE_SIZE_MAX);
+	assert_string_equal(sent + strlen(sent) - strlen(end), end);
+	free(sent);
+	payment_free(&payment);
+	challenge_free(&challenge);
+	buf_fini(&text);
+}
+
 static void keystores_failures_come_through(void **state)
 {
 	struct challenge *challenge =
@@ -413,6 +499,9 @@ int main(void)
 	    cmocka_unit_test(fractions_keep_their_value),
 	    cmocka_unit_test(absent_parts_stay_absent),
 	    cmocka_unit_test(identifier_is_added_where_it_is_asked_for),
+	    cmocka_unit_test(one_challenge_is_paid_again),
+	    cmocka_unit_test(each_option_has_its_own_echo),
+	    cmocka_unit_test(numbers_that_grow_are_echoed_whole),
 	    cmocka_unit_test(keystores_failures_come_through),
 	    cmocka_unit_test(choice_must_be_found),
 	};
