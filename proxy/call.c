@@ -1221,8 +1221,8 @@ static enum step step_quote(struct call *call)
 		return refuse(call, PROBLEM_NO_PAYABLE_OPTION,
 		    "the seller's compressed 402 is damaged or larger than %lld bytes",
 		    (long long)house_config(call->house)->challenge_size_max);
-	result = challenge_parse(&call->challenge, reason, values, count, buf_str(text),
-	    call->challenge_large ? 0 : text->size);
+	result = challenges_read(&call->challenge, call->worker->challenges, reason, values, count,
+	    buf_str(text), call->challenge_large ? 0 : text->size);
 	if (result == CHALLENGE_ABSENT)
 		return pass_402(call);
 	if (result != CHALLENGE_OK) {

@@ -18,6 +18,9 @@
 #define OUT_SIZE_LOW  (64u * 1024u)
 /* Kept connections to sellers, per worker. */
 #define UPSTREAM_CONNECTIONS_MAX 1024u
+/* Endpoints that a worker's agents pay again and again; 10 KiB each as sellers are today, and
+ * 13 MiB if all of them were made to be large. */
+#define CHALLENGES_MAX 128u
 /* How often a draining worker looks whether it is done. */
 static const struct timeval drain_tick = {0, 20000};
 
@@ -107,6 +110,7 @@ struct worker *worker_start(struct house *house, struct workers_state *shared, i
 	worker->mailbox = mailbox_new(worker->base);
 	worker->upstream = make_upstream(worker);
 	worker->tokens = token_cache_new();
+	worker->challenges = challenges_new(CHALLENGES_MAX);
 	worker->listener = make_listener(worker, fd);
 	/* Signals are the main thread's; a refused system call is the thread's that made it. */
 	sigfillset(&all);
@@ -184,6 +188,7 @@ void worker_join(struct worker **worker_p)
 	mailbox_free(&worker->mailbox);
 	upstream_free(&worker->upstream);
 	token_cache_free(&worker->tokens);
+	challenges_free(&worker->challenges);
 	event_base_free(worker->base);
 	free(worker);
 }

@@ -12,6 +12,7 @@
 #include "proxy/mailbox.h"
 #include "proxy/token_cache.h"
 #include "proxy/transfer.h"
+#include "wallet/challenges.h"
 
 struct call;
 
@@ -31,6 +32,7 @@ struct worker {
 	struct upstream *upstream;
 	struct listener *listener;
 	struct token_cache *tokens;
+	struct challenges *challenges; /* met lately */
 	struct call *calls; /* in flight here */
 	pthread_t thread;
 	struct note drain, refresh;

@@ -53,16 +53,24 @@ const char *challenge_result_str(enum challenge_result result)
 	return "unknown";
 }
 
-void challenge_free(struct challenge **challenge)
+struct challenge *challenge_hold(struct challenge *challenge)
 {
-	if (*challenge == NULL)
+	challenge->holders++;
+	return challenge;
+}
+
+void challenge_free(struct challenge **challenge_p)
+{
+	struct challenge *challenge = *challenge_p;
+
+	*challenge_p = NULL;
+	if (challenge == NULL || --challenge->holders > 0)
 		return;
-	for (size_t i = 0; i < (*challenge)->option_count; i++)
-		free((*challenge)->options[i].echo);
-	json_decref((*challenge)->root);
-	free((*challenge)->text);
-	free(*challenge);
-	*challenge = NULL;
+	for (size_t i = 0; i < challenge->option_count; i++)
+		free(challenge->options[i].echo);
+	json_decref(challenge->root);
+	free(challenge->text);
+	free(challenge);
 }
 
 /* Absent and null are NULL; anything that is not text is not_text. */
@@ -161,6 +169,7 @@ static enum challenge_result build(struct challenge **out, char reason[256], cha
 	struct challenge *challenge = must_calloc(1, sizeof(*challenge));
 	enum challenge_result result = CHALLENGE_OK;
 
+	challenge->holders = 1;
 	challenge->version = version;
 	challenge->root = root;
 	challenge->text = text;

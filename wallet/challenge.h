@@ -61,6 +61,7 @@ struct challenge {
 	json_t *root;
 	char *text;         /* the decoded challenge as received, for the dispute; NUL-terminated */
 	size_t text_size;
+	unsigned holders;   /* all on one thread; challenge_free() for each */
 };
 
 /** challenge_parse - read a 402.
@@ -76,6 +77,9 @@ struct challenge {
  * Out  *out (challenge_free), reason (may be NULL) one sentence, only when not OK */
 enum challenge_result challenge_parse(struct challenge **out, char reason[256],
     const char *const *headers, size_t header_count, const char *body, size_t body_size) MUST_CHECK;
+/** One holder more; returns challenge. */
+struct challenge *challenge_hold(struct challenge *challenge);
+/** One holder less; the last one frees it. NULL inside is fine. */
 void challenge_free(struct challenge **challenge);
 
 #endif
