@@ -2,39 +2,52 @@
  * store_first_payees of store.h.
  *
  * Asked once, at start, of all that was ever written. So each table is read in one pass,
- * from an index that has every column needed, and what belongs together is summed here:
- * the caller is handed as many rows as there are agents, tools and payees, not calls. */
+ * from an index that has every column needed, and what belongs together is summed here: the
+ * caller is handed as many rows as there are agents, tools and payees, not calls. Payments,
+ * holds and calls are read side by side, one agent after the other, so that what is held in
+ * memory is one agent's. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/log.h"
 #include "common/table.h"
 #include "ledger/store_parts.h"
+
+/* Sums of one agent are merged when there are so many, and then whenever they have doubled. */
+#define SUMS_FIRST 256u
 
 /* A session, tool or payee. Each is stored once, so that equal ones are one pointer. */
 struct word {
 	char *text;
-	bool live; /* a session whose token had not expired */
 	UT_hash_handle hh;
 };
 
-/* What charges are summed by; without padding, because it is hashed as bytes. */
-struct sum_key {
+/* A session whose token had not expired. */
+struct live_session {
 	int64_t agent;
-	const struct word *session, *tool, *payee; /* or NULL */
-	uint64_t tier;                             /* borders at or before it */
-	uint64_t wallet;
+	struct word word; /* in no table */
 };
 
-struct sum {
-	struct sum_key key;
+struct charge {
+	const struct word *session, *tool, *payee; /* or NULL */
+	bool wallet;
+	size_t tier; /* borders at or before it */
 	int64_t at_us, spend, calls;
-	UT_hash_handle hh;
+};
+
+/* Of one agent. */
+struct charges {
+	struct charge *rows;
+	size_t count, size;
 };
 
 struct unused {
 	int64_t payment;
 	UT_hash_handle hh;
+};
+
+struct agents_charge {
+	int64_t agent;
+	struct charge charge;
 };
 
 struct charging {
@@ -43,10 +56,20 @@ struct charging {
 	size_t border_count;
 	struct word *words;
 	struct unused *unused;
-	struct sum *sums;
-	struct sum *last;   /* that was added to: rows of one kind stand together */
-	struct sum *single; /* count of them, in an array; not in the table */
-	size_t single_count, single_size;
+	struct live_session *sessions; /* by agent and name */
+	size_t session_count, session_size;
+	size_t session_first, session_end; /* where to look: all, or one agent's */
+	struct agents_charge *holds; /* by agent */
+	size_t hold_count, hold_size;
+	struct charges sums, singles; /* before the last border, and since */
+	size_t merge_at;              /* count of sums */
+};
+
+/* Rows of one table, by agent. */
+struct stream {
+	sqlite3_stmt *stmt;
+	int rc;
+	int64_t agent; /* INT64_MAX: no more */
 };
 
 static const char *column_text(sqlite3_stmt *stmt, int column)
@@ -85,24 +108,50 @@ static const struct word *word_of(
 	return word != NULL ? word : word_add(charging, text);
 }
 
+static int compare_sessions(const void *a, const void *b)
+{
+	const struct live_session *left = a, *right = b;
+
+	if (left->agent != right->agent)
+		return left->agent < right->agent ? -1 : 1;
+	return strcmp(left->word.text, right->word.text);
+}
+
 /* A session of a sum counts only while it lives; those that are over are many, and are not
  * stored. */
-static const struct word *session_of(
-    struct charging *charging, const struct word *before, const char *text, int64_t at_us)
+static const struct word *session_of(struct charging *charging, int64_t agent,
+    const struct word *before, const char *text, int64_t at_us)
 {
-	const struct word *word;
+	const struct live_session *found,
+	    wanted = {.agent = agent, .word = {.text = (char *)(uintptr_t)text}};
 
 	if (text == NULL || at_us >= charging->borders_us[charging->border_count - 1])
 		return word_of(charging, before, text);
-	word = word_find(charging, text);
-	return word != NULL && word->live ? word : NULL;
+	if (charging->session_first == charging->session_end)
+		return NULL;
+	found = bsearch(&wanted, charging->sessions + charging->session_first,
+	    charging->session_end - charging->session_first, sizeof(*charging->sessions),
+	    compare_sessions);
+	return found == NULL ? NULL : &found->word;
+}
+
+/* Agents come in order, so that what an agent's sessions follow has been passed. */
+static void look_among_sessions_of(struct charging *charging, int64_t agent)
+{
+	size_t at = charging->session_end;
+
+	while (at < charging->session_count && charging->sessions[at].agent < agent)
+		at++;
+	charging->session_first = at;
+	while (at < charging->session_count && charging->sessions[at].agent == agent)
+		at++;
+	charging->session_end = at;
 }
 
 static void free_all(struct charging *charging)
 {
 	struct word *word, *next_word;
 	struct unused *unused, *next_unused;
-	struct sum *sum, *next_sum;
 
 	HASH_ITER (hh, charging->words, word, next_word) {
 		HASH_DEL(charging->words, word);
@@ -113,24 +162,62 @@ static void free_all(struct charging *charging)
 		HASH_DEL(charging->unused, unused);
 		free(unused);
 	}
-	HASH_ITER (hh, charging->sums, sum, next_sum) {
-		HASH_DEL(charging->sums, sum);
-		free(sum);
-	}
-	free(charging->single);
+	for (size_t i = 0; i < charging->session_count; i++)
+		free(charging->sessions[i].word.text);
+	free(charging->sessions);
+	free(charging->holds);
+	free(charging->sums.rows);
+	free(charging->singles.rows);
 }
 
-/* --- one charge -------------------------------------------------------------- */
+/* --- charges of one agent ------------------------------------------------------ */
 
-static void add_single(struct charging *charging, const struct sum *single)
+/* An array one longer. */
+static void *grown(void *array, size_t *size, size_t count, size_t item)
 {
-	if (charging->single_count == charging->single_size) {
-		charging->single_size =
-		    charging->single_size == 0 ? 256 : charging->single_size * 2;
-		charging->single = must_realloc(
-		    charging->single, charging->single_size * sizeof(*charging->single));
-	}
-	charging->single[charging->single_count++] = *single;
+	if (count < *size)
+		return array;
+	*size = *size == 0 ? 64 : *size * 2;
+	return must_realloc(array, *size * item);
+}
+
+static void append(struct charges *charges, const struct charge *charge)
+{
+	charges->rows =
+	    grown(charges->rows, &charges->size, charges->count, sizeof(*charges->rows));
+	charges->rows[charges->count++] = *charge;
+}
+
+static int compare_words(const struct word *a, const struct word *b)
+{
+	return ((uintptr_t)a > (uintptr_t)b) - ((uintptr_t)a < (uintptr_t)b);
+}
+
+/* 0: they are summed. The order is of no meaning. */
+static int compare_keys(const void *a, const void *b)
+{
+	const struct charge *left = a, *right = b;
+	int words;
+
+	if (left->tier != right->tier)
+		return left->tier < right->tier ? -1 : 1;
+	if (left->wallet != right->wallet)
+		return left->wallet ? -1 : 1;
+	words = compare_words(left->session, right->session);
+	if (words == 0)
+		words = compare_words(left->tool, right->tool);
+	return words != 0 ? words : compare_words(left->payee, right->payee);
+}
+
+static int compare_times(const void *a, const void *b)
+{
+	const struct charge *left = a, *right = b;
+
+	if (left->at_us != right->at_us)
+		return left->at_us < right->at_us ? -1 : 1;
+	if (left->wallet != right->wallet)
+		return left->wallet ? -1 : 1;
+	return (left->spend < right->spend) - (left->spend > right->spend);
 }
 
 static int64_t capped_add(int64_t a, int64_t b)
@@ -138,30 +225,92 @@ static int64_t capped_add(int64_t a, int64_t b)
 	return a > INT64_MAX - b ? INT64_MAX : a + b;
 }
 
-static void add_charge(struct charging *charging, const struct sum *charge)
+static void sum_up(struct charge *sum, const struct charge *charge)
 {
-	struct sum *sum = charging->last;
-	struct sum_key key = charge->key;
-
-	key.tier = 0;
-	while (key.tier < charging->border_count && charging->borders_us[key.tier] <= charge->at_us)
-		key.tier++;
-	if (key.tier == charging->border_count) {
-		add_single(charging, charge);
-		return;
-	}
-	if (sum == NULL || memcmp(&sum->key, &key, sizeof(key)) != 0)
-		HASH_FIND(hh, charging->sums, &key, sizeof(key), sum);
-	if (sum == NULL) {
-		sum = must_calloc(1, sizeof(*sum));
-		sum->key = key;
-		HASH_ADD(hh, charging->sums, key, sizeof(sum->key), sum);
-	}
-	charging->last = sum;
 	if (sum->at_us < charge->at_us)
 		sum->at_us = charge->at_us;
 	sum->spend = capped_add(sum->spend, charge->spend);
 	sum->calls = capped_add(sum->calls, charge->calls);
+}
+
+static void sort(struct charges *charges, int (*compare)(const void *, const void *))
+{
+	if (charges->count > 1)
+		qsort(charges->rows, charges->count, sizeof(*charges->rows), compare);
+}
+
+static void merge(struct charges *sums)
+{
+	size_t last = 0;
+
+	sort(sums, compare_keys);
+	for (size_t i = 1; i < sums->count; i++) {
+		if (compare_keys(&sums->rows[last], &sums->rows[i]) == 0)
+			sum_up(&sums->rows[last], &sums->rows[i]);
+		else
+			sums->rows[++last] = sums->rows[i];
+	}
+	if (sums->count != 0)
+		sums->count = last + 1;
+}
+
+static void add_charge(struct charging *charging, struct charge *charge)
+{
+	struct charges *sums = &charging->sums;
+
+	charge->tier = 0;
+	while (charge->tier < charging->border_count &&
+	       charging->borders_us[charge->tier] <= charge->at_us)
+		charge->tier++;
+	if (charge->tier == charging->border_count) {
+		append(&charging->singles, charge);
+		return;
+	}
+	/* Rows of one kind stand together. */
+	if (sums->count != 0 && compare_keys(&sums->rows[sums->count - 1], charge) == 0) {
+		sum_up(&sums->rows[sums->count - 1], charge);
+		return;
+	}
+	append(sums, charge);
+	if (sums->count >= charging->merge_at) {
+		merge(sums);
+		charging->merge_at =
+		    sums->count < SUMS_FIRST / 2 ? SUMS_FIRST : 2 * sums->count;
+	}
+}
+
+static bool tell(const struct charges *charges, int64_t agent, charge_each_fn *each, void *arg)
+{
+	for (size_t i = 0; i < charges->count; i++) {
+		const struct charge *charge = &charges->rows[i];
+		struct charge_row row = {.agent = agent,
+		    .session = charge->session == NULL ? NULL : charge->session->text,
+		    .tool = charge->tool == NULL ? NULL : charge->tool->text,
+		    .payee = charge->payee == NULL ? NULL : charge->payee->text,
+		    .wallet = charge->wallet,
+		    .at_us = charge->at_us,
+		    .spend = charge->spend,
+		    .calls = charge->calls};
+
+		if (!each(&row, arg))
+			return false;
+	}
+	return true;
+}
+
+/* Oldest first, the sums before the single ones. False: the caller has enough. */
+static bool tell_agent(struct charging *charging, int64_t agent, charge_each_fn *each, void *arg)
+{
+	bool more;
+
+	merge(&charging->sums);
+	sort(&charging->sums, compare_times);
+	sort(&charging->singles, compare_times);
+	more = tell(&charging->sums, agent, each, arg) &&
+	    tell(&charging->singles, agent, each, arg);
+	charging->sums.count = charging->singles.count = 0;
+	charging->merge_at = SUMS_FIRST;
+	return more;
 }
 
 /* --- what is read -------------------------------------------------------------- */
@@ -169,16 +318,24 @@ static void add_charge(struct charging *charging, const struct sum *charge)
 /* Sessions that may still place calls, as of the last border. */
 static bool read_live_sessions(struct charging *charging)
 {
-	sqlite3_stmt *stmt =
-	    reader_prepare(charging->reader,
-		"SELECT session FROM token WHERE expires_s * 1000000 >= ?1");
+	sqlite3_stmt *stmt = reader_prepare(charging->reader,
+	    "SELECT agent, session FROM token WHERE expires_s * 1000000 >= ?1");
 	int rc;
 
 	if (stmt == NULL)
 		return false;
 	sqlite3_bind_int64(stmt, 1, charging->borders_us[charging->border_count - 1]);
-	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)
-		word_add(charging, column_text(stmt, 0))->live = true;
+	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		charging->sessions = grown(charging->sessions, &charging->session_size,
+		    charging->session_count, sizeof(*charging->sessions));
+		charging->sessions[charging->session_count++] = (struct live_session){
+		    .agent = sqlite3_column_int64(stmt, 0),
+		    .word = {.text = must_strdup(column_text(stmt, 1))}};
+	}
+	if (charging->session_count > 1)
+		qsort(charging->sessions, charging->session_count, sizeof(*charging->sessions),
+		    compare_sessions);
+	charging->session_end = charging->session_count;
 	return reader_finish(charging->reader, stmt, rc);
 }
 
@@ -186,10 +343,10 @@ static bool read_live_sessions(struct charging *charging)
  * back later does count: it did go out (ledger/purse.h). */
 static bool read_unused(struct charging *charging)
 {
-	sqlite3_stmt *stmt =
-	    reader_prepare(charging->reader, "SELECT payment FROM journal INDEXED BY journal_given"
-				  " WHERE event IN (5, 9) AND from_spent = 0 GROUP BY payment"
-				  " HAVING sum(CASE event WHEN 5 THEN 1 ELSE -1 END) > 0");
+	sqlite3_stmt *stmt = reader_prepare(charging->reader,
+	    "SELECT payment FROM journal INDEXED BY journal_given"
+	    " WHERE event IN (5, 9) AND from_spent = 0 GROUP BY payment"
+	    " HAVING sum(CASE event WHEN 5 THEN 1 ELSE -1 END) > 0");
 	int rc;
 
 	if (stmt == NULL)
@@ -211,34 +368,23 @@ static bool is_unused(const struct charging *charging, int64_t payment)
 	return unused != NULL;
 }
 
-static bool read_payments(struct charging *charging)
+static int compare_agents(const void *a, const void *b)
 {
-	sqlite3_stmt *stmt = reader_prepare(charging->reader,
-	    "SELECT agent, session, tool, payee, call, amount, id"
-	    " FROM payment INDEXED BY payment_charge ORDER BY agent, tool, call");
-	struct sum charge = {.key = {.wallet = 1}, .calls = 1};
-	int rc;
+	const struct agents_charge *left = a, *right = b;
 
-	if (stmt == NULL)
-		return false;
-	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		struct sum_key *key = &charge.key;
-
-		if (charging->unused != NULL && is_unused(charging, sqlite3_column_int64(stmt, 6)))
-			continue;
-		key->agent = sqlite3_column_int64(stmt, 0);
-		charge.at_us = sqlite3_column_int64(stmt, 4);
-		key->session =
-		    session_of(charging, key->session, column_text(stmt, 1), charge.at_us);
-		key->tool = word_of(charging, key->tool, column_text(stmt, 2));
-		key->payee = word_of(charging, key->payee, column_text(stmt, 3));
-		charge.spend = sqlite3_column_int64(stmt, 5);
-		add_charge(charging, &charge);
-	}
-	return reader_finish(charging->reader, stmt, rc);
+	if (left->agent != right->agent)
+		return left->agent < right->agent ? -1 : 1;
+	return compare_times(&left->charge, &right->charge);
 }
 
-/* A hold stands right before its end, if it has one. */
+static void add_hold(struct charging *charging, const struct agents_charge *hold)
+{
+	charging->holds = grown(charging->holds, &charging->hold_size, charging->hold_count,
+	    sizeof(*charging->holds));
+	charging->holds[charging->hold_count++] = *hold;
+}
+
+/* A hold stands right before its end, if it has one. They lie by call, and are the fewest. */
 static bool read_holds(struct charging *charging)
 {
 	sqlite3_stmt *stmt = reader_prepare(charging->reader,
@@ -246,7 +392,7 @@ static bool read_holds(struct charging *charging)
 	    "  THEN (SELECT a.session FROM audit a WHERE a.id = call) ELSE session END,"
 	    " tool, call, amount, event FROM journal INDEXED BY journal_hold"
 	    " WHERE event BETWEEN 6 AND 8 ORDER BY call, event");
-	struct sum hold = {.at_us = 0};
+	struct agents_charge hold = {.agent = 0};
 	bool held = false;
 	int rc;
 
@@ -256,120 +402,149 @@ static bool read_holds(struct charging *charging)
 		int64_t call = sqlite3_column_int64(stmt, 3);
 		int event = sqlite3_column_int(stmt, 5);
 
-		if (held && !(event == JOURNAL_RELEASE && call == hold.at_us))
-			add_charge(charging, &hold);
+		if (held && !(event == JOURNAL_RELEASE && call == hold.charge.at_us))
+			add_hold(charging, &hold);
 		held = event == JOURNAL_HOLD;
 		if (!held)
 			continue;
-		hold.key.agent = sqlite3_column_int64(stmt, 0);
-		hold.key.session =
-		    session_of(charging, hold.key.session, column_text(stmt, 1), call);
-		hold.key.tool = word_of(charging, hold.key.tool, column_text(stmt, 2));
-		hold.at_us = call;
-		hold.spend = sqlite3_column_int64(stmt, 4);
+		hold.agent = sqlite3_column_int64(stmt, 0);
+		hold.charge.session =
+		    session_of(charging, hold.agent, hold.charge.session, column_text(stmt, 1),
+			call);
+		hold.charge.tool = word_of(charging, hold.charge.tool, column_text(stmt, 2));
+		hold.charge.at_us = call;
+		hold.charge.spend = sqlite3_column_int64(stmt, 4);
 	}
 	if (held)
-		add_charge(charging, &hold);
+		add_hold(charging, &hold);
+	if (charging->hold_count > 1)
+		qsort(charging->holds, charging->hold_count, sizeof(*charging->holds),
+		    compare_agents);
 	return reader_finish(charging->reader, stmt, rc);
 }
 
-static bool read_calls(struct charging *charging)
+static void stream_next(struct stream *stream)
 {
-	sqlite3_stmt *stmt = reader_prepare(charging->reader,
-	    "SELECT agent, session, tool, id FROM audit INDEXED BY audit_calls"
-	    " WHERE kind = 1 AND allowed = 1 AND agent IS NOT NULL"
-	    " ORDER BY agent, session, tool");
-	struct sum charge = {.calls = 1};
-	int rc;
+	stream->rc = sqlite3_step(stream->stmt);
+	stream->agent =
+	    stream->rc == SQLITE_ROW ? sqlite3_column_int64(stream->stmt, 0) : INT64_MAX;
+}
 
-	if (stmt == NULL)
+static bool stream_open(struct stream *stream, struct charging *charging, const char *sql)
+{
+	stream->stmt = reader_prepare(charging->reader, sql);
+	if (stream->stmt == NULL)
 		return false;
-	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		struct sum_key *key = &charge.key;
+	stream_next(stream);
+	return true;
+}
 
-		key->agent = sqlite3_column_int64(stmt, 0);
-		charge.at_us = sqlite3_column_int64(stmt, 3);
-		key->session =
-		    session_of(charging, key->session, column_text(stmt, 1), charge.at_us);
-		key->tool = word_of(charging, key->tool, column_text(stmt, 2));
+/* enough: the caller asked for no more. */
+static bool stream_close(struct stream *stream, struct charging *charging, bool enough)
+{
+	if (stream->stmt == NULL)
+		return false;
+	if (enough && stream->rc == SQLITE_ROW)
+		stream->rc = SQLITE_DONE;
+	return reader_finish(charging->reader, stream->stmt, stream->rc);
+}
+
+static void add_payments(struct charging *charging, struct stream *stream, int64_t agent)
+{
+	struct charge charge = {.wallet = true, .calls = 1};
+	sqlite3_stmt *stmt = stream->stmt;
+
+	for (; stream->agent == agent; stream_next(stream)) {
+		if (charging->unused != NULL && is_unused(charging, sqlite3_column_int64(stmt, 6)))
+			continue;
+		charge.at_us = sqlite3_column_int64(stmt, 4);
+		charge.session =
+		    session_of(charging, agent, charge.session, column_text(stmt, 1),
+			charge.at_us);
+		charge.tool = word_of(charging, charge.tool, column_text(stmt, 2));
+		charge.payee = word_of(charging, charge.payee, column_text(stmt, 3));
+		charge.spend = sqlite3_column_int64(stmt, 5);
 		add_charge(charging, &charge);
 	}
-	return reader_finish(charging->reader, stmt, rc);
 }
 
-/* --- what is told ----------------------------------------------------------------- */
-
-static int compare_sums(const void *a, const void *b)
+static void add_calls(struct charging *charging, struct stream *stream, int64_t agent)
 {
-	const struct sum *left = *(const struct sum *const *)a;
-	const struct sum *right = *(const struct sum *const *)b;
+	struct charge charge = {.calls = 1};
+	sqlite3_stmt *stmt = stream->stmt;
 
-	if (left->at_us != right->at_us)
-		return left->at_us < right->at_us ? -1 : 1;
-	if (left->key.wallet != right->key.wallet)
-		return left->key.wallet > right->key.wallet ? -1 : 1;
-	/* Then the one that was read first. Addresses in an array say so. */
-	return left->spend != right->spend ? (left->spend > right->spend ? -1 : 1) : 0;
+	for (; stream->agent == agent; stream_next(stream)) {
+		charge.at_us = sqlite3_column_int64(stmt, 3);
+		charge.session =
+		    session_of(charging, agent, charge.session, column_text(stmt, 1),
+			charge.at_us);
+		charge.tool = word_of(charging, charge.tool, column_text(stmt, 2));
+		add_charge(charging, &charge);
+	}
 }
 
-static bool tell(const struct sum *sum, charge_each_fn *each, void *arg)
+static int64_t least(int64_t a, int64_t b)
 {
-	const struct sum_key *key = &sum->key;
-	struct charge_row row = {.agent = key->agent,
-	    .session = key->session == NULL ? NULL : key->session->text,
-	    .tool = key->tool == NULL ? NULL : key->tool->text,
-	    .payee = key->payee == NULL ? NULL : key->payee->text,
-	    .wallet = key->wallet != 0,
-	    .at_us = sum->at_us,
-	    .spend = sum->spend,
-	    .calls = sum->calls};
-
-	return each(&row, arg);
+	return a < b ? a : b;
 }
 
-/* Oldest first, the sums before the single ones. */
-static void tell_all(struct charging *charging, charge_each_fn *each, void *arg)
+static bool read_agents(struct charging *charging, charge_each_fn *each, void *arg)
 {
-	size_t sum_count = HASH_COUNT(charging->sums), count = 0;
-	struct sum **order =
-	    must_calloc(sum_count + charging->single_count + 1, sizeof(struct sum *));
-	bool more = true;
+	struct stream payments = {.stmt = NULL}, calls = {.stmt = NULL};
+	bool more = stream_open(&payments, charging,
+			"SELECT agent, session, tool, payee, call, amount, id"
+			" FROM payment INDEXED BY payment_charge ORDER BY agent, tool, call") &&
+	    stream_open(&calls, charging,
+		"SELECT agent, session, tool, id FROM audit INDEXED BY audit_calls"
+		" WHERE kind = 1 AND allowed = 1 AND agent IS NOT NULL"
+		" ORDER BY agent, session, tool");
+	struct agents_charge *hold = charging->holds, *end = hold + charging->hold_count;
+	bool whole;
 
-	for (struct sum *sum = charging->sums; sum != NULL; sum = sum->hh.next)
-		order[count++] = sum;
-	for (size_t i = 0; i < charging->single_count; i++)
-		order[count++] = &charging->single[i];
-	qsort(order, sum_count, sizeof(*order), compare_sums);
-	qsort(order + sum_count, charging->single_count, sizeof(*order), compare_sums);
-	for (size_t i = 0; i < count && more; i++)
-		more = tell(order[i], each, arg);
-	free(order);
+	charging->session_end = 0;
+	while (more) {
+		int64_t agent = least(payments.agent, calls.agent);
+
+		if (hold != end)
+			agent = least(agent, hold->agent);
+		if (agent == INT64_MAX)
+			break;
+		look_among_sessions_of(charging, agent);
+		add_payments(charging, &payments, agent);
+		for (; hold != end && hold->agent == agent; hold++)
+			add_charge(charging, &hold->charge);
+		add_calls(charging, &calls, agent);
+		/* What broke off is not told by halves. */
+		more = (payments.rc == SQLITE_ROW || payments.rc == SQLITE_DONE) &&
+		    (calls.rc == SQLITE_ROW || calls.rc == SQLITE_DONE) &&
+		    tell_agent(charging, agent, each, arg);
+	}
+	whole = stream_close(&payments, charging, !more);
+	return stream_close(&calls, charging, !more) && whole;
 }
 
 enum store_result store_charges(struct store *store, const int64_t *borders_us, size_t border_count,
     charge_each_fn *each, void *arg)
 {
-	struct reader *reader = reader_take(store->readers);
-	struct charging charging = {.borders_us = borders_us, .border_count = border_count};
+	struct charging charging = {
+	    .borders_us = borders_us, .border_count = border_count, .merge_at = SUMS_FIRST};
 	enum store_result result = STORE_BROKEN;
 
 	must(border_count >= 1);
 	for (size_t i = 1; i < border_count; i++)
 		must(borders_us[i - 1] <= borders_us[i]);
-	if (reader == NULL)
+	charging.reader = reader_take(store->readers);
+	if (charging.reader == NULL)
 		return STORE_BROKEN;
-	charging.reader = reader;
 	/* Statements of one moment: a payment that is given back in between would be half
 	 * counted. */
-	if (sqlite3_exec(reader->db, "BEGIN", NULL, NULL, NULL) == SQLITE_OK) {
+	if (sqlite3_exec(charging.reader->db, "BEGIN", NULL, NULL, NULL) == SQLITE_OK) {
 		if (read_live_sessions(&charging) && read_unused(&charging) &&
-		    read_payments(&charging) && read_holds(&charging) && read_calls(&charging))
+		    read_holds(&charging) && read_agents(&charging, each, arg))
 			result = STORE_OK;
-		sqlite3_exec(reader->db, "COMMIT", NULL, NULL, NULL);
+		sqlite3_exec(charging.reader->db, "COMMIT", NULL, NULL, NULL);
 	}
-	reader_give(store->readers, &reader);
-	if (result == STORE_OK)
-		tell_all(&charging, each, arg);
+	reader_give(store->readers, &charging.reader);
 	free_all(&charging);
 	return result;
 }

@@ -1,13 +1,10 @@
 /* ledger/position.c - what each agent has in each asset: store_balances of store.h.
  *
  * Asked once, at start, of every account. They are read in the order in which they lie in the
- * file and summed here: SQLite would have to sort them first, which takes longer than all the
- * rest. */
+ * file, and put in order here: SQLite would take longer for it than for all the rest. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/log.h"
-#include "common/table.h"
 #include "ledger/account.h"
 #include "ledger/store_parts.h"
 
@@ -17,22 +14,18 @@ struct unit {
 	struct unit *next;
 };
 
-/* Without padding, because it is hashed as bytes. */
-struct position_key {
+/* One account. */
+struct position {
 	int64_t agent;
 	const struct unit *unit;
-};
-
-struct position {
-	struct position_key key;
-	struct balance_row row;
-	UT_hash_handle hh;
+	enum account_role role;
+	int64_t amount;
 };
 
 struct positions {
 	struct unit *units;
-	struct position *table;
-	struct position *last; /* an agent's accounts often stand together */
+	struct position *rows;
+	size_t count, size;
 };
 
 static const struct unit *unit_of(
@@ -51,23 +44,53 @@ static const struct unit *unit_of(
 	return unit;
 }
 
-static struct position *position_of(struct positions *positions, const struct position_key *key)
+static void add_position(struct positions *positions, const struct position *position)
 {
-	struct position *position = positions->last;
-
-	if (position != NULL && memcmp(&position->key, key, sizeof(*key)) == 0)
-		return position;
-	HASH_FIND(hh, positions->table, key, sizeof(*key), position);
-	if (position == NULL) {
-		position = must_calloc(1, sizeof(*position));
-		position->key = *key;
-		position->row.agent = key->agent;
-		position->row.network = key->unit->network;
-		position->row.asset = key->unit->asset;
-		HASH_ADD(hh, positions->table, key, sizeof(position->key), position);
+	if (positions->count == positions->size) {
+		positions->size = positions->size == 0 ? 1024 : positions->size * 2;
+		positions->rows = must_realloc(
+		    positions->rows, positions->size * sizeof(*positions->rows));
 	}
-	positions->last = position;
-	return position;
+	positions->rows[positions->count++] = *position;
+}
+
+static bool read_accounts(struct positions *positions, struct reader *reader)
+{
+	sqlite3_stmt *stmt = reader_prepare(reader,
+	    "SELECT a.agent, a.network, a.asset, a.role, b.amount"
+	    " FROM account a JOIN balance b ON b.account = a.id WHERE a.agent IS NOT NULL");
+	int rc;
+
+	if (stmt == NULL)
+		return false;
+	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		struct position position = {.agent = sqlite3_column_int64(stmt, 0),
+		    .unit = unit_of(positions, (const char *)sqlite3_column_text(stmt, 1),
+			(const char *)sqlite3_column_text(stmt, 2)),
+		    .role = (enum account_role)sqlite3_column_int(stmt, 3),
+		    .amount = sqlite3_column_int64(stmt, 4)};
+
+		add_position(positions, &position);
+	}
+	return reader_finish(reader, stmt, rc);
+}
+
+static bool same(const struct position *a, const struct position *b)
+{
+	return a->agent == b->agent && a->unit == b->unit;
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct position *left = a, *right = b;
+	int order;
+
+	if (left->agent != right->agent)
+		return left->agent < right->agent ? -1 : 1;
+	if (left->unit == right->unit)
+		return 0;
+	order = strcmp(left->unit->network, right->unit->network);
+	return order != 0 ? order : strcmp(left->unit->asset, right->unit->asset);
 }
 
 /* What a damaged ledger takes past the end of a number stays there. */
@@ -77,7 +100,7 @@ static void add(int64_t *sum, int64_t amount)
 		*sum = amount > 0 ? INT64_MAX : INT64_MIN;
 }
 
-static void add_account(struct balance_row *row, enum account_role role, int64_t amount)
+static void add_amount(struct balance_row *row, enum account_role role, int64_t amount)
 {
 	switch (role) {
 	case ACCOUNT_AVAILABLE:
@@ -98,40 +121,22 @@ static void add_account(struct balance_row *row, enum account_role role, int64_t
 	}
 }
 
-static bool read_accounts(struct positions *positions, struct reader *reader)
+static void tell(struct positions *positions, balance_each_fn *each, void *arg)
 {
-	sqlite3_stmt *stmt = reader_prepare(reader,
-	    "SELECT a.agent, a.network, a.asset, a.role, b.amount"
-	    " FROM account a JOIN balance b ON b.account = a.id WHERE a.agent IS NOT NULL");
-	int rc;
+	const struct position *at = positions->rows, *end = at + positions->count;
+	bool more = true;
 
-	if (stmt == NULL)
-		return false;
-	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		struct position_key key = {.agent = sqlite3_column_int64(stmt, 0),
-		    .unit = unit_of(positions, (const char *)sqlite3_column_text(stmt, 1),
-			(const char *)sqlite3_column_text(stmt, 2))};
+	if (positions->count > 1)
+		qsort(positions->rows, positions->count, sizeof(*positions->rows), compare);
+	while (more && at != end) {
+		const struct position *first = at;
+		struct balance_row row = {.agent = first->agent,
+		    .network = first->unit->network,
+		    .asset = first->unit->asset};
 
-		add_account(&position_of(positions, &key)->row,
-		    (enum account_role)sqlite3_column_int(stmt, 3), sqlite3_column_int64(stmt, 4));
-	}
-	return reader_finish(reader, stmt, rc);
-}
-
-static void free_all(struct positions *positions)
-{
-	struct position *position, *next_position;
-	struct unit *unit, *next_unit;
-
-	HASH_ITER (hh, positions->table, position, next_position) {
-		HASH_DEL(positions->table, position);
-		free(position);
-	}
-	for (unit = positions->units; unit != NULL; unit = next_unit) {
-		next_unit = unit->next;
-		free(unit->network);
-		free(unit->asset);
-		free(unit);
+		for (; at != end && same(first, at); at++)
+			add_amount(&row, at->role, at->amount);
+		more = each(&row, arg);
 	}
 }
 
@@ -140,7 +145,7 @@ enum store_result store_balances(struct store *store, balance_each_fn *each, voi
 	struct reader *reader = reader_take(store->readers);
 	struct positions positions = {.units = NULL};
 	enum store_result result = STORE_BROKEN;
-	struct position *position;
+	struct unit *unit, *next;
 
 	if (reader == NULL)
 		return STORE_BROKEN;
@@ -148,9 +153,13 @@ enum store_result store_balances(struct store *store, balance_each_fn *each, voi
 		result = STORE_OK;
 	reader_give(store->readers, &reader);
 	if (result == STORE_OK)
-		for (position = positions.table; position != NULL; position = position->hh.next)
-			if (!each(&position->row, arg))
-				break;
-	free_all(&positions);
+		tell(&positions, each, arg);
+	for (unit = positions.units; unit != NULL; unit = next) {
+		next = unit->next;
+		free(unit->network);
+		free(unit->asset);
+		free(unit);
+	}
+	free(positions.rows);
 	return result;
 }

@@ -28,9 +28,26 @@ struct purse_meter {
 	UT_hash_handle hh;
 };
 
+/* A charge of the past. Its names are where they begin among the past's words, or NAMELESS. */
+struct past_charge {
+	int64_t at_us, spend, calls;
+	uint32_t session, tool, payee;
+	bool wallet;
+};
+
+/* What a start read back, as it was told, until somebody asks. Most agents of many do not call
+ * in one day, and of those that do each makes its own meters, in the order told. */
+struct past {
+	struct past_charge *charges;
+	size_t count, charges_size;
+	char *words; /* each ends with a NUL */
+	size_t words_count, words_size;
+};
+
 struct purse {
 	int64_t agent; /* the key */
-	struct purse_meter whole, wallet;
+	struct past past;
+	struct purse_meter whole, wallet; /* their meters: NULL until it wakes */
 	struct purse_meter *sessions, *tools, *payees;
 	struct balance *slots; /* by slot; those never used are not there */
 	unsigned slot_count;
@@ -148,6 +165,108 @@ static void subject_uncharge(
 		meter_uncharge(subject->meter, at_us, spend, calls);
 }
 
+/* --- the past ------------------------------------------------------------- */
+
+/* So many charges are cheaper to keep than the meters that they make, and to apply while a
+ * call waits; a purse that is told of more makes its meters at once. */
+#define PAST_MAX	64u
+#define PAST_WORD_MAX	4096u /* longer than any name we write */
+#define NAMELESS	UINT32_MAX
+
+static void past_free(struct past *past)
+{
+	free(past->charges);
+	free(past->words);
+	*past = (struct past){.charges = NULL};
+}
+
+/* Where there is room for count more. */
+static void *past_room(void *array, size_t *size, size_t count, size_t more, size_t item)
+{
+	while (*size < count + more)
+		*size = *size == 0 ? 4 : *size * 2;
+	return must_realloc(array, *size * item);
+}
+
+static uint32_t past_word(struct past *past, const char *word)
+{
+	size_t at = 0, size;
+
+	if (word == NULL)
+		return NAMELESS;
+	while (at < past->words_count && strcmp(past->words + at, word) != 0)
+		at += strlen(past->words + at) + 1;
+	if (at < past->words_count)
+		return (uint32_t)at;
+	size = strlen(word) + 1;
+	if (past->words_size - past->words_count < size)
+		past->words = past_room(
+		    past->words, &past->words_size, past->words_count, size, sizeof(char));
+	memcpy(past->words + at, word, size);
+	past->words_count += size;
+	return (uint32_t)at;
+}
+
+static const char *past_name(const struct past *past, uint32_t at)
+{
+	return at == NAMELESS ? NULL : past->words + at;
+}
+
+static bool past_fits(const struct past *past, const char *session, const char *tool,
+    const char *payee)
+{
+	const char *const words[] = {session, tool, payee};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (words[i] != NULL && strlen(words[i]) > PAST_WORD_MAX)
+			return false;
+	return past->count < PAST_MAX;
+}
+
+static void past_add(struct past *past, const struct past_charge *charge)
+{
+	if (past->count == past->charges_size)
+		past->charges = past_room(past->charges, &past->charges_size, past->count, 1,
+		    sizeof(*past->charges));
+	past->charges[past->count++] = *charge;
+}
+
+static void charge_past(struct purse *purse, const char *session, const char *tool,
+    const char *payee, bool wallet, int64_t at_us, int64_t spend, int64_t calls)
+{
+	int64_t admitted = payee == NULL ? calls : 0, paid = payee != NULL ? calls : 0;
+
+	meter_charge(purse->whole.meter, at_us, spend, admitted);
+	if (wallet)
+		meter_charge(purse->wallet.meter, at_us, spend, paid);
+	if (session != NULL)
+		subject_charge(subject_at(&purse->sessions, session), at_us, spend, admitted);
+	if (tool != NULL)
+		subject_charge(subject_at(&purse->tools, tool), at_us, spend, admitted);
+	if (payee != NULL)
+		subject_charge(payee_at(purse, payee), at_us, spend, paid);
+}
+
+/* Every way to a meter leads through here. */
+static void purse_wake(struct purse *purse)
+{
+	struct past past = purse->past;
+
+	if (purse->whole.meter != NULL)
+		return;
+	purse->whole.meter = meter_new();
+	purse->wallet.meter = meter_new();
+	purse->past = (struct past){.charges = NULL};
+	for (size_t i = 0; i < past.count; i++) {
+		const struct past_charge *charge = &past.charges[i];
+
+		charge_past(purse, past_name(&past, charge->session),
+		    past_name(&past, charge->tool), past_name(&past, charge->payee),
+		    charge->wallet, charge->at_us, charge->spend, charge->calls);
+	}
+	past_free(&past);
+}
+
 /* --- purses ------------------------------------------------------------- */
 
 struct purses *purses_new(void)
@@ -165,6 +284,7 @@ static void purse_destroy(struct purse *purse)
 	subjects_free(&purse->payees);
 	meter_free(&purse->whole.meter);
 	meter_free(&purse->wallet.meter);
+	past_free(&purse->past);
 	free(purse->slots);
 	free(purse);
 }
@@ -203,8 +323,6 @@ struct purse *purses_at(struct purses *purses, int64_t agent)
 		return purse;
 	purse = must_calloc(1, sizeof(*purse));
 	purse->agent = agent;
-	purse->whole.meter = meter_new();
-	purse->wallet.meter = meter_new();
 	HASH_ADD(hh, purses->table, agent, sizeof(purse->agent), purse);
 	return purse;
 }
@@ -315,6 +433,7 @@ struct purse_reading purse_read(struct purse *purse, enum purse_subject subject,
 	const struct purse_meter *found;
 
 	must(subject == PURSE_AGENT || subject == PURSE_WALLET || name != NULL);
+	purse_wake(purse);
 	if (subject == PURSE_TOOL && is_pattern(name))
 		return read_pattern(purse, name, window, calls, at_us);
 	found = purse_find(purse, subject, name);
@@ -364,6 +483,7 @@ int64_t purse_frees_at(struct purse *purse, enum purse_subject subject, const ch
 
 	must(subject == PURSE_AGENT || subject == PURSE_WALLET || name != NULL);
 	must(amount >= 0);
+	purse_wake(purse);
 	/* The edges of the other windows are the same for everybody. */
 	if (window != WINDOW_MINUTE && window != WINDOW_HOUR)
 		return subject_frees_at(&purse->whole, window, calls, at_us, amount);
@@ -402,6 +522,7 @@ static enum hold_result purse_fits(const struct purse *purse, int64_t others, in
 static void hold_begin(struct hold *out, struct purse *purse, enum hold_state state,
     const char *session, const char *tool, int64_t at_us, int64_t amount)
 {
+	purse_wake(purse);
 	*out = (struct hold){
 	    .state = state,
 	    .purse = purse,
@@ -606,19 +727,24 @@ void purse_restore(struct purse *purse, unsigned slot, const struct balance *bal
 void purse_restore_charge(struct purse *purse, const char *session, const char *tool,
     const char *payee, bool wallet, int64_t at_us, int64_t spend, int64_t calls)
 {
-	int64_t admitted = payee == NULL ? at_least_zero(calls) : 0;
-	int64_t paid = payee != NULL ? at_least_zero(calls) : 0;
+	struct past *past = &purse->past;
 
 	spend = at_least_zero(spend);
-	meter_charge(purse->whole.meter, at_us, spend, admitted);
-	if (wallet)
-		meter_charge(purse->wallet.meter, at_us, spend, paid);
-	if (session != NULL)
-		subject_charge(subject_at(&purse->sessions, session), at_us, spend, admitted);
-	if (tool != NULL)
-		subject_charge(subject_at(&purse->tools, tool), at_us, spend, admitted);
-	if (payee != NULL)
-		subject_charge(payee_at(purse, payee), at_us, spend, paid);
+	calls = at_least_zero(calls);
+	if (!past_fits(past, session, tool, payee))
+		purse_wake(purse);
+	if (purse->whole.meter != NULL) {
+		charge_past(purse, session, tool, payee, wallet, at_us, spend, calls);
+		return;
+	}
+	past_add(past,
+	    &(struct past_charge){.at_us = at_us,
+		.spend = spend,
+		.calls = calls,
+		.session = past_word(past, session),
+		.tool = past_word(past, tool),
+		.payee = past_word(past, payee),
+		.wallet = wallet});
 }
 
 void purse_settle(struct purse *purse, unsigned slot, int64_t amount)
@@ -636,6 +762,7 @@ void purse_refund(struct purse *purse, unsigned slot, int64_t amount, const char
 	amount = at_least_zero(amount);
 	if (move_money(&balance->open, &balance->available, amount) < amount)
 		return;
+	purse_wake(purse);
 	meter_uncharge(purse->whole.meter, at_us, amount, 0);
 	meter_uncharge(purse->wallet.meter, at_us, amount, 1);
 	if (session != NULL)
@@ -663,6 +790,7 @@ bool purse_reopen(struct purse *purse, unsigned slot, int64_t amount, bool from_
 	if (balance->available < amount || purse_free(purse) < amount)
 		return false;
 	move_money(&balance->available, &balance->open, amount);
+	purse_wake(purse);
 	meter_charge(purse->whole.meter, at_us, amount, 0);
 	meter_charge(purse->wallet.meter, at_us, amount, 1);
 	if (session != NULL)
@@ -694,6 +822,9 @@ void purse_trim(struct purse *purse, int64_t now_us, session_expired_fn *expired
 {
 	struct purse_meter *session, *next;
 
+	/* Asleep: there is nothing yet, and what it wakes with is trimmed the next time. */
+	if (purse->whole.meter == NULL)
+		return;
 	HASH_ITER(hh, purse->sessions, session, next) {
 		if (expired != NULL && session->holds == 0 && expired(session->name, arg))
 			subject_remove(&purse->sessions, session);

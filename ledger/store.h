@@ -382,7 +382,7 @@ struct charge_row { /* spend that stands (signed, open, spent, held, charged), c
 };
 typedef bool balance_each_fn(const struct balance_row *row, void *arg);
 typedef bool charge_each_fn(const struct charge_row *row, void *arg);
-/** One row for each (agent, network, asset), in the order of their first accounts. Cost grows
+/** One row for each (agent, network, asset), in that order. Cost grows
  * with the accounts, not with what was booked in them. */
 enum store_result store_balances(struct store *store, balance_each_fn *each, void *arg) MUST_CHECK;
 /** store_charges - spend and calls that count against limits.
@@ -396,12 +396,14 @@ enum store_result store_balances(struct store *store, balance_each_fn *each, voi
  *   a call          calls: 1 for each audit row of kind CALL with allowed set, one call
  *                   admitted. At its id
  *
- * First those before the last border, summed by (agent, session, tool, payee, wallet) and
+ * One agent after the other. Of each, first those before the last border, summed by
+ * (session, tool, payee, wallet) and
  * the two borders they lie between, with at_us the latest of the sum; session is NULL
  * there once its token had expired by the last border (or is unknown), so that sums do not
  * grow with the number of sessions ever opened. A sum has lost its windows: borders
  * are where the windows begin that the caller tells apart. Then those at or after the
- * last border, singly. Each part oldest first.
+ * last border, singly. Each part oldest first. When STORE_BROKEN is returned some agents may
+ * have been told.
  *
  * In  borders_us  border_count of them, 1 or more, none before the one in front of it
  * Cost  grows with everything that was ever written: for the start. */

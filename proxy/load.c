@@ -43,6 +43,9 @@ struct load {
 	struct shared_policy *policies;
 	char *network, *asset; /* of the last balance; most are in one */
 	unsigned slot;
+	struct purse *purse; /* of the last charge */
+	int64_t purse_agent;
+	struct agent *agent; /* of the last first payee */
 };
 
 static void load_fini(struct load *load)
@@ -198,23 +201,19 @@ static bool load_balance(const struct balance_row *row, void *arg)
 	return true;
 }
 
-/* Rows show addresses in EIP-55; meters, policies and pins key them in lower case. */
-static const char *payee_key(char out[ADDRESS_TEXT_SIZE], const char *payee)
+/* Rows of one agent stand together. */
+static struct purse *purse_of(struct load *load, int64_t agent)
 {
-	struct address address;
-
-	if (!payee || !address_parse(&address, payee))
-		return NULL;
-	return address_format_lower(out, &address);
+	if (!load->purse || load->purse_agent != agent)
+		load->purse = purses_at(load->house->purses, agent);
+	load->purse_agent = agent;
+	return load->purse;
 }
 
 static bool load_charge(const struct charge_row *row, void *arg)
 {
-	struct load *load = arg;
-	char payee[ADDRESS_TEXT_SIZE];
-
-	purse_restore_charge(purses_at(load->house->purses, row->agent), row->session, row->tool,
-	    payee_key(payee, row->payee), row->wallet, row->at_us, row->spend, row->calls);
+	purse_restore_charge(purse_of(arg, row->agent), row->session, row->tool, row->payee,
+	    row->wallet, row->at_us, row->spend, row->calls);
 	return true;
 }
 
@@ -315,14 +314,18 @@ static enum house_result broken(char reason[512], struct load *load, const char 
 	    *words ? ": " : "", words);
 }
 
+/* Rows show addresses in EIP-55; policies and pins have them in lower case. */
 static bool load_first_payee(const struct charge_row *row, void *arg)
 {
-	struct house *house = ((struct load *)arg)->house;
-	struct agent *agent = registry_agent_by_id(house->registry, row->agent);
+	struct load *load = arg;
 	char payee[ADDRESS_TEXT_SIZE];
+	struct address address;
 
-	if (agent && row->tool && payee_key(payee, row->payee))
-		registry_pin(house->registry, agent, row->tool, payee);
+	if (!load->agent || load->agent->id != row->agent)
+		load->agent = registry_agent_by_id(load->house->registry, row->agent);
+	if (load->agent && row->tool && row->payee && address_read(&address, row->payee))
+		registry_pin(load->house->registry, load->agent, row->tool,
+		    address_format_lower(payee, &address));
 	return true;
 }
 

@@ -20,10 +20,15 @@ struct session {
 	UT_hash_handle hh;
 };
 
-struct pin {
-	char *key; /* agent id, '/', tool */
-	char payee[ADDRESS_TEXT_SIZE];
+/* A tool's name, once for all pins; stays while the registry does. */
+struct pin_tool {
+	char *name;
 	UT_hash_handle hh;
+};
+
+struct pin {
+	const char *tool;
+	char payee[ADDRESS_TEXT_SIZE];
 };
 
 struct rpc {
@@ -38,7 +43,7 @@ struct registry {
 	struct tool *tools;
 	struct session *sessions;
 	int64_t over_s; /* tokens that expired by then are no longer known */
-	struct pin *pins;
+	struct pin_tool *pin_tools;
 	struct rpc *rpcs;
 	struct policy_ref *default_policy;
 	char *default_policy_text;
@@ -55,6 +60,7 @@ struct registry *registry_new(void)
 static void agent_free(struct agent *agent)
 {
 	policy_unref(&agent->policy);
+	free(agent->pins);
 	free(agent->name);
 	free(agent->owner);
 	free(agent);
@@ -73,7 +79,7 @@ void registry_free(struct registry **registry_p)
 	struct agent *agent, *agent_next;
 	struct tool *tool, *tool_next;
 	struct session *session, *session_next;
-	struct pin *pin, *pin_next;
+	struct pin_tool *pin_tool, *pin_tool_next;
 	struct rpc *rpc, *rpc_next;
 
 	*registry_p = NULL;
@@ -90,10 +96,10 @@ void registry_free(struct registry **registry_p)
 	}
 	HASH_ITER (hh, registry->sessions, session, session_next)
 		session_drop(registry, session);
-	HASH_ITER (hh, registry->pins, pin, pin_next) {
-		HASH_DEL(registry->pins, pin);
-		free(pin->key);
-		free(pin);
+	HASH_ITER (hh, registry->pin_tools, pin_tool, pin_tool_next) {
+		HASH_DEL(registry->pin_tools, pin_tool);
+		free(pin_tool->name);
+		free(pin_tool);
 	}
 	HASH_ITER (hh, registry->rpcs, rpc, rpc_next) {
 		HASH_DEL(registry->rpcs, rpc);
@@ -153,7 +159,7 @@ struct agent *registry_add_agent(
 	agent->owner = must_strdup(row->owner);
 	agent->purse = purse;
 	atomic_store(&agent->suspended, row->suspended);
-	if (!address_parse(&agent->address, row->address))
+	if (!address_read(&agent->address, row->address))
 		memset(&agent->address, 0, sizeof agent->address);
 	write_lock(registry);
 	HASH_ADD_KEYPTR(by_name, registry->agents_by_name, agent->name, strlen(agent->name), agent);
@@ -576,42 +582,82 @@ void registry_trim(struct registry *registry, int64_t over_s)
 
 /* --- pinned payees ----------------------------------------------------- */
 
-static char *pin_key(const struct agent *agent, const char *tool)
+/* Index of the first pin whose tool is not before this one; pins are in order of tools. */
+static size_t pin_place(const struct agent *agent, const char *tool)
 {
-	return must_format("%lld/%s", (long long)agent->id, tool);
+	size_t low = 0, high = agent->pin_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (strcmp(agent->pins[middle].tool, tool) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static const struct pin *pin_find(const struct agent *agent, const char *tool)
+{
+	size_t place = pin_place(agent, tool);
+
+	return place < agent->pin_count && strcmp(agent->pins[place].tool, tool) == 0
+		   ? &agent->pins[place]
+		   : NULL;
+}
+
+static const char *pin_tool_name(struct registry *registry, const char *name)
+{
+	struct pin_tool *tool;
+
+	HASH_FIND_STR(registry->pin_tools, name, tool);
+	if (!tool) {
+		tool = must_calloc(1, sizeof *tool);
+		tool->name = must_strdup(name);
+		HASH_ADD_KEYPTR(hh, registry->pin_tools, tool->name, strlen(tool->name), tool);
+	}
+	return tool->name;
+}
+
+static void pin_add(
+    struct registry *registry, struct agent *agent, const char *tool, const char *payee)
+{
+	size_t place = pin_place(agent, tool);
+	struct pin *pin;
+
+	agent->pins = must_realloc(agent->pins, (agent->pin_count + 1) * sizeof *agent->pins);
+	pin = &agent->pins[place];
+	memmove(pin + 1, pin, (agent->pin_count - place) * sizeof *pin);
+	agent->pin_count++;
+	pin->tool = pin_tool_name(registry, tool);
+	snprintf(pin->payee, sizeof pin->payee, "%s", payee);
 }
 
 void registry_pin(
-    struct registry *registry, const struct agent *agent, const char *tool, const char *payee)
+    struct registry *registry, struct agent *agent, const char *tool, const char *payee)
 {
-	char *key = pin_key(agent, tool);
-	struct pin *pin;
+	char pinned[ADDRESS_TEXT_SIZE];
 
+	/* Every payment but the first of a pair ends here, beside those of other workers. */
+	if (registry_pinned(pinned, registry, agent, tool))
+		return;
 	write_lock(registry);
-	HASH_FIND_STR(registry->pins, key, pin);
-	if (!pin) {
-		pin = must_calloc(1, sizeof *pin);
-		pin->key = key;
-		snprintf(pin->payee, sizeof pin->payee, "%s", payee);
-		HASH_ADD_KEYPTR(hh, registry->pins, pin->key, strlen(pin->key), pin);
-		key = NULL;
-	}
+	if (!pin_find(agent, tool))
+		pin_add(registry, agent, tool, payee);
 	unlock(registry);
-	free(key);
 }
 
 bool registry_pinned(char out[ADDRESS_TEXT_SIZE], struct registry *registry,
     const struct agent *agent, const char *tool)
 {
-	char *key = pin_key(agent, tool);
-	struct pin *pin;
+	const struct pin *pin;
 
 	read_lock(registry);
-	HASH_FIND_STR(registry->pins, key, pin);
+	pin = pin_find(agent, tool);
 	if (pin)
 		memcpy(out, pin->payee, ADDRESS_TEXT_SIZE);
 	unlock(registry);
-	free(key);
 	return pin != NULL;
 }
 

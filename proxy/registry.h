@@ -25,6 +25,7 @@ struct policy_ref {
 	struct policy *policy;
 };
 
+struct pin;
 struct reservation;
 
 struct agent {
@@ -36,6 +37,8 @@ struct agent {
 	/* Under the registry's lock. */
 	struct address address;
 	struct policy_ref *policy; /* its own, or NULL: the default one */
+	struct pin *pins;          /* first payees, by tool */
+	size_t pin_count;
 	/* Under the purses' lock. */
 	struct purse *purse;
 	struct reservation *waiting_first, *waiting_last;
@@ -132,7 +135,7 @@ void registry_trim(struct registry *registry, int64_t over_s);
 /* --- pinned payees ----------------------------------------------------- */
 /** Remember the first payee (lower-case address) an agent paid for a tool. */
 void registry_pin(
-    struct registry *registry, const struct agent *agent, const char *tool, const char *payee);
+    struct registry *registry, struct agent *agent, const char *tool, const char *payee);
 /** False when none yet. */
 bool registry_pinned(char out[ADDRESS_TEXT_SIZE], struct registry *registry,
     const struct agent *agent, const char *tool) MUST_CHECK;

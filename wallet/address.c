@@ -40,6 +40,17 @@ const char *address_format(char text[ADDRESS_TEXT_SIZE], const struct address *a
 	return text;
 }
 
+bool address_read(struct address *out, const char *text)
+{
+	struct address address;
+
+	if (strlen(text) != 2 + DIGITS || strncmp(text, "0x", 2) != 0 ||
+	    !hex_decode(address.bytes, ADDRESS_SIZE, text))
+		return false;
+	*out = address;
+	return true;
+}
+
 bool address_parse(struct address *out, const char *text)
 {
 	struct address address;
@@ -47,9 +58,7 @@ bool address_parse(struct address *out, const char *text)
 	bool upper = false, lower = false;
 	int i;
 
-	if (text == NULL || strlen(text) != 2 + DIGITS || strncmp(text, "0x", 2) != 0)
-		return false;
-	if (!hex_decode(address.bytes, ADDRESS_SIZE, text))
+	if (text == NULL || !address_read(&address, text))
 		return false;
 	for (i = 2; i < 2 + DIGITS; i++) {
 		upper |= is_upper(text[i]);

@@ -17,6 +17,8 @@ struct address {
 /** "0x" and 40 hex digits of any case; mixed case must pass the EIP-55 check.
  * False, *out untouched, on anything else. */
 bool address_parse(struct address *out, const char *text) MUST_CHECK;
+/** The same of a text that we wrote ourselves: its EIP-55 check, a hash, is not repeated. */
+bool address_read(struct address *out, const char *text) MUST_CHECK;
 /** EIP-55 checksummed text; returns text. */
 const char *address_format(char text[ADDRESS_TEXT_SIZE], const struct address *address);
 /** Lower-case text, as policies and meters key it. */

@@ -519,6 +519,85 @@ static void test_a_damaged_ledger(void **state)
 	assert_balance(purse, PURSE_OFF_CHAIN, 0, 0, 0, INT64_MAX);
 }
 
+/* What a start tells of an agent that does not call is kept as it was told; asked for, it is
+ * the same as what was charged at once. */
+static void tell_past(struct purse *purse, int64_t count)
+{
+	static const char *const sessions[] = {"s", NULL, "a session"};
+	static const char *const tools[] = {"search", "github/issues", NULL, "", "translate"};
+	static const char *const payees[] = {
+	    NULL, ADA, "0x209693Bc6afc0C5328bA36FaF03C514EF312287C"};
+
+	for (int64_t i = 0; i < count; i++)
+		purse_restore_charge(purse, sessions[i % 3], tools[i % 5], payees[i % 3],
+		    i % 3 != 0, NOON - (count - i) * 1700 * S, i, 1 + i % 4);
+}
+
+static void assert_same(struct purse *left, struct purse *right, enum purse_subject subject,
+    const char *name)
+{
+	static const enum window asked[] = {
+	    WINDOW_MINUTE, WINDOW_HOUR, WINDOW_DAY, WINDOW_MONTH, WINDOW_TOTAL};
+
+	for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+		for (int of_calls = 0; of_calls < 2; of_calls++) {
+			struct purse_reading a = purse_read(
+			    left, subject, name, asked[i], of_calls != 0, NOON);
+			struct purse_reading b = purse_read(
+			    right, subject, name, asked[i], of_calls != 0, NOON);
+
+			assert_int_equal(a.firm, b.firm);
+			assert_int_equal(a.resets_us, b.resets_us);
+		}
+	}
+}
+
+static void test_a_past_that_nobody_asks_for(void **state)
+{
+	static const int64_t counts[] = {0, 1, 63, 64, 65, 300};
+	static const char *const tools[] = {"search", "github/issues", "", "translate", "t*"};
+	char *long_name = malloc(10001);
+
+	(void)state;
+	memset(long_name, 'n', 10000);
+	long_name[10000] = '\0';
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		struct purses *purses = purses_new();
+		struct purse *asleep = purses_at(purses, 1), *awake = purses_at(purses, 2);
+
+		purse_read(awake, PURSE_AGENT, NULL, WINDOW_TOTAL, false, NOON);
+		tell_past(asleep, counts[i]);
+		tell_past(awake, counts[i]);
+		purse_trim(asleep, NOON, NULL, NULL);
+		purse_trim(awake, NOON, NULL, NULL);
+		if (i % 2 != 0) {
+			purse_restore_charge(asleep, "s", long_name, ADA, true, NOON, 5, 1);
+			purse_restore_charge(awake, "s", long_name, ADA, true, NOON, 5, 1);
+		}
+		/* Its first sign of life may be any. */
+		if (i % 3 == 1) {
+			purse_restore(asleep, 1, &(struct balance){.open = 7});
+			purse_restore(awake, 1, &(struct balance){.open = 7});
+			purse_refund(asleep, 1, 7, "s", "search", ADA, NOON - 1700 * S);
+			purse_refund(awake, 1, 7, "s", "search", ADA, NOON - 1700 * S);
+		}
+		for (size_t j = 0; j < sizeof(tools) / sizeof(tools[0]); j++)
+			assert_same(asleep, awake, PURSE_TOOL, tools[j]);
+		assert_same(asleep, awake, PURSE_TOOL, long_name);
+		assert_same(asleep, awake, PURSE_AGENT, NULL);
+		assert_same(asleep, awake, PURSE_WALLET, NULL);
+		assert_same(asleep, awake, PURSE_SESSION, "s");
+		assert_same(asleep, awake, PURSE_SESSION, "a session");
+		assert_same(asleep, awake, PURSE_PAYEE, ADA);
+		assert_same(asleep, awake, PURSE_PAYEE,
+		    "0x209693bc6afc0c5328ba36faf03c514ef312287c");
+		if (counts[i] > 3)
+			assert_true(spend(asleep, PURSE_SESSION, "s") > 0);
+		purses_free(&purses);
+	}
+	free(long_name);
+}
+
 static void test_a_purse_rebuilt_from_the_journal(void **state)
 {
 	struct fixture *fixture = *state;
@@ -1530,6 +1609,7 @@ int main(void)
 	    with_purse(test_a_call_window_reads_zero),
 	    with_purse(test_payees_have_no_case),
 	    with_purse(test_a_damaged_ledger),
+	    with_purse(test_a_past_that_nobody_asks_for),
 	    with_purse(test_a_purse_rebuilt_from_the_journal),
 	    with_purse(test_an_end_undone),
 	    with_purse(test_an_end_undone_charges_whom_it_has_to_find),

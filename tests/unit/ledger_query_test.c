@@ -722,6 +722,51 @@ static void first_payees_of_many(void **state)
 	       "2|zoo|zoo first\n");
 }
 
+struct payees {
+	const struct world *world;
+	int agents, rows;
+	int64_t agent, calls;
+};
+
+static bool count_payee(const struct charge_row *row, void *arg)
+{
+	struct payees *payees = arg;
+
+	if (row->agent != payees->agent)
+		payees->agents++;
+	payees->agent = row->agent;
+	if (row->agent != payees->world->agent_two)
+		return true;
+	payees->rows++;
+	payees->calls += row->calls;
+	assert_int_equal(row->calls, row->tool[0] == 'b' ? 1 : 2);
+	return true;
+}
+
+/* More sums than are kept unmerged, of rows that do not stand together; one agent after the
+ * other. */
+static void charges_of_many_payees(void **state)
+{
+	struct world *world = *state;
+	struct payees payees = {.world = world};
+	char payee[16];
+	int64_t border;
+
+	for (int i = 0; i < 600; i++) {
+		snprintf(payee, sizeof(payee), "payee %d", i % 300);
+		sign_as(world, world->agent_two, "a", payee);
+		if (i % 100 == 0)
+			sign_as(world, world->agent, "a", payee);
+		if (i % 200 == 0)
+			sign_as(world, world->agent_two, "b", payee);
+	}
+	border = world_id(world);
+	assert_int_equal(store_charges(world->store, &border, 1, count_payee, &payees), STORE_OK);
+	assert_int_equal(payees.agents, 2);
+	assert_int_equal(payees.rows, 300 + 3);
+	assert_int_equal(payees.calls, 600 + 3);
+}
+
 /* --- what the chain has still to be asked about ------------------------------------------- */
 
 static void says(struct world *world, int64_t payment, enum evidence_kind kind)
@@ -1234,6 +1279,7 @@ int main(void)
 	    query_test(settings_and_policies),
 	    query_test(charges_between_borders),
 	    query_test(first_payees_of_many),
+	    query_test(charges_of_many_payees),
 	    query_test(on_the_owners_word),
 	    query_test(idempotency),
 	    query_test(expired_keys_go_in_portions),
