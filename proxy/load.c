@@ -1,5 +1,6 @@
 /* proxy/load.c - the end of house_open(): what the store remembers, into memory. Before that,
  * what the last stop left behind is written. */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,9 +44,14 @@ struct load {
 	struct shared_policy *policies;
 	char *network, *asset; /* of the last balance; most are in one */
 	unsigned slot;
-	struct purse *purse; /* of the last charge */
-	int64_t purse_agent;
-	struct agent *agent; /* of the last first payee */
+	struct agent **agents; /* by id */
+	size_t agent_count, agent_size;
+};
+
+/* Rows that come by agent, told to the agents in step. */
+struct pass {
+	struct load *load;
+	size_t at; /* the agents before have had theirs */
 };
 
 static void load_fini(struct load *load)
@@ -61,6 +67,29 @@ static void load_fini(struct load *load)
 	}
 	free(load->network);
 	free(load->asset);
+	free(load->agents);
+}
+
+static void note_agent(struct load *load, struct agent *agent)
+{
+	if (load->agent_count == load->agent_size) {
+		load->agent_size = load->agent_size ? load->agent_size * 2 : 64;
+		load->agents =
+		    must_realloc(load->agents, load->agent_size * sizeof *load->agents);
+	}
+	load->agents[load->agent_count++] = agent;
+}
+
+/* NULL: there is none of that id, so that nobody can ask for what is said of it. */
+static struct agent *pass_agent(struct pass *pass, int64_t id)
+{
+	const struct load *load = pass->load;
+
+	while (pass->at < load->agent_count && load->agents[pass->at]->id < id)
+		pass->at++;
+	return pass->at < load->agent_count && load->agents[pass->at]->id == id
+		   ? load->agents[pass->at]
+		   : NULL;
 }
 
 /* NULL: it does not parse. */
@@ -100,6 +129,7 @@ static bool load_agent(const struct agent_row *row, void *arg)
 	agent = registry_add_agent(house->registry, row, purses_at(house->purses, row->id));
 	if (policy)
 		registry_share_policy(house->registry, agent, policy);
+	note_agent(load, agent);
 	return true;
 }
 
@@ -185,8 +215,10 @@ static bool slot_of(struct load *load, const char *network, const char *asset)
 
 static bool load_balance(const struct balance_row *row, void *arg)
 {
-	struct load *load = arg;
+	struct pass *pass = arg;
+	struct load *load = pass->load;
 	struct balance balance = {row->available, row->reserved, row->open, row->spent};
+	struct agent *agent = pass_agent(pass, row->agent);
 
 	if (!slot_of(load, row->network, row->asset)) {
 		say(load->reason, HOUSE_BROKEN,
@@ -197,23 +229,18 @@ static bool load_balance(const struct balance_row *row, void *arg)
 		load->failed = true;
 		return false;
 	}
-	purse_restore(purses_at(load->house->purses, row->agent), load->slot, &balance);
+	if (agent)
+		purse_restore(agent->purse, load->slot, &balance);
 	return true;
-}
-
-/* Rows of one agent stand together. */
-static struct purse *purse_of(struct load *load, int64_t agent)
-{
-	if (!load->purse || load->purse_agent != agent)
-		load->purse = purses_at(load->house->purses, agent);
-	load->purse_agent = agent;
-	return load->purse;
 }
 
 static bool load_charge(const struct charge_row *row, void *arg)
 {
-	purse_restore_charge(purse_of(arg, row->agent), row->session, row->tool, row->payee,
-	    row->wallet, row->at_us, row->spend, row->calls);
+	struct agent *agent = pass_agent(arg, row->agent);
+
+	if (agent)
+		purse_restore_charge(agent->purse, row->session, row->tool, row->payee,
+		    row->wallet, row->at_us, row->spend, row->calls);
 	return true;
 }
 
@@ -317,14 +344,13 @@ static enum house_result broken(char reason[512], struct load *load, const char 
 /* Rows show addresses in EIP-55; policies and pins have them in lower case. */
 static bool load_first_payee(const struct charge_row *row, void *arg)
 {
-	struct load *load = arg;
+	struct pass *pass = arg;
+	struct agent *agent = pass_agent(pass, row->agent);
 	char payee[ADDRESS_TEXT_SIZE];
 	struct address address;
 
-	if (!load->agent || load->agent->id != row->agent)
-		load->agent = registry_agent_by_id(load->house->registry, row->agent);
-	if (load->agent && row->tool && row->payee && address_read(&address, row->payee))
-		registry_pin(load->house->registry, load->agent, row->tool,
+	if (agent && row->tool && row->payee && address_read(&address, row->payee))
+		registry_pin(pass->load->house->registry, agent, row->tool,
 		    address_format_lower(payee, &address));
 	return true;
 }
@@ -343,18 +369,56 @@ static void charge_borders(int64_t out[BORDERS], int64_t now_us)
 	}
 }
 
+/* The longest of all that is read, on a thread of its own: it writes to what purses keep of
+ * their past, the loading thread to their balances. */
+struct charges_pass {
+	struct pass pass;
+	int64_t borders_us[BORDERS];
+	enum store_result result;
+};
+
+static void *read_charges(void *arg)
+{
+	struct charges_pass *charges = arg;
+
+	charges->result = store_charges(charges->pass.load->house->store, charges->borders_us,
+	    BORDERS, load_charge, &charges->pass);
+	return NULL;
+}
+
+/* What is known of each agent, in order of agents. */
+static enum house_result load_agents_past(struct load *load, char reason[512])
+{
+	struct house *house = load->house;
+	struct charges_pass charges = {.pass = {.load = load}};
+	struct pass balances = {.load = load}, payees = {.load = load};
+	enum house_result result = HOUSE_OK;
+	pthread_t thread;
+
+	charge_borders(charges.borders_us, load->now_us);
+	must(pthread_create(&thread, NULL, read_charges, &charges) == 0);
+	if (store_balances(house->store, load_balance, &balances) != STORE_OK || load->failed)
+		result = broken(reason, load, "balances");
+	else if (store_tokens(house->store, 0, load->now_us / CLOCK_US_PER_S, load_token, load) !=
+		 STORE_OK)
+		result = broken(reason, load, "tokens");
+	else if (store_first_payees(house->store, load_first_payee, &payees) != STORE_OK)
+		result = broken(reason, load, "balances");
+	must(pthread_join(thread, NULL) == 0);
+	if (result == HOUSE_OK && charges.result != STORE_OK)
+		result = broken(reason, load, "balances");
+	return result;
+}
+
 static enum house_result load_all(struct load *load, char reason[512])
 {
 	struct house *house = load->house;
-	int64_t borders_us[BORDERS];
+	enum house_result result;
 
 	if (store_agents(house->store, load_agent, load) != STORE_OK || load->failed)
 		return broken(reason, load, "agents");
 	if (store_tools(house->store, load_tool, load) != STORE_OK)
 		return broken(reason, load, "tools");
-	if (store_tokens(house->store, 0, load->now_us / CLOCK_US_PER_S, load_token, load) !=
-	    STORE_OK)
-		return broken(reason, load, "tokens");
 	if (store_networks(house->store, load_network, load) != STORE_OK)
 		return broken(reason, load, "networks");
 	load->batch = batch_new(load->now_us);
@@ -365,14 +429,11 @@ static enum house_result load_all(struct load *load, char reason[512])
 	if (load->wrote && store_append_wait(house->store, &load->batch) != STORE_OK)
 		return broken(reason, load, "or write what the last stop left open");
 	FAULT_POINT("opened");
-	charge_borders(borders_us, load->now_us);
 	purses_lock(house->purses);
-	if (store_balances(house->store, load_balance, load) != STORE_OK || load->failed ||
-	    store_charges(house->store, borders_us, BORDERS, load_charge, load) != STORE_OK)
-		load->failed = true;
+	result = load_agents_past(load, reason);
 	purses_unlock(house->purses);
-	if (load->failed || store_first_payees(house->store, load_first_payee, load) != STORE_OK)
-		return broken(reason, load, "balances");
+	if (result != HOUSE_OK)
+		return result;
 	if (store_outstanding(house->store, load_outstanding, load) != STORE_OK)
 		return broken(reason, load, "open payments");
 	if (store_chain_ends(house->store, load->now_us - RECONCILE_REORG_US, load_watched, load) !=
