@@ -121,7 +121,11 @@ static void read_option(struct requirement *option, const struct challenge *chal
 	option->network = json_str(entry, "network");
 	option->amount = json_str(entry, v1 ? "maxAmountRequired" : "amount");
 	option->asset = json_str(entry, "asset");
+	option->has_contract = address_parse(&option->contract, option->asset);
 	option->pay_to = json_str(entry, "payTo");
+	option->has_payee = address_parse(&option->payee, option->pay_to);
+	if (option->has_payee)
+		address_format(option->payee_text, &option->payee);
 	option->resource_url = v1 ? claim(entry, "resource") : claim(challenge->resource, "url");
 	option->payment_flow = claim(extra, "paymentFlow");
 	option->transfer_method = claim(extra, "assetTransferMethod");

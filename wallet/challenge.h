@@ -46,6 +46,10 @@ struct requirement {
 	const char *domain_name, *domain_version; /* extra.name, extra.version */
 	bool timeout_valid; /* a positive JSON integer below 2^31 */
 	int64_t timeout_s;
+	/* What asset and pay_to are, where they are addresses. */
+	bool has_contract, has_payee;
+	struct address contract, payee;
+	char payee_text[ADDRESS_TEXT_SIZE]; /* EIP-55 */
 	json_t *json;        /* the entry as received, for the echo; borrowed */
 	char *echo;          /* payment.h's: what payments repeat; NULL before the first */
 };

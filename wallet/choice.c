@@ -20,7 +20,6 @@ struct candidate {
 	int version;
 	uint64_t chain_id;
 	const struct asset *asset;
-	struct address payee;
 	struct uint256 value;
 	struct amount price;
 };
@@ -75,7 +74,6 @@ static enum choice_reason check_kind(struct candidate *candidate)
 {
 	const struct requirement *option = candidate->option;
 	const char *network = option->network;
-	struct address contract;
 
 	if (!text_is(option->scheme, "exact"))
 		return CHOICE_UNSUPPORTED_SCHEME;
@@ -86,9 +84,10 @@ static enum choice_reason check_kind(struct candidate *candidate)
 	    !network_parse(&candidate->chain_id, network)) {
 		return CHOICE_UNSUPPORTED_NETWORK;
 	}
-	if (!address_parse(&contract, option->asset))
+	if (!option->has_contract)
 		return CHOICE_UNKNOWN_ASSET;
-	candidate->asset = assets_find(candidate->assets, candidate->chain_id, &contract);
+	candidate->asset =
+	    assets_find(candidate->assets, candidate->chain_id, &option->contract);
 	if (candidate->asset == NULL)
 		return CHOICE_UNKNOWN_ASSET;
 	if (candidate->asset->unpayable != NULL)
@@ -111,9 +110,8 @@ static enum choice_reason check_claims(struct candidate *candidate)
 	    uint256_is_zero(&candidate->value) ||
 	    !uint256_to_amount(&candidate->price, &candidate->value, asset->decimals))
 		return CHOICE_BAD_AMOUNT;
-	if (!address_parse(&candidate->payee, option->pay_to) ||
-	    address_is_zero(&candidate->payee) ||
-	    address_equal(&candidate->payee, &candidate->rules->payer))
+	if (!option->has_payee || address_is_zero(&option->payee) ||
+	    address_equal(&option->payee, &candidate->rules->payer))
 		return CHOICE_BAD_PAYEE;
 	if (!option->timeout_valid || option->timeout_s < CHOICE_TIMEOUT_S_MIN ||
 	    option->timeout_s > CHOICE_TIMEOUT_S_MAX)
@@ -134,7 +132,7 @@ static bool has_offer(const struct candidate *candidate)
 		.scheme = candidate->option->scheme,
 		.chain_id = candidate->chain_id,
 		.asset = candidate->asset->contract,
-		.payee = candidate->payee,
+		.payee = candidate->option->payee,
 		.value = candidate->value,
 		.resource_url = candidate->option->resource_url,
 		.host = candidate->rules->host,
@@ -153,7 +151,7 @@ static enum choice_reason check_rules(const struct candidate *candidate)
 	const struct asset *asset = candidate->asset;
 	char payee[ADDRESS_TEXT_SIZE];
 
-	address_format_lower(payee, &candidate->payee);
+	address_format_lower(payee, &candidate->option->payee);
 	if (rules->networks != NULL &&
 	    !listed(rules->networks, rules->network_count, asset->network))
 		return CHOICE_NETWORK_NOT_ALLOWED;
@@ -210,12 +208,11 @@ void choice_make(struct choice *out, const struct challenge *challenge,
 		out->found = true;
 		out->position = i;
 		out->asset = candidate.asset;
-		out->payee = candidate.payee;
+		out->payee = candidate.option->payee;
+		memcpy(out->payee_text, candidate.option->payee_text, sizeof(out->payee_text));
 		out->value = candidate.value;
 		out->price = candidate.price;
 		out->upfront = text_is(candidate.option->payment_flow, "upfront");
 	}
-	if (out->found)
-		address_format(out->payee_text, &out->payee);
 	offers_free(&offers);
 }

@@ -2,6 +2,7 @@
 #include "wallet/payment.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,10 +51,11 @@ static void add_payload(struct buf *text, const struct payment *payment)
 {
 	const struct authorization *authorization = &payment->authorization;
 	char value[UINT256_TEXT_SIZE], nonce[2 * AUTHORIZATION_NONCE_SIZE + 3];
-	char signature[2 * KEYSTORE_SIGNATURE_SIZE + 3];
+	char signature[2 * KEYSTORE_SIGNATURE_SIZE + 3], payload[PAYLOAD_SIZE_MAX];
+	int length;
 
 	/* Digits and "0x" all of it: nothing to escape. */
-	buf_add_format(text,
+	length = snprintf(payload, sizeof(payload),
 	    "\"payload\":{\"authorization\":{\"from\":\"%s\",\"to\":\"%s\",\"value\":\"%s\","
 	    "\"validAfter\":\"%" PRIu64 "\",\"validBefore\":\"%" PRIu64 "\",\"nonce\":\"%s\"},"
 	    "\"signature\":\"%s\"}",
@@ -61,6 +63,8 @@ static void add_payload(struct buf *text, const struct payment *payment)
 	    authorization->valid_after_s, authorization->valid_before_s,
 	    hex_encode_0x(nonce, authorization->nonce, AUTHORIZATION_NONCE_SIZE),
 	    hex_encode_0x(signature, payment->signature, KEYSTORE_SIGNATURE_SIZE));
+	must(length > 0 && (size_t)length < sizeof(payload));
+	buf_add(text, payload, (size_t)length);
 }
 
 static int dump_to_buf(const char *bytes, size_t size, void *buf)
