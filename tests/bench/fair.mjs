@@ -11,6 +11,8 @@ import { end, start } from '../e2e/bed/child.mjs';
 import { policyOf, spend } from '../e2e/bed/policies.mjs';
 import { Tallyward } from '../e2e/bed/tallyward.mjs';
 import { freePort } from '../e2e/bed/wait.mjs';
+import { check, counts, failed } from './check.mjs';
+import { rate } from './figures.mjs';
 import { loadByWrk } from './load.mjs';
 import { startSeller } from './stub.mjs';
 
@@ -22,19 +24,6 @@ const seconds = Number(options.seconds ?? (options.short ? 1 : 3));
 const rounds = Number(options.rounds ?? (options.short ? 1 : 5));
 const AGENTS = options.short ? 50 : 1000;
 const CONNECTIONS = options.short ? 50 : 1000;
-
-let passed = 0;
-let failed = 0;
-
-function check(what, test) {
-	try {
-		test();
-		passed++;
-	} catch (error) {
-		failed++;
-		process.stderr.write(`fair: not so: ${what}: ${error.message}\n`);
-	}
-}
 
 /** What the thousand do: each call is refused, for one of these reasons. */
 const REFUSED = {
@@ -65,8 +54,6 @@ async function measure(tw, agent, kind) {
 		connections: 1, seconds, pids: [tw.daemon.pid], token: agent.token,
 	});
 }
-
-const rate = ({ calls, us }) => calls / us * 1e6;
 
 /** Lowest, middle and highest. */
 function spread(values) {
@@ -124,14 +111,10 @@ try {
 	const { json } = await tw.cli('ledger', 'verify');
 	check('ledger verify', () => assert.equal(json?.ok, true));
 } catch (error) {
-	failed++;
-	process.stderr.write(`fair: ${error.stack}\n`);
+	failed(error);
 } finally {
-	await tw.close().catch((error) => {
-		failed++;
-		process.stderr.write(`fair: ${error.message}\n`);
-	});
+	await tw.close().catch(failed);
 	await seller?.stop();
 }
-process.stdout.write(`${passed} passed, ${failed} failed\n`);
-process.exit(failed === 0 && passed > 0 ? 0 : 1);
+process.stdout.write(`${counts.passed} passed, ${counts.failed} failed\n`);
+process.exit(counts.failed === 0 && counts.passed > 0 ? 0 : 1);

@@ -1,118 +1,125 @@
-// From measurements to Markdown.
+// From what was measured to pages: RESULTS.md with its charts, the generated
+// part of PROFILE.md, and README.md's table.
 
-import os from 'node:os';
+import fs from 'node:fs';
+import path from 'node:path';
+import { pairChart } from './chart.mjs';
+import { milli, table } from './figures.mjs';
 
-const sorted = (values) => [...values].sort((a, b) => a - b);
+const repository = path.resolve(import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname), '../..');
+const folder = path.join(repository, 'doc/bench');
+const MEASURED = path.join(folder, 'results.json');
 
-function median(values) {
-	const list = sorted(values);
-	const middle = list.length >> 1;
-	return list.length % 2 ? list[middle] : (list[middle - 1] + list[middle]) / 2;
+export const readMeasured = () => fs.existsSync(MEASURED) ? JSON.parse(fs.readFileSync(MEASURED, 'utf8')) : {};
+
+const oneOf = (values) => [...new Set(values)];
+
+/** Rows of the targets' table, in the order of the parts. */
+const targetsOf = (parts, measured) => parts.filter(({ name }) => measured[name])
+	.flatMap((part) => part.targets(measured[part.name].data).map((row) => ({ ...row, ...measured[part.name] })));
+
+function targetsTable(rows) {
+	return table(['what', 'target', 'measured', 'met'], rows.map(({ what, target, measured, met }) =>
+		[what, target, measured, met ? 'yes' : '**no**']));
 }
 
-const whole = (value) => Math.round(value).toLocaleString('en-US');
-const milli = (us) => (us / 1000).toFixed(us < 10_000 ? 2 : 1);
-const rate = (found) => found.calls / found.us * 1e6;
-const cpu = (found) => found.cpu / found.calls;
-const table = (head, rows) => [head, head.map((_, i) => i ? '--:' : '---'), ...rows]
-	.map((row) => `| ${row.join(' | ')} |`).join('\n');
-
-const HEAD = ['in flight', 'by', 'calls/s', 'lowest to highest', 'p50 ms', 'p90 ms', 'p99 ms',
-	'CPU µs a call'];
-
-function row(results, connections, peer) {
-	const rates = results.map(rate);
-	const of = (key) => milli(median(results.map((found) => found[key])));
-	return [connections, peer, whole(median(rates)),
-		`${whole(Math.min(...rates))} to ${whole(Math.max(...rates))}`,
-		of('p50'), of('p90'), of('p99'), whole(median(results.map(cpu)))];
+function verdict(rows) {
+	const missed = rows.filter(({ met }) => !met);
+	return missed.length === 0 ? `All ${rows.length} are met.`
+		: `${rows.length - missed.length} of ${rows.length} are met. Not met:\n\n${missed.map(({ what, target, measured }) =>
+			`- ${what}: ${target}; it is ${measured}`).join('\n')}`;
 }
 
-/** Peers compared round by round, because a machine is not as fast at noon as at one. */
-function ratios(ours, theirs, figure) {
-	const each = ours.map((found, i) => figure(found) / figure(theirs[i]));
-	return [median(each), Math.min(...each), Math.max(...each)].map((value) => value.toFixed(2));
+function machineLines({ machine }) {
+	return `- ${machine.cores} cores, ${machine.cpu}, ${(machine.memory / 2 ** 30).toFixed(0)} GiB; ${machine.system};
+  ledger on ${machine.fileSystem}, an fdatasync of 64 KiB there takes ${milli(machine.syncUs)} ms; load average at the start \
+${machine.load.map((l) => l.toFixed(2)).join(', ')}
+- ${machine.tallyward}; @x402/fetch ${machine.fetch} on node ${machine.node}; ${machine.nginx}`;
 }
 
-function compare(results, kind, peer) {
-	const rows = [];
-	const lines = [];
-	for (const connections of [...new Set(results.map((found) => found.connections))]) {
-		const of = (name) => results.filter((found) => found.kind === kind &&
-			found.peer === name && found.connections === connections);
-		const [ours, theirs] = [of('tallyward'), of(peer)];
-		rows.push(row(ours, connections, 'tallyward'), row(theirs, connections, peer));
-		const [mid, low, high] = ratios(ours, theirs, rate);
-		const [cpuMid] = ratios(ours, theirs, cpu);
-		lines.push(`- ${connections} in flight: tallyward makes **${mid}** times the calls of ${peer} ` +
-			`(${low} to ${high}), with ${cpuMid} times the processor time a call.`);
-	}
-	return `${table(HEAD, rows)}\n\n${lines.join('\n')}\n`;
-}
+const when = ({ command, date, rounds, seconds }) =>
+	`\`${command}\`, ${date}: ${rounds} round${rounds === 1 ? '' : 's'} of ${seconds} seconds`;
 
-function byRound(results, disk) {
-	const rounds = [...new Set(results.map((found) => found.round))];
-	const columns = [...new Set(results.map((f) => `${f.kind} ${f.peer} ${f.connections}`))].sort();
-	const cell = (column, round) => {
-		const found = results.find((f) => f.round === round && `${f.kind} ${f.peer} ${f.connections}` === column);
-		return found ? whole(rate(found)) : '';
-	};
-	return table(['calls/s in round', ...rounds],
-		[...columns.map((column) => [column, ...rounds.map((round) => cell(column, round))]),
-			['µs of one fdatasync, at its start', ...disk.map(whole)]]);
-}
-
-const syncSection = (rows) => rows.length === 0 ? '' : `
-## How payments share the disk
-
-Counted by strace, which slows everything; only the quotient means something.
-
-${table(['in flight', 'payments', 'fdatasync', 'payments each'],
-		rows.map((r) => [r.connections, whole(r.payments), whole(r.syncs), (r.payments / r.syncs).toFixed(1)]))}
-`;
-
-const reserveSection = (rows) => rows.length === 0 ? '' : `
-## One decision, in process
-
-\`reserve_bench\`: read the totals, decide, hold, release; all threads on one agent, so
-that all of them want the same lock. The processor time of the whole proxy is above.
-
-${table(['limits in force', 'of which speak about the call', 'threads', 'ns per call of reserve_ask and reserve_release'],
-		rows.map((r) => [whole(r.limits), whole(r.applying), r.threads, whole(r.ns)]))}
-`;
-
-export function report({ results, disk, syncs, reserve, payments, rounds, seconds, loadBefore, command,
-	versions, fileSystem }) {
+/** The page, without charts: what is also printed. */
+export function resultsPage(parts, measured) {
+	const found = parts.filter(({ name }) => measured[name]);
+	const newest = found.map(({ name }) => measured[name]).sort((a, b) => a.date < b.date ? 1 : -1)[0];
+	const rows = targetsOf(parts, measured);
+	// Parts that were measured at another time say so themselves.
+	const sections = found.map((part) => {
+		const of = measured[part.name];
+		const text = part.section(of.data);
+		return when(of) === when(newest) ? text : `${text}\nMeasured by ${when(of)}.\n`;
+	});
 	return `# Benchmarks
 
-\`${command}\`, ${new Date().toISOString().slice(0, 10)}: ${rounds} round${rounds === 1 ? '' : 's'} of ${seconds} seconds
-each, the peers in turn; medians, and the lowest and highest round. Ratios are taken within a round.
+${when(newest)}, in ${oneOf(found.map(({ name }) => measured[name].date)).join(', ')};
+the peers of a part take turns in the same run. Figures are medians; "lowest to highest" is of
+rounds. Ratios are taken within a round.
 
-- ${os.cpus().length} cores, ${os.cpus()[0].model.trim()}, ${whole(os.totalmem() / 2 ** 30)} GiB; ${os.type()} ${os.release()};
-  ledger on ${fileSystem}, an fdatasync there takes ${milli(median(disk))} ms; load average at the start ${loadBefore.map((l) => l.toFixed(2)).join(', ')}
-- ${versions.tallyward}; @x402/fetch ${versions.fetch} on node ${process.version}; ${versions.nginx}
-- Everything shares those cores: the load generator (wrk; @x402/fetch is its own), the
+${machineLines(newest)}
+- Everything shares those cores: the load generator (wrk, \`pace\`; @x402/fetch is its own), the
   program measured, and the seller, which is nginx with one worker giving fixed answers.
 
-## Paid calls
+${rows.length === 0 ? '' : `## Targets
 
-A call is two requests to the seller: the 402, then the paid one. tallyward, with its
-defaults: identifies the agent, decides against ten limits, signs, waits until the signed
-payment is on disk, pays, and books receipt, journal and audit. @x402/fetch has the key in
-its own process, and signs and pays; it keeps no books and no limits. tallyward has a worker
-thread for each core; node runs JavaScript on one. One call alone waits
-for a commit of its own; calls in flight together share one.
+${targetsTable(rows)}
 
-${compare(results, 'paid', '@x402/fetch')}
-## Free calls
+${verdict(rows)}
+`}${measured.paid && measured.free ? '\n![Paid and free calls beside their peers](peers.svg)\n' : ''}
+${sections.join('\n')}`;
+}
 
-Through tallyward (token, policy, audit row) and through nginx's proxy_pass with one worker.
+const BEGIN = '<!-- from here to the end mark written by tests/bench/run --record -->';
+const END = '<!-- end mark -->';
 
-${compare(results, 'free', 'nginx')}${syncSection(syncs)}${reserveSection(reserve)}
-## Each round
+/** Replace what stands between the marks of a page. */
+function replacePart(file, text) {
+	const page = fs.readFileSync(file, 'utf8');
+	const [begin, end] = [page.indexOf(BEGIN), page.indexOf(END)];
+	if (begin < 0 || end < begin)
+		throw new Error(`${file} has no marks to write between`);
+	fs.writeFileSync(file, `${page.slice(0, begin + BEGIN.length)}\n${text.trim()}\n${page.slice(end)}`);
+}
 
-The ledger grew from nothing to ${whole(payments)} payments meanwhile.
+function readmePart(parts, measured) {
+	const rows = targetsOf(parts, measured);
+	if (rows.length === 0)
+		return '';
+	const { machine } = rows[0];
+	const dates = oneOf(rows.map(({ date }) => date)).sort();
+	const commands = oneOf(rows.map(({ command }) => `\`${command}\``));
+	return `${commands.join(', ')} on ${dates.join(', ')}: ${machine.cores} cores (${machine.cpu}) that the load generator, the
+proxy and the seller share; medians, the peers in turn in one run. Every payment was on disk before it was sent.
 
-${byRound(results, disk)}
-`;
+${targetsTable(rows)}
+
+${measured.paid && measured.free ? '![Paid and free calls beside their peers](doc/bench/peers.svg)\n' : ''}`;
+}
+
+/** Write all pages from what doc/bench/results.json holds. */
+export function writePages(parts) {
+	const measured = readMeasured();
+	const found = parts.filter(({ name }) => measured[name]);
+	if (found.length === 0)
+		return;
+	fs.writeFileSync(path.join(folder, 'RESULTS.md'), resultsPage(parts, measured));
+	for (const part of found)
+		for (const [file, chart] of Object.entries(part.charts?.(measured[part.name].data) ?? {}))
+			fs.writeFileSync(path.join(folder, file), chart);
+	if (measured.paid && measured.free) {
+		const groups = found.flatMap((part) => part.pairs?.(measured[part.name].data) ?? []);
+		fs.writeFileSync(path.join(folder, 'peers.svg'),
+			pairChart({ title: 'Beside the peers, in one run', groups }));
+	}
+	for (const part of found)
+		if (part.profilePage)
+			replacePart(path.join(folder, 'PROFILE.md'), part.profilePage(measured[part.name].data));
+	replacePart(path.join(repository, 'README.md'), readmePart(parts, measured));
+}
+
+/** Keep what was measured now, beside what other parts measured before. */
+export function record(measured) {
+	fs.mkdirSync(folder, { recursive: true });
+	fs.writeFileSync(MEASURED, `${JSON.stringify({ ...readMeasured(), ...measured }, null, '\t')}\n`);
 }

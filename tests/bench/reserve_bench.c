@@ -2,13 +2,17 @@
  *
  * Every thread asks for a provisional hold and releases it, over and over, on one agent: the
  * worst case, because all of them want the same lock and the same totals. Prints one line of
- * JSON for each number of limits and threads.
+ * JSON for each number of limits, of payments in the past, and of threads: one, and one for
+ * each core.
  *
- * Usage: reserve_bench [CALLS]   how many calls each thread makes (1,000,000) */
+ * Usage: reserve_bench [CALLS] [PAST]
+ * CALLS  how many each thread makes (1,000,000)
+ * PAST   payments in the windows of the limits, where there are any (1,000,000) */
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "common/buf.h"
 #include "common/clock.h"
@@ -16,10 +20,16 @@
 
 #define CALLS_DEFAULT 1000000
 #define CALLS_MAX     1000000000
-#define THREADS_MAX   2u
+#define PAST_DEFAULT  1000000
+#define PAST_MAX      100000000
+#define PAST_DAYS     31
+#define THREADS_MAX   64u
 #define PRICE         1 /* micro-dollar */
 /* A real moment, so that no window lies before 1970. */
 #define BEGIN_US INT64_C(1790000000000000)
+#define SESSION  "5e551011"
+#define TOOL     "search"
+#define PAYEE    "0x209693bc6afc0c5328ba36faf03c514ef312287c"
 
 /* Ten limits that speak about every call, one in each window and then some. */
 static const char *const common_limits[] = {
@@ -77,8 +87,8 @@ static void ask_and_release(struct runner *runner, int64_t at_us)
 	    .purses = runner->purses,
 	    .agent = runner->agent,
 	    .registry = runner->registry,
-	    .session = "5e551011",
-	    .tool = "search",
+	    .session = SESSION,
+	    .tool = TOOL,
 	    .at_us = at_us,
 	    .spend = PRICE,
 	    .waiting_max = 0,
@@ -117,7 +127,20 @@ static int64_t ns_per_call(const struct runner *runners, unsigned threads)
 	return (end_us - begin_us) * 1000 / call_count;
 }
 
-static void measure(size_t limit_count, unsigned threads, int64_t call_count)
+/* As start-up would restore it: payments spread evenly over the days before now. */
+static void charge_past(struct purse *purse, int64_t past_count)
+{
+	int64_t span_us = INT64_C(86400) * CLOCK_US_PER_S * PAST_DAYS;
+
+	for (int64_t i = 0; i < past_count; i++) {
+		int64_t at_us = BEGIN_US - span_us + span_us / past_count * i;
+
+		purse_restore_charge(purse, SESSION, TOOL, NULL, true, at_us, PRICE, 1);
+		purse_restore_charge(purse, NULL, NULL, PAYEE, true, at_us, PRICE, 1);
+	}
+}
+
+static void measure(size_t limit_count, int64_t past_count, unsigned threads, int64_t call_count)
 {
 	struct policy *policy = make_policy(limit_count);
 	struct purses *purses = purses_new();
@@ -127,13 +150,14 @@ static void measure(size_t limit_count, unsigned threads, int64_t call_count)
 	    .owner = "owner@example.com",
 	    .address = "0x209693Bc6afc0C5328bA36FaF03C514EF312287C"};
 	struct agent *agent = registry_add_agent(registry, &row, purses_at(purses, row.id));
-	size_t applying = policy_limits(NULL, 0, policy, "search", NULL, false);
+	size_t applying = policy_limits(NULL, 0, policy, TOOL, NULL, false);
 	struct runner runners[THREADS_MAX];
 	pthread_barrier_t start;
 
 	registry_set_policy(registry, agent, policy);
 	purses_lock(purses);
 	purse_deposit(agent->purse, 1, INT64_C(1000000) * 90000);
+	charge_past(agent->purse, past_count);
 	purses_unlock(purses);
 	must(pthread_barrier_init(&start, NULL, threads) == 0);
 	for (unsigned i = 0; i < threads; i++) {
@@ -146,25 +170,51 @@ static void measure(size_t limit_count, unsigned threads, int64_t call_count)
 	}
 	for (unsigned i = 0; i < threads; i++)
 		must(pthread_join(runners[i].thread, NULL) == 0);
-	printf("{\"limits\":%zu,\"applying\":%zu,\"threads\":%u,\"ns\":%" PRId64 "}\n", limit_count,
-	    applying, threads, ns_per_call(runners, threads));
+	printf("{\"limits\":%zu,\"applying\":%zu,\"past\":%" PRId64
+	       ",\"threads\":%u,\"ns\":%" PRId64 "}\n",
+	    limit_count, applying, past_count, threads, ns_per_call(runners, threads));
 	must(pthread_barrier_destroy(&start) == 0);
 	registry_free(&registry);
 	purses_free(&purses);
 }
 
+static int64_t argument(int argc, char **argv, int index, int64_t otherwise, int64_t max)
+{
+	char *end = NULL;
+	int64_t number = otherwise;
+
+	if (argc > index) {
+		number = strtoll(argv[index], &end, 10);
+		if (*argv[index] == '\0' || *end != '\0' || number < 1 || number > max) {
+			fprintf(stderr, "reserve_bench: %s is not a number from 1 to %" PRId64 "\n",
+			    argv[index], max);
+			exit(2);
+		}
+	}
+	return number;
+}
+
 int main(int argc, char **argv)
 {
-	static const size_t limit_counts[] = {COMMON_COUNT, 10000};
-	int64_t call_count = argc > 1 ? strtoll(argv[1], NULL, 10) : CALLS_DEFAULT;
+	int64_t call_count = argument(argc, argv, 1, CALLS_DEFAULT, CALLS_MAX);
+	int64_t past_count = argument(argc, argv, 2, PAST_DEFAULT, PAST_MAX);
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned threads[] = {1, cores < 2             ? 2
+				 : cores > THREADS_MAX ? THREADS_MAX
+						       : (unsigned)cores};
+	const struct {
+		size_t limit_count;
+		int64_t past_count;
+	} worlds[] = {{COMMON_COUNT, 0}, {10000, 0}, {COMMON_COUNT, past_count}};
 
-	if (argc > 2 || call_count < 1 || call_count > CALLS_MAX) {
-		fprintf(stderr, "usage: reserve_bench [CALLS]\n");
+	if (argc > 3) {
+		fprintf(stderr, "usage: reserve_bench [CALLS] [PAST]\n");
 		return 2;
 	}
-	for (size_t i = 0; i < sizeof(limit_counts) / sizeof(limit_counts[0]); i++) {
-		for (unsigned threads = 1; threads <= THREADS_MAX; threads++)
-			measure(limit_counts[i], threads, call_count);
+	for (size_t i = 0; i < sizeof(worlds) / sizeof(worlds[0]); i++) {
+		for (size_t j = 0; j < sizeof(threads) / sizeof(threads[0]); j++)
+			measure(
+			    worlds[i].limit_count, worlds[i].past_count, threads[j], call_count);
 	}
 	return 0;
 }

@@ -9,13 +9,13 @@
 
 import fs from 'node:fs';
 import http from 'node:http';
-import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { end, run, start } from '../e2e/bed/child.mjs';
+import { freePort } from '../e2e/bed/wait.mjs';
+import { resident } from './process.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const tallyward = path.resolve(process.env.TALLYWARD ?? path.join(here, '../../build/tallyward'));
@@ -37,15 +37,6 @@ async function must(command, args) {
 		throw new Error(`${path.basename(command)} ended with ${code}: ${stderr}`);
 }
 
-async function freePort() {
-	const server = net.createServer().listen(0, '127.0.0.1');
-	await once(server, 'listening');
-	const { port } = server.address();
-	server.close();
-	await once(server, 'close');
-	return port;
-}
-
 /** 200, another status, or 0 while nobody listens. */
 function ask(port) {
 	return new Promise((resolve) => {
@@ -55,11 +46,6 @@ function ask(port) {
 		});
 		request.on('error', () => resolve(0));
 	});
-}
-
-function memory(pid) {
-	const status = fs.readFileSync(`/proc/${pid}/status`, 'utf8');
-	return Number(/VmRSS:\s+(\d+)/.exec(status)[1]);
 }
 
 async function measure(dir) {
@@ -75,9 +61,9 @@ async function measure(dir) {
 		await new Promise((resolve) => { setTimeout(resolve, 1); });
 	}
 	const ms = Number(process.hrtime.bigint() - begin) / 1e6;
-	const resident = memory(daemon.pid);
+	const residentKb = Math.round(resident(daemon.pid) / 1024);
 	await end(daemon);
-	return { ready_ms: Math.round(ms), resident_kb: resident };
+	return { ready_ms: Math.round(ms), resident_kb: residentKb };
 }
 
 const dir = options.keep ?? fs.mkdtempSync(path.join(os.tmpdir(), 'tallyward-start-'));

@@ -29,8 +29,12 @@ const receipt = (payer) => header({
 	success: true, transaction: `0x${'ab'.repeat(32)}`, network: NETWORK, payer,
 });
 
+// As root nginx would become nobody, who may not read what is in a private folder.
+const USER = process.getuid() === 0 ? 'user root;' : '';
+
 const frame = (port, http, server) => `
 daemon off;
+${USER}
 worker_processes 1;
 pid nginx.pid;
 error_log stderr warn;
@@ -73,6 +77,10 @@ const sellerConf = (port, payer) => frame(port, `
 		}
 		location = /free {
 			return 200 "${ANSWER}";
+		}
+		location = /large {
+			root .;
+			default_type application/octet-stream;
 		}`);
 
 const proxyConf = (port, upstream) => frame(port, `
@@ -114,6 +122,12 @@ class Nginx {
 	/** Requests that carried a payment: one line of four bytes each. */
 	paid() {
 		return fs.statSync(path.join(this.dir, 'paid.log')).size / 4;
+	}
+
+	/** Answer /large with so many bytes, which take no room on the disk. */
+	setLarge(bytes) {
+		fs.writeFileSync(path.join(this.dir, 'large'), '');
+		fs.truncateSync(path.join(this.dir, 'large'), bytes);
 	}
 
 	stop() {

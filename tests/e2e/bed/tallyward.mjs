@@ -20,6 +20,10 @@ const repository = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '.
 /** As much as the proxy passes on, and more than node takes by default. */
 const HEAD_SIZE_MAX = 256 * 1024;
 
+/** Longest start; a tool that interprets the daemon makes it some fifty times as long. */
+const READY_MS_MAX = 20_000;
+const READY_MS_MAX_UNDER = 300_000;
+
 /** Decimal dollars as the books write them, to micro-dollars. */
 export const micros = (dollars) => parseUnits(dollars, 6);
 
@@ -106,6 +110,8 @@ export class Tallyward {
 	/** What connect() opened, until hangUp(). */
 	wires = [];
 	daemon = null;
+	/** A program, with its options, that the daemon runs under. */
+	under = [];
 	/** What the daemon finds in its environment; the command line does not. */
 	env = {};
 	/** Options of node's tls, once its listeners speak TLS. */
@@ -239,9 +245,10 @@ export class Tallyward {
 		this.port = port;
 		this.url = `${this.tls ? 'https' : 'http'}://127.0.0.1:${port}`;
 		this.adminUrl = `${this.tls ? 'https' : 'http'}://127.0.0.1:${adminPort}`;
-		this.daemon = start(this.program, [
-			'serve', '--listen', `127.0.0.1:${port}`, '--admin', `127.0.0.1:${adminPort}`, ...options,
-		], { cwd: this.home, env: { TALLYWARD_DIR: this.dir, ...this.env } });
+		const [program, ...rest] = [...this.under, this.program, 'serve',
+			'--listen', `127.0.0.1:${port}`, '--admin', `127.0.0.1:${adminPort}`, ...options];
+		this.daemon = start(program, rest,
+			{ cwd: this.home, env: { TALLYWARD_DIR: this.dir, ...this.env } });
 		await this.ready();
 		return this;
 	}
@@ -252,7 +259,7 @@ export class Tallyward {
 			if (exitCode !== null || signalCode !== null)
 				throw new Error(`it ended (${exitCode ?? signalCode}): ${log.slice(-2000)}`);
 			return (await send(`${this.url}/readyz`, { tls: this.tls })).status === 200;
-		});
+		}, { deadlineMs: this.under.length > 0 ? READY_MS_MAX_UNDER : READY_MS_MAX });
 	}
 
 	/** Stop as an init system would; says how it ended. */
