@@ -40,9 +40,12 @@ struct rpc {
 struct registry {
 	pthread_rwlock_t lock;
 	struct agent *agents_by_name, *agents_by_id;
+	struct agent **agents; /* in order of creation; none ever goes */
+	size_t agent_count, agent_size;
 	struct tool *tools;
 	struct session *sessions;
-	int64_t over_s; /* tokens that expired by then are no longer known */
+	struct session *look_at; /* where trimming goes on; NULL: at the first */
+	int64_t over_s;          /* tokens that expired by then are no longer known */
 	struct pin_tool *pin_tools;
 	struct rpc *rpcs;
 	struct policy_ref *default_policy;
@@ -68,6 +71,8 @@ static void agent_free(struct agent *agent)
 
 static void session_drop(struct registry *registry, struct session *session)
 {
+	if (registry->look_at == session)
+		registry->look_at = session->hh.next;
 	HASH_DEL(registry->sessions, session);
 	free(session->name);
 	free(session);
@@ -109,6 +114,7 @@ void registry_free(struct registry **registry_p)
 	}
 	policy_unref(&registry->default_policy);
 	free(registry->default_policy_text);
+	free(registry->agents);
 	pthread_rwlock_destroy(&registry->lock);
 	free(registry);
 }
@@ -162,6 +168,12 @@ struct agent *registry_add_agent(
 	if (!address_read(&agent->address, row->address))
 		memset(&agent->address, 0, sizeof agent->address);
 	write_lock(registry);
+	if (registry->agent_count == registry->agent_size) {
+		registry->agent_size = registry->agent_size ? 2 * registry->agent_size : 64;
+		registry->agents =
+		    must_realloc(registry->agents, registry->agent_size * sizeof *registry->agents);
+	}
+	registry->agents[registry->agent_count++] = agent;
 	HASH_ADD_KEYPTR(by_name, registry->agents_by_name, agent->name, strlen(agent->name), agent);
 	HASH_ADD(by_id, registry->agents_by_id, id, sizeof agent->id, agent);
 	unlock(registry);
@@ -264,18 +276,36 @@ struct policy_ref *registry_policy(struct registry *registry, struct agent *agen
 	return ref;
 }
 
+size_t registry_agent_count(struct registry *registry)
+{
+	size_t count;
+
+	read_lock(registry);
+	count = registry->agent_count;
+	unlock(registry);
+	return count;
+}
+
+size_t registry_agents(struct agent **out, struct registry *registry, size_t first, size_t count)
+{
+	read_lock(registry);
+	if (first >= registry->agent_count)
+		count = 0;
+	else if (count > registry->agent_count - first)
+		count = registry->agent_count - first;
+	if (count != 0)
+		memcpy(out, registry->agents + first, count * sizeof(struct agent *));
+	unlock(registry);
+	return count;
+}
+
 void registry_each_agent(
     struct registry *registry, bool (*each)(struct agent *agent, void *arg), void *arg)
 {
-	struct agent **agents, *agent, *next;
-	size_t count = 0;
+	size_t count = registry_agent_count(registry);
+	struct agent **agents = must_calloc(count + 1, sizeof(struct agent *));
 
-	read_lock(registry);
-	agents =
-	    must_calloc(HASH_CNT(by_name, registry->agents_by_name) + 1, sizeof(struct agent *));
-	HASH_ITER (by_name, registry->agents_by_name, agent, next)
-		agents[count++] = agent;
-	unlock(registry);
+	count = registry_agents(agents, registry, 0, count);
 	for (size_t i = 0; i < count && each(agents[i], arg); i++)
 		;
 	free(agents);
@@ -495,7 +525,8 @@ static struct session *session_find(const struct registry *registry, const char 
 	struct session *session;
 
 	HASH_FIND_STR(registry->sessions, name, session);
-	return session;
+	/* Forgotten, though its memory has not been given back yet. */
+	return session && session->expires_s <= registry->over_s ? NULL : session;
 }
 
 /* With the lock held for writing. NULL: over. */
@@ -505,6 +536,9 @@ static struct session *session_add(struct registry *registry, const char *name, 
 
 	if (session || expires_s <= registry->over_s)
 		return session;
+	HASH_FIND_STR(registry->sessions, name, session);
+	if (session)
+		session_drop(registry, session);
 	session = must_calloc(1, sizeof *session);
 	session->name = must_strdup(name);
 	session->expires_s = expires_s;
@@ -566,14 +600,19 @@ bool registry_session_over(struct registry *registry, const char *name)
 	return over;
 }
 
-void registry_trim(struct registry *registry, int64_t over_s)
+void registry_trim(struct registry *registry, int64_t over_s, size_t parts)
 {
-	struct session *session, *next;
+	struct session *session;
 
 	write_lock(registry);
 	if (over_s > registry->over_s)
 		registry->over_s = over_s;
-	HASH_ITER (hh, registry->sessions, session, next) {
+	if (!registry->look_at)
+		registry->look_at = registry->sessions;
+	for (size_t left = HASH_COUNT(registry->sessions) / parts + 1;
+	     left > 0 && registry->look_at; left--) {
+		session = registry->look_at;
+		registry->look_at = session->hh.next;
 		if (session->expires_s <= registry->over_s)
 			session_drop(registry, session);
 	}

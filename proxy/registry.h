@@ -91,6 +91,11 @@ char *registry_default_policy_text(struct registry *registry);
  * NULL only while there is no default either. */
 struct policy_ref *registry_policy(struct registry *registry, struct agent *agent);
 void policy_unref(struct policy_ref **ref);
+/** How many there are, and up to count of them, in order of creation, from index first. Returns
+ * how many that were. */
+size_t registry_agent_count(struct registry *registry);
+size_t registry_agents(
+    struct agent **out, struct registry *registry, size_t first, size_t count);
 /** Every agent, in order of creation; each returns false to stop. */
 void registry_each_agent(
     struct registry *registry, bool (*each)(struct agent *agent, void *arg), void *arg);
@@ -129,8 +134,10 @@ void registry_revoke(struct registry *registry, const char *session, int64_t exp
 bool registry_revoked(struct registry *registry, const char *session);
 /** Can it place no further call? True once revoked, and once forgotten by registry_trim(). */
 bool registry_session_over(struct registry *registry, const char *session);
-/** Forgets sessions whose token expired at or before over_s, for ever. */
-void registry_trim(struct registry *registry, int64_t over_s);
+/** Forgets sessions whose token expired at or before over_s, for ever. Their memory is given
+ * back where it is come across: one of so many parts of all is looked at, each time the next,
+ * because nobody is let in meanwhile. */
+void registry_trim(struct registry *registry, int64_t over_s, size_t parts);
 
 /* --- pinned payees ----------------------------------------------------- */
 /** Remember the first payee (lower-case address) an agent paid for a tool. */

@@ -10,52 +10,78 @@
 #include "proxy/rooms.h"
 #include "proxy/worker.h"
 
+#define PARTS 60u /* seconds that a round over all agents and sessions takes, or a little less */
+#define BATCH 64u /* agents taken from the registry at a time */
+
 struct upkeep {
 	struct house *house;
 	struct workers_state *shared;
 	struct event *second, *minute;
+	size_t agent; /* index of the next one to trim */
 };
-
-static void on_second(evutil_socket_t fd, short what, void *arg)
-{
-	struct upkeep *upkeep = arg;
-	struct clock_step step;
-
-	(void)fd;
-	(void)what;
-	if (!clock_check(&step))
-		log_event(LOG_DEBUG, "clock_not_believed", NULL);
-	doubt_resolve(upkeep->house, clock_now_us());
-}
 
 static bool session_over(const char *session, void *arg)
 {
 	return registry_session_over(((struct house *)arg)->registry, session);
 }
 
-struct trim {
-	struct house *house;
-	int64_t now_us;
-};
-
-/* One agent at a time: calls want the lock, too. */
-static bool trim_agent(struct agent *agent, void *arg)
+/* One agent at a time: calls want the lock, too. Returns the index to go on from. */
+static size_t trim_agents(struct house *house, int64_t now_us, size_t first, size_t count)
 {
-	const struct trim *trim = arg;
+	struct agent *agents[BATCH];
+	size_t found = BATCH;
 
-	purses_lock(trim->house->purses);
-	purse_trim(agent->purse, trim->now_us, session_over, trim->house);
-	purses_unlock(trim->house->purses);
-	return true;
+	while (count > 0 && found == BATCH) {
+		found = registry_agents(
+		    agents, house->registry, first, count < BATCH ? count : BATCH);
+		for (size_t i = 0; i < found; i++) {
+			purses_lock(house->purses);
+			purse_trim(agents[i]->purse, now_us, session_over, house);
+			purses_unlock(house->purses);
+		}
+		first += found;
+		count -= found;
+	}
+	return first;
+}
+
+static void trim_sessions(struct house *house, int64_t now_us, size_t parts)
+{
+	registry_trim(house->registry, now_us / CLOCK_US_PER_S - UPKEEP_SESSION_GRACE_S, parts);
 }
 
 void upkeep_trim(struct house *house, int64_t now_us)
 {
-	struct trim trim = {house, now_us};
-
 	/* First: whoever is not known there any more places no call, see registry.h. */
-	registry_trim(house->registry, now_us / CLOCK_US_PER_S - UPKEEP_SESSION_GRACE_S);
-	registry_each_agent(house->registry, trim_agent, &trim);
+	trim_sessions(house, now_us, 1);
+	(void)trim_agents(house, now_us, 0, SIZE_MAX);
+}
+
+/* A sixtieth of it, so that what all agents take is spread over the minute. */
+static void trim_part(struct upkeep *upkeep, int64_t now_us)
+{
+	size_t count = registry_agent_count(upkeep->house->registry);
+
+	trim_sessions(upkeep->house, now_us, PARTS);
+	if (upkeep->agent >= count)
+		upkeep->agent = 0;
+	upkeep->agent =
+	    trim_agents(upkeep->house, now_us, upkeep->agent, count / PARTS + 1);
+}
+
+static void on_second(evutil_socket_t fd, short what, void *arg)
+{
+	struct upkeep *upkeep = arg;
+	struct clock_step step;
+	int64_t now_us;
+
+	(void)fd;
+	(void)what;
+	if (!clock_check(&step))
+		log_event(LOG_DEBUG, "clock_not_believed", NULL);
+	now_us = clock_now_us();
+	doubt_resolve(upkeep->house, now_us);
+	trim_part(upkeep, now_us);
 }
 
 static void on_minute(evutil_socket_t fd, short what, void *arg)
@@ -64,7 +90,6 @@ static void on_minute(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	upkeep_trim(upkeep->house, clock_now_us());
 	/* After a burst the heap of each thread is mostly holes. */
 	if (atomic_load(&upkeep->shared->calls) == 0)
 		(void)malloc_trim(0);

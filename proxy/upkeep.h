@@ -1,9 +1,10 @@
 /* proxy/upkeep.h - what a daemon does by itself while it runs: small, on the main loop.
  *
  * Every second the time is held against the machine's clock (common/clock.h), so that a step
- * is seen before something is to be signed, and followed while nothing is. Every minute
- * memory that nothing can need any more is given back: sessions whose token expired, what has
- * slid out of minute and hour, and, while no call is under way, the allocator's free pages. */
+ * is seen before something is to be signed, and followed while nothing is. In the course of a
+ * minute, a part each second, memory that nothing can need any more is given back: sessions
+ * whose token expired, what has slid out of minute and hour; and every minute, while no call is
+ * under way, the allocator's free pages. */
 #ifndef PROXY_UPKEEP_H
 #define PROXY_UPKEEP_H
 
@@ -22,7 +23,7 @@ struct workers_state;
 /** Never NULL; house and shared outlive it. */
 struct upkeep *upkeep_new(
     struct event_base *base, struct house *house, struct workers_state *shared);
-/** What is done every minute; any thread. */
+/** What is done in the course of a minute, at once; any thread. */
 void upkeep_trim(struct house *house, int64_t now_us);
 void upkeep_free(struct upkeep **upkeep);
 

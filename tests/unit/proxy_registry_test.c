@@ -339,10 +339,10 @@ static void sessions_are_forgotten(void **state)
 	assert_true(registry_admit(registry, "early", 100));
 	assert_true(registry_admit(registry, "late", 200));
 	registry_revoke(registry, "revoked", 100);
-	registry_trim(registry, 99);
+	registry_trim(registry, 99, 1);
 	assert_false(registry_session_over(registry, "early"));
 	assert_true(registry_revoked(registry, "revoked"));
-	registry_trim(registry, 100);
+	registry_trim(registry, 100, 1);
 	assert_true(registry_session_over(registry, "early"));
 	assert_false(registry_revoked(registry, "revoked"));
 	assert_false(registry_admit(registry, "early", 100));
@@ -354,9 +354,34 @@ static void sessions_are_forgotten(void **state)
 	assert_true(registry_admit(registry, "new", 101));
 	assert_false(registry_session_over(registry, "late"));
 	/* The clock was set back: nothing comes back. */
-	registry_trim(registry, 50);
+	registry_trim(registry, 50, 1);
 	assert_false(registry_admit(registry, "early", 100));
 	assert_false(registry_session_over(registry, "late"));
+	registry_free(&registry);
+}
+
+/* Whoever asks finds them forgotten at once, wherever their memory is. */
+static void sessions_are_forgotten_in_parts(void **state)
+{
+	struct registry *registry = registry_new();
+	char name[16];
+
+	(void)state;
+	for (int i = 0; i < 100; i++) {
+		snprintf(name, sizeof name, "s%d", i);
+		assert_true(registry_admit(registry, name, i % 2 ? 1000 : 10));
+	}
+	for (int round = 0; round < 40; round++) {
+		registry_trim(registry, 10, 30);
+		for (int i = 0; i < 100; i++) {
+			snprintf(name, sizeof name, "s%d", i);
+			assert_true(registry_session_over(registry, name) == (i % 2 == 0));
+			assert_true(registry_admit(registry, name, i % 2 ? 1000 : 10) == (i % 2));
+		}
+	}
+	registry_revoke(registry, "s7", 1000);
+	assert_true(registry_revoked(registry, "s7"));
+	assert_false(registry_admit(registry, "s7", 1000));
 	registry_free(&registry);
 }
 
@@ -526,7 +551,7 @@ static void readers_and_a_writer(void **state)
 		registry_set_address(readers.registry, readers.agent, &address);
 		snprintf(session, sizeof session, "s%d", i);
 		registry_revoke(readers.registry, session, i + 1);
-		registry_trim(readers.registry, i / 2);
+		registry_trim(readers.registry, i / 2, 3);
 		registry_pin(readers.registry, readers.agent, session, "0x1");
 	}
 	atomic_store(&readers.stop, true);
@@ -549,6 +574,7 @@ int main(void)
 	    cmocka_unit_test(tools_are_counted),
 	    cmocka_unit_test(sessions),
 	    cmocka_unit_test(sessions_are_forgotten),
+	    cmocka_unit_test(sessions_are_forgotten_in_parts),
 	    cmocka_unit_test(pins),
 	    cmocka_unit_test(networks),
 	    cmocka_unit_test(readers_and_a_writer),
