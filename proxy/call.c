@@ -1414,8 +1414,10 @@ static bool pin_payee(struct call *call)
 
 static enum step step_sign(struct call *call)
 {
-	uint8_t nonce[AUTHORIZATION_NONCE_SIZE], random[16];
-	char identifier[5 + 2 * sizeof random], reason[256];
+	struct {
+		uint8_t nonce[AUTHORIZATION_NONCE_SIZE], identifier[16];
+	} random;
+	char identifier[5 + 2 * sizeof random.identifier], reason[256];
 	int64_t now_us;
 	enum keystore_result result;
 	struct batch *batch;
@@ -1432,14 +1434,13 @@ static enum step step_sign(struct call *call)
 		call->money = MONEY_OVER;
 		return refused;
 	}
-	bytes_random(nonce, sizeof nonce);
-	bytes_random(random, sizeof random);
+	bytes_random(&random, sizeof random);
 	memcpy(identifier, "pay_", 4);
-	hex_encode(identifier + 4, random, sizeof random);
+	hex_encode(identifier + 4, random.identifier, sizeof random.identifier);
 	call->payer = registry_address(call->house->registry, call->who.agent);
 	result = payment_sign(&call->payment, call->house->keystore, call->who.agent->name,
 	    &call->payer, call->challenge, &call->choice, now_us / CLOCK_US_PER_S,
-	    call->policy->policy->payment.authorization_s_max, nonce, identifier);
+	    call->policy->policy->payment.authorization_s_max, random.nonce, identifier);
 	if (result != KEYSTORE_OK) {
 		log_event(LOG_ERROR, "cannot_sign", "agent", call->who.agent->name, "reason",
 		    keystore_result_str(result), NULL);
