@@ -129,6 +129,7 @@ struct writer {
 	struct queue fresh;
 	size_t awaited; /* of fresh: somebody waits for them */
 	bool stopping;
+	bool asleep; /* to be woken for any batch, not only for one that somebody waits for */
 	enum store_result health; /* changed by the writer thread alone */
 	char reason[256];
 
@@ -936,22 +937,34 @@ static bool lingers(const struct writer *writer)
 	return writer->awaited == 0 && writer->fresh.count < LINGER_BATCHES && !writer->stopping;
 }
 
-/* What was handed over since; after RETRY_MS nothing, when the disk is to be tried. False:
- * the end. */
+/* Until there is something to write, or after RETRY_MS, when the disk is to be tried. Under the
+ * lock. What comes within a linger of the last group wakes nobody: while calls follow one another
+ * the thread is woken once a call, for its signature. */
+static void wait_for_batches(struct writer *writer)
+{
+	bool woken = true;
+
+	for (;;) {
+		while (lingers(writer) && wait_ms(&writer->wake, &writer->lock, LINGER_MS))
+			;
+		if (writer->fresh.first != NULL || writer->stopping || !woken)
+			return;
+		writer->asleep = true;
+		if (writer->health == STORE_OK)
+			pthread_cond_wait(&writer->wake, &writer->lock);
+		else
+			woken = wait_ms(&writer->wake, &writer->lock, RETRY_MS);
+		writer->asleep = false;
+	}
+}
+
+/* What was handed over since; nothing, when the disk is to be tried. False: the end. */
 static bool next_group(struct queue *out, struct writer *writer)
 {
 	bool stopping;
 
 	pthread_mutex_lock(&writer->lock);
-	while (writer->fresh.first == NULL && !writer->stopping) {
-		if (writer->health == STORE_OK)
-			pthread_cond_wait(&writer->wake, &writer->lock);
-		else if (!wait_ms(&writer->wake, &writer->lock, RETRY_MS))
-			break;
-	}
-	while (writer->fresh.first != NULL && lingers(writer) &&
-	    wait_ms(&writer->wake, &writer->lock, LINGER_MS))
-		;
+	wait_for_batches(writer);
 	stopping = writer->stopping;
 	queue_init(out);
 	queue_append(out, &writer->fresh);
@@ -1103,8 +1116,8 @@ void writer_append(struct writer *writer, struct batch **batch, store_done_fn *d
 	must(!writer->stopping);
 	queue_add(&writer->fresh, added);
 	writer->awaited += done != NULL;
-	/* The first, for the thread to look at its watch; then only who ends its lingering. */
-	if (writer->fresh.count == 1 || !lingers(writer))
+	/* The first, if the thread sleeps; then only who ends its lingering. */
+	if ((writer->asleep && writer->fresh.count == 1) || !lingers(writer))
 		pthread_cond_signal(&writer->wake);
 	pthread_mutex_unlock(&writer->lock);
 }
