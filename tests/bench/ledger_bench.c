@@ -3,9 +3,9 @@
  * Writes what a paid call writes, in the batches that a call writes it in: the payment and its
  * sign row, which somebody waits for; then, at once, the settlement; then the audit row.
  * Sizes are those of real sellers. A given number of calls is in flight: the next begins when
- * one of them is durable. Prints one line of JSON for each number in flight: the time and the
- * CPU of the thread that writes, for one call. Under callgrind it is the instructions of
- * that thread that count, because they repeat.
+ * one of them is durable. Prints one line of JSON for each number in flight: the time of a call,
+ * the median time until a payment is durable, and the CPU of the thread that writes. Under
+ * callgrind it is the instructions of that thread that count, because they repeat.
  *
  * Usage: ledger_bench DIR [CALLS] [IN_FLIGHT]   (20,000 calls; 1 and 32 in flight)
  * DIR    an existing folder without a ledger in it */
@@ -35,13 +35,14 @@ struct bench;
 struct flight {
 	struct bench *bench;
 	struct flight *next;
-	int64_t call, payment;
+	int64_t call, payment, begin_us, durable_us;
 	char nonce[67];
 };
 
 struct bench {
 	struct store *store;
 	int64_t agent, call_count, begun, failed;
+	int64_t *waits_us; /* one of each call */
 	char header[801], challenge[701];
 	pthread_mutex_t lock;
 	pthread_cond_t told;
@@ -67,6 +68,7 @@ static void on_durable(enum store_result result, void *arg)
 	struct flight *flight = arg;
 	struct bench *bench = flight->bench;
 
+	flight->durable_us = clock_now_us();
 	pthread_mutex_lock(&bench->lock);
 	bench->failed += result != STORE_OK;
 	flight->next = bench->durable;
@@ -108,6 +110,7 @@ static void sign(struct bench *bench, struct flight *flight)
 	    (uint64_t)bench->begun);
 	batch_payment(batch, &payment);
 	batch_journal(batch, &row);
+	flight->begin_us = clock_now_us();
 	store_append(bench->store, &batch, on_durable, flight);
 }
 
@@ -201,6 +204,13 @@ static void drain(struct bench *bench)
 	}
 }
 
+static int compare_waits(const void *a, const void *b)
+{
+	int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
+
+	return (left > right) - (left < right);
+}
+
 static void run(struct bench *bench, int64_t in_flight)
 {
 	struct flight *flights = must_calloc((size_t)in_flight, sizeof(*flights)), *flight, *next;
@@ -213,6 +223,7 @@ static void run(struct bench *bench, int64_t in_flight)
 	while (done < bench->call_count) {
 		for (flight = wait_for_durable(bench); flight != NULL; flight = next, done++) {
 			next = flight->next;
+			bench->waits_us[done] = flight->durable_us - flight->begin_us;
 			settle(bench, flight);
 			audit(bench, flight);
 			if (begun++ < bench->call_count)
@@ -222,10 +233,12 @@ static void run(struct bench *bench, int64_t in_flight)
 	drain(bench);
 	begin_us = clock_now_us() - begin_us;
 	cpu = others_cpu_us() - cpu;
+	qsort(bench->waits_us, (size_t)done, sizeof(*bench->waits_us), compare_waits);
 	printf("{\"in_flight\":%" PRId64 ",\"calls\":%" PRId64
-	       ",\"us_per_call\":%.1f,\"writer_cpu_us_per_call\":%.1f,\"failed\":%" PRId64 "}\n",
-	    in_flight, done, (double)begin_us / (double)done, (double)cpu / (double)done,
-	    bench->failed);
+	       ",\"us_per_call\":%.1f,\"durable_us_p50\":%" PRId64
+	       ",\"writer_cpu_us_per_call\":%.1f,\"failed\":%" PRId64 "}\n",
+	    in_flight, done, (double)begin_us / (double)done, bench->waits_us[done / 2],
+	    (double)cpu / (double)done, bench->failed);
 	fflush(stdout);
 	free(flights);
 }
@@ -278,10 +291,12 @@ int main(int argc, char **argv)
 		fprintf(stderr, "ledger_bench: %s\n", reason);
 		return 1;
 	}
+	bench.waits_us = must_calloc((size_t)bench.call_count, sizeof(*bench.waits_us));
 	set_up(&bench);
 	if (in_flight == 0)
 		run(&bench, 1);
 	run(&bench, in_flight == 0 ? 32 : in_flight);
 	store_close(&bench.store);
+	free(bench.waits_us);
 	return bench.failed == 0 ? 0 : 1;
 }
