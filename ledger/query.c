@@ -17,7 +17,7 @@ enum query {
 	QUERY_NETWORKS,
 	QUERY_JOURNAL,
 	QUERY_JOURNAL_OF_AGENT,
-	QUERY_JOURNAL_OF_CALL,
+	QUERY_JOURNAL_OF_PAYMENT,
 	QUERY_PAYMENTS,
 	QUERY_PAYMENTS_OF_AGENT,
 	QUERY_PAYMENTS_OPEN,
@@ -116,9 +116,14 @@ static const char *const query_sql[QUERY_COUNT] = {
 	    "SELECT id, network, rpc FROM network"
 	    " WHERE id IN (SELECT max(id) FROM network GROUP BY network) ORDER BY network",
 	[QUERY_JOURNAL] = JOURNAL_SELECT " WHERE j.id >= ?2 AND j.id < ?3 ORDER BY j.id LIMIT ?4",
-	[QUERY_JOURNAL_OF_AGENT] = JOURNAL_SELECT
-	    " WHERE j.agent = ?1 AND j.id >= ?2 AND j.id < ?3 ORDER BY j.id LIMIT ?4",
-	[QUERY_JOURNAL_OF_CALL] = JOURNAL_SELECT " WHERE j.call = ?1 ORDER BY j.id",
+	[QUERY_JOURNAL_OF_AGENT] =
+	    JOURNAL_SELECT " WHERE j.id IN (SELECT o.id FROM journal o INDEXED BY journal_others"
+			   "   WHERE o.agent = ?1 AND o.payment IS NULL"
+			   "  UNION ALL SELECT r.id FROM payment p INDEXED BY payment_charge"
+			   "   JOIN journal r INDEXED BY journal_payment ON r.payment = p.id"
+			   "   WHERE p.agent = ?1)"
+			   " AND j.agent = ?1 AND j.id >= ?2 AND j.id < ?3 ORDER BY j.id LIMIT ?4",
+	[QUERY_JOURNAL_OF_PAYMENT] = JOURNAL_SELECT " WHERE j.payment = ?1 ORDER BY j.id",
 	[QUERY_PAYMENTS] = PAYMENT_SELECT " ORDER BY p.id",
 	[QUERY_PAYMENTS_OF_AGENT] = PAYMENT_SELECT " WHERE p.agent = ?1 ORDER BY p.id",
 	[QUERY_PAYMENTS_OPEN] = PAYMENT_SELECT " WHERE" PAYMENTS_NOT_ENDED " ORDER BY p.id",
@@ -128,7 +133,12 @@ static const char *const query_sql[QUERY_COUNT] = {
 	[QUERY_PAYMENT_STATES] = "SELECT id, payment, state, tx, reason, by, receipt"
 				 " FROM payment_state WHERE payment = ?1 ORDER BY id",
 	[QUERY_AUDIT] = AUDIT_SELECT " WHERE id >= ?2 ORDER BY id",
-	[QUERY_AUDIT_OF_AGENT] = AUDIT_SELECT " WHERE agent = ?1 AND id >= ?2 ORDER BY id",
+	[QUERY_AUDIT_OF_AGENT] =
+	    AUDIT_SELECT " WHERE id IN (SELECT c.id FROM audit c INDEXED BY audit_calls"
+			 "   WHERE c.agent = ?1 AND c.kind = 1 AND c.allowed = 1"
+			 "  UNION ALL SELECT o.id FROM audit o INDEXED BY audit_others"
+			 "   WHERE o.agent = ?1 AND (o.kind <> 1 OR o.allowed <> 1))"
+			 " AND id >= ?2 ORDER BY id",
 	[QUERY_AUDIT_OF_CALL] = AUDIT_SELECT " WHERE id = ?1",
 	[QUERY_ORPHANS] = JOURNAL_SELECT
 	    " WHERE j.event = 6 AND j.call IN (SELECT h.call FROM journal h INDEXED BY journal_hold"
@@ -457,12 +467,12 @@ enum store_result store_journal(struct store *store, int64_t agent, int64_t sinc
 	    each, arg);
 }
 
-enum store_result store_journal_of_call(struct store *store, int64_t call, journal_each_fn *each,
-    void *arg)
+enum store_result store_journal_of_payment(struct store *store, int64_t payment,
+    journal_each_fn *each, void *arg)
 {
-	struct value params[] = {value_int(call)};
+	struct value params[] = {value_int(payment)};
 
-	return run_journal(store, QUERY_JOURNAL_OF_CALL, params, 1, each, arg);
+	return run_journal(store, QUERY_JOURNAL_OF_PAYMENT, params, 1, each, arg);
 }
 
 enum store_result store_orphans(struct store *store, journal_each_fn *each, void *arg)

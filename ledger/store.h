@@ -351,9 +351,9 @@ enum store_result store_networks(struct store *store, network_each_fn *each, voi
  * bound; limit 0: no bound. */
 enum store_result store_journal(struct store *store, int64_t agent, int64_t since_us,
     int64_t until_us, int64_t limit, journal_each_fn *each, void *arg) MUST_CHECK;
-/** Everything booked for one call, oldest first. */
-enum store_result store_journal_of_call(
-    struct store *store, int64_t call, journal_each_fn *each, void *arg) MUST_CHECK;
+/** Everything booked for one payment, oldest first. */
+enum store_result store_journal_of_payment(
+    struct store *store, int64_t payment, journal_each_fn *each, void *arg) MUST_CHECK;
 /** Oldest first. agent 0: all; open_only: signed and open ones. */
 enum store_result store_payments(struct store *store, int64_t agent, bool open_only,
     payment_each_fn *each, void *arg) MUST_CHECK;

@@ -473,7 +473,6 @@ static json_t *payment_resolve(struct command *command)
 
 struct refund_search {
 	const char *transaction;
-	int64_t payment;
 	bool found;
 };
 
@@ -481,8 +480,7 @@ static bool compare_refund(const struct journal_row *row, void *arg)
 {
 	struct refund_search *search = arg;
 
-	search->found = row->event == JOURNAL_REFUND && row->from_spent &&
-			row->payment == search->payment && row->transaction &&
+	search->found = row->event == JOURNAL_REFUND && row->from_spent && row->transaction &&
 			strcasecmp(row->transaction, search->transaction) == 0;
 	return !search->found;
 }
@@ -501,11 +499,11 @@ static bool booked_already(
     struct command *command, json_t **error, const struct payment_row *row, const char *transaction)
 {
 	struct store *store = command->house->store;
-	struct refund_search search = {.transaction = transaction, .payment = row->id};
+	struct refund_search search = {.transaction = transaction};
 
 	if (!transaction)
 		return false;
-	if (store_journal_of_call(store, row->call, compare_refund, &search) != STORE_OK ||
+	if (store_journal_of_payment(store, row->id, compare_refund, &search) != STORE_OK ||
 	    (!search.found &&
 		store_evidence(store, row->id, compare_evidence, &search) != STORE_OK)) {
 		*error = answer_error(

@@ -223,9 +223,10 @@ static void journal(void **state)
 	expect("");
 	assert_int_equal(store_journal(store, 0, 0, ids[0], 0, put_journal, NULL), STORE_OK);
 	expect("");
-	assert_int_equal(store_journal_of_call(store, world->call, put_journal, NULL), STORE_OK);
-	expect("hold 500 payable/search/api > " RESERVED "\n");
-	assert_int_equal(store_journal_of_call(store, 5, put_journal, NULL), STORE_OK);
+	assert_int_equal(
+	    store_journal_of_payment(store, world->open, put_journal, NULL), STORE_OK);
+	expect("sign 30000 " AVAILABLE " > " OPEN "\n");
+	assert_int_equal(store_journal_of_payment(store, 5, put_journal, NULL), STORE_OK);
 	expect("");
 }
 
@@ -1163,7 +1164,7 @@ static void idempotency(void **state)
 	assert_int_equal(add_key(world, 8, 2, 0, later + 100), STORE_OK);
 	assert_int_equal(look_up(world, world->agent, "key", later), STORE_OK);
 	expect("key|2|8|0|-");
-	world->now = later + 100;
+	world->now = later + 100 + CLOCK_US_PER_S;
 	world_append(world, batch_new(world->now));
 	assert_int_equal(look_up(world, world->agent, "key", now), STORE_NOT_FOUND);
 	world_assert_whole(world->store);
@@ -1183,7 +1184,7 @@ static void expired_keys_go_in_portions(void **state)
 	world_append(world, batch);
 	for (int i = 0; i < 4; i++) {
 		assert_int_equal(look_up(world, world->agent, "199", world->now), STORE_OK);
-		world_append(world, batch_new(world->now + 10));
+		world_append(world, batch_new(world->now + CLOCK_US_PER_S));
 	}
 	assert_int_equal(look_up(world, world->agent, "199", world->now), STORE_NOT_FOUND);
 }
