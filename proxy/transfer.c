@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
 #include <utlist.h>
 
 #include "proxy/staple.h"
@@ -95,6 +94,7 @@ void transfer_free(struct transfer *transfer)
 
 	if (transfer->easy != NULL) {
 		(void)curl_multi_remove_handle(upstream->multi, transfer->easy);
+		upstream_rest(transfer);
 		curl_easy_cleanup(transfer->easy);
 	}
 	if (transfer->queued)
@@ -117,11 +117,27 @@ void transfer_finish(struct transfer *transfer, enum transfer_result result, con
 	transfer_free(transfer);
 }
 
+/* On a connection of its own: at most once, as that is not a kept one. */
+static void start_again(struct transfer *transfer)
+{
+	transfer->spoiled = false;
+	(void)curl_multi_remove_handle(transfer->upstream->multi, transfer->easy);
+	upstream_rest(transfer);
+	(void)curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L);
+	transfer->error[0] = '\0';
+	transfer->phase = TRANSFER_NEW;
+	upstream_queue(transfer);
+}
+
 void transfer_fail(struct transfer *transfer, CURLcode code)
 {
 	const char *reason =
 	    transfer->error[0] != '\0' ? transfer->error : curl_easy_strerror(code);
 
+	if (transfer->spoiled && !transfer->cancelled) {
+		start_again(transfer);
+		return;
+	}
 	if (transfer->fault != NULL)
 		reason = transfer->fault;
 	/* When another address was tried as well, it is that one's failure that is told. */
@@ -165,7 +181,7 @@ static curl_socket_t on_open_socket(
 		transfer->refused = reach;
 		return CURL_SOCKET_BAD;
 	}
-	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	return upstream_open(transfer->upstream, address);
 }
 
 /* The connection stands and the request goes out next. */
@@ -173,9 +189,6 @@ static int on_ready(void *arg, char *peer_address, char *own_address, int peer_p
 {
 	struct transfer *transfer = arg;
 
-	(void)own_address;
-	(void)peer_port;
-	(void)own_port;
 	if (transfer->cancelled)
 		return CURL_PREREQFUNC_ABORT;
 	if (transfer->sent_count > 0 && !transfer->safe) {
@@ -185,6 +198,16 @@ static int on_ready(void *arg, char *peer_address, char *own_address, int peer_p
 	/* A kept connection may have been made for another request, which may go further. */
 	if (!(transfer->reach & reach_of_text(peer_address))) {
 		transfer->refused = reach_of_text(peer_address);
+		return CURL_PREREQFUNC_ABORT;
+	}
+	switch (upstream_use(transfer, own_address, own_port, peer_address, peer_port)) {
+	case UPSTREAM_USABLE:
+		break;
+	case UPSTREAM_SPOILED:
+		transfer->spoiled = true;
+		return CURL_PREREQFUNC_ABORT;
+	case UPSTREAM_GONE:
+		transfer->fault = "the connection was lost before the request was sent";
 		return CURL_PREREQFUNC_ABORT;
 	}
 	transfer->sent_count++;
@@ -547,6 +570,8 @@ static bool options_set(struct transfer *transfer, const char *url)
 	       SET(CURLOPT_CONNECTTIMEOUT_MS, (long)upstream->limits.connect_ms_max + 60000L) &&
 	       SET(CURLOPT_OPENSOCKETFUNCTION, on_open_socket) &&
 	       SET(CURLOPT_OPENSOCKETDATA, transfer) &&
+	       SET(CURLOPT_CLOSESOCKETFUNCTION, upstream_close) &&
+	       SET(CURLOPT_CLOSESOCKETDATA, transfer->upstream) &&
 	       SET(CURLOPT_PREREQFUNCTION, on_ready) && SET(CURLOPT_PREREQDATA, transfer) &&
 	       SET(CURLOPT_HEADERFUNCTION, on_header) && SET(CURLOPT_HEADERDATA, transfer) &&
 	       SET(CURLOPT_WRITEFUNCTION, on_body) && SET(CURLOPT_WRITEDATA, transfer);

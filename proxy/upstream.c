@@ -1,8 +1,15 @@
 /* proxy/upstream.c - curl's multi handle on the event loop. */
 #include "proxy/upstream.h"
 
+#include <arpa/inet.h>
+#include <errno.h>
 #include <event2/event.h>
+#include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <utlist.h>
 
 void upstream_timer_set(struct event *timer, uint32_t ms)
@@ -45,17 +52,6 @@ static void collect(struct upstream *upstream)
 
 /* --- curl and the loop --- */
 
-static void on_socket_event(evutil_socket_t fd, short what, void *arg)
-{
-	struct upstream *upstream = arg;
-	int action =
-	    (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0);
-	int running;
-
-	(void)curl_multi_socket_action(upstream->multi, fd, action, &running);
-	collect(upstream);
-}
-
 static void on_curl_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct upstream *upstream = arg;
@@ -63,45 +59,9 @@ static void on_curl_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	upstream->due = false;
 	(void)curl_multi_socket_action(upstream->multi, CURL_SOCKET_TIMEOUT, 0, &running);
 	collect(upstream);
-}
-
-static void socket_forget(struct upstream *upstream, struct upstream_socket *watched)
-{
-	event_del(&watched->event);
-	DL_DELETE(upstream->sockets, watched);
-	free(watched);
-}
-
-static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
-{
-	struct upstream *upstream = arg;
-	struct upstream_socket *watched = socket_arg;
-	short events = EV_PERSIST;
-
-	(void)easy;
-	if (what == CURL_POLL_REMOVE) {
-		if (watched != NULL) {
-			(void)curl_multi_assign(upstream->multi, fd, NULL);
-			socket_forget(upstream, watched);
-		}
-		return 0;
-	}
-	if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
-		events |= EV_READ;
-	if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT)
-		events |= EV_WRITE;
-	if (watched == NULL) {
-		watched = must_calloc(1, sizeof(*watched));
-		DL_APPEND(upstream->sockets, watched);
-		(void)curl_multi_assign(upstream->multi, fd, watched);
-	} else {
-		event_del(&watched->event);
-	}
-	event_assign(&watched->event, upstream->base, fd, events, on_socket_event, upstream);
-	event_add(&watched->event, NULL);
-	return 0;
 }
 
 static int on_timer_wish(CURLM *multi, long timeout_ms, void *arg)
@@ -109,11 +69,246 @@ static int on_timer_wish(CURLM *multi, long timeout_ms, void *arg)
 	struct upstream *upstream = arg;
 
 	(void)multi;
-	if (timeout_ms < 0)
+	upstream->due = upstream->working && timeout_ms == 0;
+	if (timeout_ms < 0 || upstream->due)
 		event_del(&upstream->timer);
 	else
 		upstream_timer_set(&upstream->timer, (uint32_t)timeout_ms);
 	return 0;
+}
+
+/* --- sockets --- */
+
+static void on_socket_event(evutil_socket_t fd, short what, void *arg);
+
+static void socket_watch(struct upstream_socket *socket, short events)
+{
+	if (events == socket->watched)
+		return;
+	if (socket->watched != 0)
+		event_del(&socket->event);
+	socket->watched = events;
+	if (events == 0)
+		return;
+	event_assign(&socket->event, socket->upstream->base, socket->fd, events | EV_PERSIST,
+	    on_socket_event, socket);
+	event_add(&socket->event, NULL);
+}
+
+static struct upstream_socket *socket_find(struct upstream *upstream, int fd)
+{
+	struct upstream_socket *found;
+
+	HASH_FIND_INT(upstream->sockets, &fd, found);
+	return found;
+}
+
+static struct upstream_socket *socket_add(struct upstream *upstream, int fd, bool connection)
+{
+	struct upstream_socket *added = must_calloc(1, sizeof(*added));
+
+	added->upstream = upstream;
+	added->fd = fd;
+	added->connection = connection;
+	HASH_ADD_INT(upstream->sockets, fd, added);
+	return added;
+}
+
+static void socket_forget(struct upstream_socket *socket)
+{
+	if (socket->user != NULL)
+		socket->user->socket = NULL;
+	if (socket->connected)
+		HASH_DELETE(ends_hh, socket->upstream->connections, socket);
+	socket_watch(socket, 0);
+	HASH_DEL(socket->upstream->sockets, socket);
+	free(socket);
+}
+
+curl_socket_t upstream_open(struct upstream *upstream, const struct curl_sockaddr *address)
+{
+	int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	struct upstream_socket *stale = fd < 0 ? NULL : socket_find(upstream, fd);
+
+	if (fd < 0)
+		return CURL_SOCKET_BAD;
+	if (stale != NULL) /* one of curl's own, closed without a word */
+		socket_forget(stale);
+	(void)socket_add(upstream, fd, true);
+	return fd;
+}
+
+int upstream_close(void *arg, curl_socket_t fd)
+{
+	struct upstream_socket *old = socket_find(arg, fd);
+
+	if (old != NULL)
+		socket_forget(old);
+	return close(fd);
+}
+
+static void ends_set(struct ends *ends, const char *own_address, int own_port,
+    const char *peer_address, int peer_port)
+{
+	memset(ends, 0, sizeof(*ends)); /* it is a key: all of its bytes count */
+	(void)snprintf(ends->own_address, sizeof(ends->own_address), "%s", own_address);
+	(void)snprintf(ends->peer_address, sizeof(ends->peer_address), "%s", peer_address);
+	ends->own_port = own_port;
+	ends->peer_port = peer_port;
+}
+
+/* One end as curl writes it. */
+static bool end_read(char out[INET6_ADDRSTRLEN], int *port,
+    int (*name)(int, struct sockaddr *, socklen_t *), int fd)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} end;
+	socklen_t size = sizeof(end);
+	bool six;
+
+	memset(&end, 0, sizeof(end));
+	if (name(fd, &end.any, &size) != 0)
+		return false;
+	six = end.any.sa_family == AF_INET6;
+	*port = ntohs(six ? end.v6.sin6_port : end.v4.sin_port);
+	return inet_ntop(end.any.sa_family, six ? (void *)&end.v6.sin6_addr : &end.v4.sin_addr, out,
+		   INET6_ADDRSTRLEN) != NULL;
+}
+
+static void connection_note(struct upstream_socket *socket)
+{
+	char own[INET6_ADDRSTRLEN], peer[INET6_ADDRSTRLEN];
+	struct upstream *upstream = socket->upstream;
+	int own_port, peer_port;
+
+	if (!end_read(own, &own_port, getsockname, socket->fd) ||
+	    !end_read(peer, &peer_port, getpeername, socket->fd))
+		return;
+	ends_set(&socket->ends, own, own_port, peer, peer_port);
+	socket->connected = true;
+	HASH_ADD(ends_hh, upstream->connections, ends, sizeof(socket->ends), socket);
+}
+
+/* curl tells its ends, not its socket. Those of a new one are read when it is looked for. */
+static struct upstream_socket *connection_find(struct upstream *upstream, const struct ends *ends)
+{
+	struct upstream_socket *found, *each, *next;
+
+	HASH_FIND(ends_hh, upstream->connections, ends, sizeof(*ends), found);
+	if (found != NULL)
+		return found;
+	HASH_ITER (hh, upstream->sockets, each, next) {
+		if (each->connection && !each->connected)
+			connection_note(each);
+	}
+	HASH_FIND(ends_hh, upstream->connections, ends, sizeof(*ends), found);
+	return found;
+}
+
+enum upstream_use upstream_use(struct transfer *transfer, const char *own_address, int own_port,
+    const char *peer_address, int peer_port)
+{
+	struct upstream_socket *socket;
+	struct ends ends;
+	char first;
+
+	ends_set(&ends, own_address, own_port, peer_address, peer_port);
+	socket = connection_find(transfer->upstream, &ends);
+	if (socket == NULL)
+		return UPSTREAM_GONE;
+	if (transfer->socket != NULL)
+		transfer->socket->user = NULL;
+	if (socket->user != NULL)
+		socket->user->socket = NULL;
+	socket->user = transfer;
+	transfer->socket = socket;
+	if (socket->used && !socket->multiplexed &&
+	    (recv(socket->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN))
+		return UPSTREAM_SPOILED;
+	socket->used = true;
+	return UPSTREAM_USABLE;
+}
+
+void upstream_rest(struct transfer *transfer)
+{
+	struct upstream_socket *socket = transfer->socket;
+	long version = 0;
+
+	if (socket == NULL)
+		return;
+	transfer->socket = NULL;
+	socket->user = NULL;
+	(void)curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_VERSION, &version);
+	if (version > CURL_HTTP_VERSION_1_1)
+		socket->multiplexed = true;
+	if (socket->wanted == 0 && !socket->multiplexed)
+		socket_watch(socket, EV_READ);
+}
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
+{
+	struct upstream *upstream = arg;
+	struct upstream_socket *socket = socket_find(upstream, fd);
+
+	(void)easy;
+	(void)socket_arg;
+	if (what == CURL_POLL_REMOVE) {
+		if (socket == NULL)
+			return 0;
+		socket->wanted = 0;
+		if (socket->connection)
+			socket_watch(socket, EV_READ);
+		else
+			socket_forget(socket);
+		return 0;
+	}
+	if (socket == NULL)
+		socket = socket_add(upstream, fd, false);
+	socket->wanted = 0;
+	if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
+		socket->wanted |= EV_READ;
+	if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT)
+		socket->wanted |= EV_WRITE;
+	socket_watch(socket, socket->wanted);
+	return 0;
+}
+
+/* curl takes a connection for dead when there is nothing to read but its end. What comes after
+ * the shutdown the kernel answers with a reset, so there is no more than a receive buffer. */
+static void give_up(int fd)
+{
+	char thrown_away[4096];
+
+	(void)shutdown(fd, SHUT_RDWR);
+	while (recv(fd, thrown_away, sizeof(thrown_away), MSG_DONTWAIT) > 0)
+		;
+}
+
+/* Something has come on a connection of which curl wants nothing. */
+static void unwanted(struct upstream_socket *socket)
+{
+	socket_watch(socket, 0);
+	if (socket->user == NULL && !socket->multiplexed)
+		give_up(socket->fd);
+}
+
+static void on_socket_event(evutil_socket_t fd, short what, void *arg)
+{
+	struct upstream_socket *socket = arg;
+	struct upstream *upstream = socket->upstream;
+	int action =
+	    (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0);
+	int running;
+
+	if (socket->wanted == 0) {
+		unwanted(socket);
+		return;
+	}
+	(void)curl_multi_socket_action(upstream->multi, fd, action, &running);
+	collect(upstream);
 }
 
 /* --- the multi handle --- */
@@ -127,6 +322,7 @@ static void upstream_work(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	/* Those that join meanwhile have their turn after the loop looked at its sockets. */
+	upstream->working = true;
 	while (more) {
 		struct transfer *transfer = upstream->queue;
 
@@ -135,6 +331,10 @@ static void upstream_work(evutil_socket_t fd, short what, void *arg)
 		transfer->queued = false;
 		transfer_work(transfer);
 	}
+	upstream->working = false;
+	/* A turn of the loop sooner than the timer would. */
+	if (upstream->due)
+		on_curl_timer(-1, EV_TIMEOUT, upstream);
 	if (upstream->queue != NULL)
 		event_active(&upstream->work, EV_TIMEOUT, 1);
 }
@@ -190,7 +390,7 @@ void upstream_free(struct upstream **upstream)
 	must(old->transfer_count == 0);
 	curl_multi_cleanup(old->multi);
 	while (old->sockets != NULL)
-		socket_forget(old, old->sockets);
+		socket_forget(old->sockets);
 	event_del(&old->timer);
 	event_del(&old->work);
 	curl_global_cleanup();

@@ -14,7 +14,9 @@
 
 #include <curl/curl.h>
 #include <event2/event_struct.h>
+#include <netinet/in.h>
 
+#include "common/table.h"
 #include "proxy/reach.h"
 #include "proxy/transfer.h"
 
@@ -26,14 +28,45 @@ struct upstream {
 	CURLM *multi;
 	struct event timer; /* curl's */
 	struct event work;
+	bool working;           /* upstream_work() is, */
+	bool due;               /* and curl wants to be called back at once */
 	struct transfer *queue; /* those with a wish */
-	struct upstream_socket *sockets;
+	struct upstream_socket *sockets;     /* by fd */
+	struct upstream_socket *connections; /* those of them that stand, by their ends */
 	size_t transfer_count;
 };
 
+struct ends {
+	char own_address[INET6_ADDRSTRLEN], peer_address[INET6_ADDRSTRLEN];
+	int own_port, peer_port;
+};
+
+/* A socket that curl has us watch: a connection, from its opening to its closing, or one of
+ * curl's own that is here only while it is watched.
+ *
+ * Bytes that come on a kept HTTP/1 connection while nobody has asked for anything would be given
+ * to the next request as its answer, perhaps another agent's: libcurl 7.88 looks only for the
+ * end. So a connection goes on being watched when curl wants no more of it. When something comes
+ * then and its transfer is over, it is shut down; curl finds it dead and does not use it again.
+ * When its transfer is paused it is only not watched any more. And because the loop may not have
+ * looked yet, each is looked at once more before a request goes out on it. What comes after that
+ * cannot be told from the answer, by anybody. HTTP/2 has its own order: what comes there belongs
+ * to a stream, or to the connection.
+ *
+ * Going on watching is cheap, too: the next request will want the same. */
 struct upstream_socket {
+	struct upstream *upstream;
+	int fd;
+	bool connection;
+	bool connected;	  /* ends are known */
+	bool used;	  /* a request went out on it */
+	bool multiplexed; /* HTTP/2 was spoken on it */
+	short wanted;	  /* EV_READ, EV_WRITE: by curl */
+	short watched;	  /* by the loop */
+	struct transfer *user; /* whose request went out on it and is not over */
+	struct ends ends;
 	struct event event;
-	struct upstream_socket *prev, *next;
+	UT_hash_handle hh, ends_hh;
 };
 
 enum transfer_phase {
@@ -48,6 +81,7 @@ enum transfer_phase {
 struct transfer {
 	struct upstream *upstream;
 	struct transfer *prev, *next; /* in the queue */
+	struct upstream_socket *socket; /* its connection's, once its request may go out */
 	const struct transfer_events *events;
 	void *arg;
 	CURL *easy;
@@ -61,6 +95,7 @@ struct transfer {
 	bool body_wished;
 	bool receive_paused;
 	bool send_paused;
+	bool spoiled; /* its kept connection was not fit to be used; nothing was sent */
 	bool hurried; /* its timer runs once, for all of the body */
 	bool safe; /* may be sent again */
 	bool secure;
@@ -85,6 +120,20 @@ struct transfer {
 /** Have the transfer's wishes carried out from the loop, soon. */
 void upstream_queue(struct transfer *transfer);
 void upstream_timer_set(struct event *timer, uint32_t ms);
+/** For curl: the socket of a new connection, or CURL_SOCKET_BAD. */
+curl_socket_t upstream_open(struct upstream *upstream, const struct curl_sockaddr *address);
+/** For curl: close such a socket; arg is the upstream. */
+int upstream_close(void *arg, curl_socket_t fd);
+enum upstream_use {
+	UPSTREAM_USABLE,
+	UPSTREAM_SPOILED, /* something has come on it unasked, its end perhaps */
+	UPSTREAM_GONE,    /* no connection has these ends any more */
+};
+/** The transfer's request goes out next, on the connection between these two. */
+enum upstream_use upstream_use(struct transfer *transfer, const char *own_address, int own_port,
+    const char *peer_address, int peer_port) MUST_CHECK;
+/** The transfer is over; if its connection was kept, it rests. */
+void upstream_rest(struct transfer *transfer);
 
 /* In proxy/transfer.c; never to be called from inside curl. */
 /** Carry out what was wished. */

@@ -116,6 +116,10 @@ const manyFields = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`x-
 
 const CASES = {
 	'free': (call) => give(call),
+	'kept': (call) => {
+		call.rogue.kept = call.stream.session;
+		give(call);
+	},
 	'honest': paidFor(async (call) => {
 		const { transaction } = await bed.facilitator.settle(call.entry.payment, call.entry.payment.accepted);
 		give(call, receipt(call, { transaction }));
@@ -170,6 +174,20 @@ describe('an honest seller', () => {
 	it('is spoken to in HTTP/2, and paid', async () => {
 		await unharmed();
 		assert.deepEqual(seller.record.requests.map(({ protocol }) => protocol), ['h2', 'h2']);
+	});
+
+	it('may say something between two requests, and keeps its connection', async () => {
+		assert.equal((await call(victim, 'h2', '/kept')).status, 200);
+		const session = seller.kept;
+		const answered = new Promise((resolve, reject) => {
+			session.ping((error) => error ? reject(error) : resolve());
+		});
+		session.settings({ maxConcurrentStreams: 50 });
+		assert.equal((await call(victim, 'rogue', '/free')).status, 200);
+		assert.equal((await call(victim, 'h2', '/kept')).status, 200);
+		assert.equal(seller.kept, session);
+		await answered;
+		await unharmed();
 	});
 });
 

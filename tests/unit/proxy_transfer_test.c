@@ -376,6 +376,7 @@ static void fields_of_the_answer(void **state)
 	client_open(&client);
 	start(&client, "GET", NULL, 0);
 	ACCEPT();
+	UNTIL(peer_has(&peer, "\r\n\r\n"));
 	SAY("HTTP/1.1 103 Early\r\nA: not this\r\n\r\n"
 	    "HTTP/1.1 200 OK\r\nA:1\r\na: \t 2 \t\r\nEmpty:\r\nUtf: \xc3\xa4\r\nTransfer-Encoding: "
 	    "chunked\r\n\r\n"
@@ -397,7 +398,9 @@ static void fields_of_the_answer(void **state)
 	UNTIL(client.done_count == 1);
 	assert_int_equal(client.result, TRANSFER_OK);
 
+	peer_forget(&peer);
 	start(&client, "GET", NULL, 0);
+	UNTIL(peer_has(&peer, "\r\n\r\n"));
 	SAY(many);
 	free(many);
 	UNTIL(client.done_count == 2);
@@ -1362,6 +1365,153 @@ static void connections_are_kept(void **state)
 	client_close(&client);
 }
 
+/* An answer that nobody asked for would be the next request's, and that one's answer the one's
+ * after it: the connection is given up instead, for a request that may not be repeated too. */
+static void an_answer_before_its_request_is_nobodys(void **state)
+{
+	static const char *const methods[] = {"GET", "POST"};
+	static const char *const unasked[] = {OK "Content-Length: 4\r\n\r\nevil",
+	    "HTTP/1.1 100 Continue\r\n\r\n", "x"};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(methods) * COUNT(unasked); i++) {
+		struct client client;
+		struct peer peer = peer_of(-1);
+		struct peer old;
+
+		peer_row = unasked[i / COUNT(methods)];
+		client_open(&client);
+		start(&client, "GET", NULL, 0);
+		ACCEPT();
+		UNTIL(peer_has(&peer, "\r\n\r\n"));
+		SAY(OK "Content-Length: 2\r\n\r\nhi");
+		UNTIL(client.done_count == 1);
+		SAY(unasked[i / COUNT(methods)]);
+		UNTIL(peer_pull(&peer, SIZE_MAX) && (peer.closed || peer.error != 0));
+		old = peer;
+		peer = peer_of(-1);
+		forget(&client);
+		start(&client, methods[i % COUNT(methods)], NULL, 0);
+		ACCEPT();
+		UNTIL(peer_has(&peer, "\r\n\r\n"));
+		SAY(OK "Content-Length: 4\r\n\r\ngood");
+		UNTIL(client.done_count == 2);
+		assert_int_equal(client.result, TRANSFER_OK);
+		assert_string_equal(client.body, "good");
+		peer_close(&peer);
+		peer_close(&old);
+		client_close(&client);
+	}
+}
+
+/* Where the seller hangs up between two requests the second goes out once, elsewhere. */
+static void a_peer_that_closes_at_rest(void **state)
+{
+	static const char *const methods[] = {"GET", "POST"};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(methods); i++) {
+		struct client client;
+		struct peer peer = peer_of(-1);
+
+		peer_row = methods[i];
+		client_open(&client);
+		start(&client, "GET", NULL, 0);
+		ACCEPT();
+		UNTIL(peer_has(&peer, "\r\n\r\n"));
+		SAY(OK "Content-Length: 2\r\n\r\nhi");
+		UNTIL(client.done_count == 1);
+		peer_close(&peer);
+		peer = peer_of(-1);
+		loop_for(client.base, 2);
+		start(&client, methods[i], NULL, 0);
+		ACCEPT();
+		UNTIL(peer_has(&peer, "\r\n\r\n"));
+		SAY(OK "Content-Length: 2\r\n\r\nhi");
+		UNTIL(client.done_count == 2);
+		assert_int_equal(client.result, TRANSFER_OK);
+		peer_close(&peer);
+		client_close(&client);
+	}
+}
+
+/* The same where the loop has not looked yet, when the next request is ready to go out. */
+static void an_answer_at_the_last_moment_is_nobodys(void **state)
+{
+	static const char *const methods[] = {"GET", "POST"};
+	static const char unasked[] = OK "Content-Length: 4\r\n\r\nevil";
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(methods); i++) {
+		struct client client;
+		struct peer peer = peer_of(-1), old;
+		struct spool *spool = i == 0 ? NULL : spool_of("hello");
+
+		peer_row = methods[i];
+		client_open(&client);
+		start(&client, "GET", NULL, 0);
+		ACCEPT();
+		UNTIL(peer_has(&peer, "\r\n\r\n"));
+		SAY(OK "Content-Length: 2\r\n\r\nhi");
+		UNTIL(client.done_count == 1);
+		old = peer;
+		peer = peer_of(-1);
+		forget(&client);
+		start(&client, methods[i], spool, 5);
+		assert_int_equal(peer_push(&old, unasked, strlen(unasked)), strlen(unasked));
+		ACCEPT();
+		UNTIL(peer_has(&peer, i == 0 ? "\r\n\r\n" : "\r\n\r\nhello"));
+		SAY(OK "Content-Length: 4\r\n\r\ngood");
+		UNTIL(client.done_count == 2);
+		assert_int_equal(client.result, TRANSFER_OK);
+		assert_string_equal(client.body, "good");
+		peer_close(&peer);
+		peer_close(&old);
+		client_close(&client);
+		spool_free(&spool);
+	}
+}
+
+static bool not_now(struct client *client, size_t size)
+{
+	(void)client;
+	(void)size;
+	return false;
+}
+
+/* A connection of which nothing is wanted because its agent does not read is not at rest. */
+static void a_pause_is_no_rest(void **state)
+{
+	struct client client;
+	struct peer peer = peer_of(-1);
+
+	(void)state;
+	client_open(&client);
+	for (unsigned i = 1; i <= 3; i++) {
+		forget(&client);
+		client.on_body = not_now;
+		start(&client, "GET", NULL, 0);
+		if (i == 1)
+			ACCEPT();
+		UNTIL(peer_has(&peer, "\r\n\r\n"));
+		peer_forget(&peer);
+		SAY(OK "Content-Length: 6\r\n\r\nab");
+		UNTIL(strcmp(client.log, "head body") == 0);
+		SAY("cd");
+		loop_for(client.base, 2);
+		SAY("ef");
+		loop_for(client.base, 2);
+		client.on_body = NULL;
+		transfer_resume(client.transfer);
+		UNTIL(client.done_count == i);
+		if (client.result != TRANSFER_OK)
+			fail_msg("request %u: %s", i, client.reason);
+		assert_string_equal(client.body, "abcdef");
+	}
+	peer_close(&peer);
+	client_close(&client);
+}
+
 /* A kept connection dies just as it is used again. What is safe is sent again; what acts
  * is not, with a body or without. */
 static void a_request_that_acts_is_sent_once(void **state)
@@ -1611,6 +1761,10 @@ int main(void)
 	    cmocka_unit_test(no_byte_leaves_the_reach),
 	    cmocka_unit_test(a_kept_connection_is_asked_again),
 	    cmocka_unit_test(connections_are_kept),
+	    cmocka_unit_test(an_answer_before_its_request_is_nobodys),
+	    cmocka_unit_test(an_answer_at_the_last_moment_is_nobodys),
+	    cmocka_unit_test(a_peer_that_closes_at_rest),
+	    cmocka_unit_test(a_pause_is_no_rest),
 	    cmocka_unit_test(a_request_that_acts_is_sent_once),
 	    cmocka_unit_test(loopback_in_ipv6),
 	    IN_FOLDER(https),

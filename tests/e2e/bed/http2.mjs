@@ -49,6 +49,12 @@ export async function startHttp2(certificate, cases, frames = {}, { payTo = devA
 	seller.url = await listening(server);
 	const servers = [server];
 	const sockets = new Set();
+	const connections = new Set();
+	const follow = (socket) => {
+		connections.add(socket);
+		socket.once('close', () => connections.delete(socket));
+	};
+	server.on('connection', follow);
 	for (const [name, play] of Object.entries(frames)) {
 		const raw = tls.createServer({ key: certificate.key, cert: certificate.cert, ALPNProtocols: ['h2'] }, (socket) => {
 			sockets.add(socket);
@@ -63,13 +69,15 @@ export async function startHttp2(certificate, cases, frames = {}, { payTo = devA
 					play(socket);
 			});
 		});
+		raw.on('connection', follow);
 		seller.urls[name] = await listening(raw);
 		servers.push(raw);
 	}
 	seller.stop = async () => {
 		for (const session of seller.sessions)
 			session.destroy();
-		for (const socket of sockets)
+		// What lies below as well: a session that was broken off may never let go of it.
+		for (const socket of [...sockets, ...connections])
 			socket.destroy();
 		await Promise.all(servers.map((each) => new Promise((resolve) => each.close(resolve))));
 	};
