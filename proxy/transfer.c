@@ -17,6 +17,11 @@
  * 5 to 75 s, and a request that crosses the closing is lost. */
 #define IDLE_CONNECTION_S_MAX 30L
 
+/* Handles of curl's that are kept for the next requests: each has 16 KiB for what it reads, and
+ * 16 more when it has sent a body. */
+#define SPARES_MAX	 64u
+#define SEND_BUFFER_SIZE 16384L
+
 /* A change of the trusted certificates takes effect within this. */
 #define TRUST_S_MAX 60L
 
@@ -88,6 +93,13 @@ static const char *timeout_reason(const struct transfer *transfer)
 
 /* --- the end --- */
 
+static void easy_free(struct transfer *transfer)
+{
+	if (transfer->easy != NULL)
+		curl_easy_cleanup(transfer->easy);
+	free(transfer);
+}
+
 void transfer_free(struct transfer *transfer)
 {
 	struct upstream *upstream = transfer->upstream;
@@ -95,15 +107,32 @@ void transfer_free(struct transfer *transfer)
 	if (transfer->easy != NULL) {
 		(void)curl_multi_remove_handle(upstream->multi, transfer->easy);
 		upstream_rest(transfer);
-		curl_easy_cleanup(transfer->easy);
+		(void)curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, NULL);
 	}
 	if (transfer->queued)
 		DL_DELETE(upstream->queue, transfer);
 	event_del(&transfer->timer);
-	curl_slist_free_all(transfer->fields);
+	free(transfer->fields);
 	headers_fini(&transfer->headers);
 	upstream->transfer_count--;
-	free(transfer);
+	if (transfer->ended_well && transfer->limits_count == upstream->limits_count &&
+	    upstream->spare_count < SPARES_MAX) {
+		LL_PREPEND(upstream->spares, transfer);
+		upstream->spare_count++;
+	} else {
+		easy_free(transfer);
+	}
+}
+
+void transfer_spares_free(struct upstream *upstream)
+{
+	while (upstream->spares != NULL) {
+		struct transfer *spare = upstream->spares;
+
+		LL_DELETE(upstream->spares, spare);
+		upstream->spare_count--;
+		easy_free(spare);
+	}
 }
 
 /* Never from inside curl. */
@@ -111,6 +140,7 @@ void transfer_finish(struct transfer *transfer, enum transfer_result result, con
 {
 	if (!transfer->cancelled) {
 		transfer->phase = TRANSFER_OVER;
+		transfer->ended_well = result == TRANSFER_OK;
 		event_del(&transfer->timer);
 		transfer->events->done(transfer, result, reason, transfer->arg);
 	}
@@ -464,41 +494,66 @@ static bool is_framing(const char *name)
 	       strcasecmp(name, "Transfer-Encoding") == 0 || strcasecmp(name, "Expect") == 0;
 }
 
-static bool field_add(struct transfer *transfer, const char *name, const char *value)
-{
-	/* curl's spelling: "Name;" is an empty value, "Name:" takes curl's own away. */
-	char *line =
-	    value[0] == '\0' ? must_format("%s;", name) : must_format("%s: %s", name, value);
-	struct curl_slist *longer = curl_slist_append(transfer->fields, line);
+/* curl's own, which nobody asked for. */
+static const struct {
+	const char *name;
+	const char *none; /* "Name:" takes it away */
+} unasked[] = {
+    {"Accept", "Accept:"},
+    {"Content-Type", "Content-Type:"},
+    {"Expect", "Expect:"},
+    {"User-Agent", "User-Agent:"},
+};
 
-	free(line);
-	if (longer != NULL)
-		transfer->fields = longer;
-	return longer != NULL;
+#define UNASKED_COUNT (sizeof(unasked) / sizeof(unasked[0]))
+
+/* "Name: value", or, for an empty value, curl's "Name;". Behind it. */
+static char *line_write(char *out, const struct header *field)
+{
+	size_t name_size = strlen(field->name), value_size = strlen(field->value);
+
+	memcpy(out, field->name, name_size);
+	out += name_size;
+	if (value_size == 0) {
+		*out++ = ';';
+	} else {
+		*out++ = ':';
+		*out++ = ' ';
+		memcpy(out, field->value, value_size);
+		out += value_size;
+	}
+	*out++ = '\0';
+	return out;
 }
 
+/* The list that curl wants, all of it in one piece of memory. */
 static bool fields_set(struct transfer *transfer, const struct headers *headers)
 {
-	static const char *const unasked[] = {"Accept", "Content-Type", "Expect", "User-Agent"};
+	size_t given = headers == NULL ? 0 : headers->count;
+	size_t size = headers == NULL ? 0 : headers->size + given * sizeof(": ");
+	struct curl_slist *list, *last = NULL;
+	char *text;
 
-	for (size_t i = 0; headers != NULL && i < headers->count; i++) {
-		if (!is_framing(headers->items[i].name) &&
-		    !field_add(transfer, headers->items[i].name, headers->items[i].value))
-			return false;
-	}
-	for (size_t i = 0; i < sizeof(unasked) / sizeof(unasked[0]); i++) {
-		struct curl_slist *longer;
-		char line[32];
-
-		if (headers != NULL && headers_get(headers, unasked[i]) != NULL &&
-		    !is_framing(unasked[i]))
+	transfer->fields = must_alloc((given + UNASKED_COUNT) * sizeof(*list) + size);
+	list = transfer->fields;
+	text = (char *)(list + given + UNASKED_COUNT);
+	for (size_t i = 0; i < given; i++) {
+		if (is_framing(headers->items[i].name))
 			continue;
-		(void)snprintf(line, sizeof(line), "%s:", unasked[i]);
-		longer = curl_slist_append(transfer->fields, line);
-		if (longer == NULL)
-			return false;
-		transfer->fields = longer;
+		list->data = text;
+		text = line_write(text, &headers->items[i]);
+		last = list++;
+		last->next = list;
 	}
+	for (size_t i = 0; i < UNASKED_COUNT; i++) {
+		if (headers != NULL && headers_get(headers, unasked[i].name) != NULL &&
+		    !is_framing(unasked[i].name))
+			continue;
+		list->data = (char *)unasked[i].none; /* curl only reads it */
+		last = list++;
+		last->next = list;
+	}
+	last->next = NULL; /* Expect is always there */
 	return curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->fields) == CURLE_OK;
 }
 
@@ -521,19 +576,20 @@ static bool method_set(struct transfer *transfer, const char *method)
 	CURL *easy = transfer->easy;
 
 	transfer->safe = is_one_of(method, safe);
+	/* Takes back what an earlier request on this handle may have set. */
+	if (!SET(CURLOPT_HTTPGET, 1L))
+		return false;
 	if (strcmp(method, "HEAD") == 0) {
 		transfer->body = NULL;
-		return SET(CURLOPT_NOBODY, 1L);
+		return SET(CURLOPT_CUSTOMREQUEST, NULL) && SET(CURLOPT_NOBODY, 1L);
 	}
 	if (transfer->body == NULL) {
 		transfer->body_size = 0;
 		if (!is_one_of(method, enclosing))
-			return SET(CURLOPT_HTTPGET, 1L) && SET(CURLOPT_CUSTOMREQUEST, method);
+			return SET(CURLOPT_CUSTOMREQUEST, method);
 	}
 	return SET(CURLOPT_UPLOAD, 1L) && SET(CURLOPT_CUSTOMREQUEST, method) &&
-	       SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t)transfer->body_size) &&
-	       SET(CURLOPT_READFUNCTION, on_read) && SET(CURLOPT_READDATA, transfer) &&
-	       SET(CURLOPT_SEEKFUNCTION, on_seek) && SET(CURLOPT_SEEKDATA, transfer);
+	       SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t)transfer->body_size);
 }
 
 /* Debian's curl trusts a file and a folder by default, which hold the same. The folder would be
@@ -547,13 +603,15 @@ static bool trust_set(CURL *easy, const struct upstream *upstream)
 	       (SET(CURLOPT_CAPATH, NULL) && SET(CURLOPT_CA_CACHE_TIMEOUT, TRUST_S_MAX));
 }
 
-static bool options_set(struct transfer *transfer, const char *url)
+/* What is the same for every request of this handle. TLS sessions are not taken up again: a
+ * certificate, and the staple that speaks for it, is shown for every connection. */
+static bool options_set(struct transfer *transfer)
 {
 	const struct upstream *upstream = transfer->upstream;
 	CURL *easy = transfer->easy;
 
 	return SET(CURLOPT_PRIVATE, transfer) && SET(CURLOPT_ERRORBUFFER, transfer->error) &&
-	       SET(CURLOPT_URL, url) && SET(CURLOPT_PATH_AS_IS, 1L) &&
+	       SET(CURLOPT_PATH_AS_IS, 1L) &&
 	       SET(CURLOPT_PROTOCOLS_STR, "http,https") && SET(CURLOPT_FOLLOWLOCATION, 0L) &&
 	       SET(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L) &&
 	       SET(CURLOPT_NETRC, CURL_NETRC_IGNORED) && SET(CURLOPT_PROXY, "") &&
@@ -561,6 +619,7 @@ static bool options_set(struct transfer *transfer, const char *url)
 	       SET(CURLOPT_HTTP_CONTENT_DECODING, 0L) && SET(CURLOPT_HTTP09_ALLOWED, 0L) &&
 	       SET(CURLOPT_SSL_VERIFYPEER, 1L) && SET(CURLOPT_SSL_VERIFYHOST, 2L) &&
 	       SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) &&
+	       SET(CURLOPT_SSL_SESSIONID_CACHE, 0L) &&
 	       SET(CURLOPT_SSL_CTX_FUNCTION, on_tls_context) &&
 	       SET(CURLOPT_SSL_CTX_DATA, transfer) &&
 	       trust_set(easy, upstream) &&
@@ -572,17 +631,53 @@ static bool options_set(struct transfer *transfer, const char *url)
 	       SET(CURLOPT_OPENSOCKETDATA, transfer) &&
 	       SET(CURLOPT_CLOSESOCKETFUNCTION, upstream_close) &&
 	       SET(CURLOPT_CLOSESOCKETDATA, transfer->upstream) &&
+	       SET(CURLOPT_UPLOAD_BUFFERSIZE, SEND_BUFFER_SIZE) &&
+	       SET(CURLOPT_READFUNCTION, on_read) && SET(CURLOPT_READDATA, transfer) &&
+	       SET(CURLOPT_SEEKFUNCTION, on_seek) && SET(CURLOPT_SEEKDATA, transfer) &&
 	       SET(CURLOPT_PREREQFUNCTION, on_ready) && SET(CURLOPT_PREREQDATA, transfer) &&
 	       SET(CURLOPT_HEADERFUNCTION, on_header) && SET(CURLOPT_HEADERDATA, transfer) &&
 	       SET(CURLOPT_WRITEFUNCTION, on_body) && SET(CURLOPT_WRITEDATA, transfer);
 }
 
+static bool request_set(struct transfer *transfer, const struct transfer_request *request)
+{
+	CURL *easy = transfer->easy;
+
+	return SET(CURLOPT_URL, request->url) && SET(CURLOPT_FRESH_CONNECT, 0L) &&
+	       method_set(transfer, request->method) && fields_set(transfer, request->headers);
+}
+
+/* With a handle of curl's that knows what is the same for all; without when memory is gone. One
+ * that was used before only ever had requests that ended well: it was asked for everything and
+ * has been told everything, so that request_set() is all that the next one differs in. */
+static struct transfer *transfer_new(struct upstream *upstream)
+{
+	struct transfer *transfer = upstream->spares;
+
+	if (transfer != NULL) {
+		CURL *easy = transfer->easy;
+
+		LL_DELETE(upstream->spares, transfer);
+		upstream->spare_count--;
+		*transfer = (struct transfer){.upstream = upstream, .easy = easy};
+	} else {
+		transfer = must_calloc(1, sizeof(*transfer));
+		transfer->upstream = upstream;
+		transfer->easy = curl_easy_init();
+		if (transfer->easy != NULL && !options_set(transfer)) {
+			curl_easy_cleanup(transfer->easy);
+			transfer->easy = NULL;
+		}
+	}
+	transfer->limits_count = upstream->limits_count;
+	return transfer;
+}
+
 struct transfer *transfer_start(struct upstream *upstream, const struct transfer_request *request,
     const struct transfer_events *events, void *arg)
 {
-	struct transfer *transfer = must_calloc(1, sizeof(*transfer));
+	struct transfer *transfer = transfer_new(upstream);
 
-	transfer->upstream = upstream;
 	transfer->events = events;
 	transfer->arg = arg;
 	transfer->body = request->body;
@@ -593,10 +688,7 @@ struct transfer *transfer_start(struct upstream *upstream, const struct transfer
 	headers_init(&transfer->headers);
 	event_assign(&transfer->timer, upstream->base, -1, 0, on_transfer_timer, transfer);
 	upstream->transfer_count++;
-	transfer->easy = curl_easy_init();
-	if (transfer->easy != NULL &&
-	    !(options_set(transfer, request->url) && method_set(transfer, request->method) &&
-		fields_set(transfer, request->headers))) {
+	if (transfer->easy != NULL && !request_set(transfer, request)) {
 		curl_easy_cleanup(transfer->easy);
 		transfer->easy = NULL; /* out of memory: told by `done` */
 	}

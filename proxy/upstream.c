@@ -347,6 +347,8 @@ void upstream_set_limits(struct upstream *upstream, const struct upstream_limits
 	free(upstream->ca_file);
 	upstream->ca_file = ca_file;
 	upstream->limits = *limits;
+	upstream->limits_count++;
+	transfer_spares_free(upstream);
 	upstream->limits.ca_file = ca_file;
 	must(curl_multi_setopt(
 		 upstream->multi, CURLMOPT_MAXCONNECTS, (long)limits->connections_max) == CURLM_OK);
@@ -388,6 +390,7 @@ void upstream_free(struct upstream **upstream)
 		transfer_free(old->queue);
 	}
 	must(old->transfer_count == 0);
+	transfer_spares_free(old);
 	curl_multi_cleanup(old->multi);
 	while (old->sockets != NULL)
 		socket_forget(old->sockets);

@@ -34,6 +34,9 @@ struct upstream {
 	struct upstream_socket *sockets;     /* by fd */
 	struct upstream_socket *connections; /* those of them that stand, by their ends */
 	size_t transfer_count;
+	unsigned limits_count; /* how often limits were set */
+	struct transfer *spares; /* with a handle that has nothing to do */
+	size_t spare_count;
 };
 
 struct ends {
@@ -85,7 +88,9 @@ struct transfer {
 	const struct transfer_events *events;
 	void *arg;
 	CURL *easy;
-	struct curl_slist *fields;
+	struct curl_slist *fields; /* one piece of memory */
+	unsigned limits_count;     /* the upstream's, when its handle was made */
+	bool ended_well;
 	struct event timer;
 	enum transfer_phase phase;
 	bool queued;
@@ -142,7 +147,9 @@ void transfer_work(struct transfer *transfer);
 void transfer_finish(struct transfer *transfer, enum transfer_result result, const char *reason);
 /** The same for what curl ended with. */
 void transfer_fail(struct transfer *transfer, CURLcode code);
-/** Free it, telling nobody. */
+/** Free it, telling nobody; its handle may be kept. */
 void transfer_free(struct transfer *transfer);
+/** Free the handles that are kept. */
+void transfer_spares_free(struct upstream *upstream);
 
 #endif
