@@ -3,10 +3,8 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "proxy/connection.h"
 
@@ -141,9 +139,8 @@ void exchange_resume_body(struct exchange *exchange)
 /* Fields of the framing, which only this file may write. */
 static bool is_framing(const char *name)
 {
-	return strcasecmp(name, "Content-Length") == 0 ||
-	       strcasecmp(name, "Transfer-Encoding") == 0 || strcasecmp(name, "Connection") == 0 ||
-	       strcasecmp(name, "Keep-Alive") == 0;
+	return header_is(name, "Content-Length") || header_is(name, "Transfer-Encoding") ||
+	       header_is(name, "Connection") || header_is(name, "Keep-Alive");
 }
 
 static bool out_str(struct evbuffer *output, const char *text)
@@ -151,9 +148,41 @@ static bool out_str(struct evbuffer *output, const char *text)
 	return evbuffer_add(output, text, strlen(text)) == 0;
 }
 
-static bool out_fields(struct exchange *exchange, const struct headers *headers)
+/* "HTTP/1.1 503 Service Unavailable", Date, and what is written of the framing. */
+#define HEAD_OWN_MAX 256u
+
+static char *put(char *at, const char *text)
 {
-	struct evbuffer *output = output_of(exchange);
+	size_t size = strlen(text);
+
+	memcpy(at, text, size);
+	return at + size;
+}
+
+static char *put_number(char *at, int64_t number)
+{
+	char digits[24];
+	size_t first = sizeof(digits) - 1;
+
+	digits[first] = '\0';
+	do {
+		digits[--first] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number > 0);
+	return put(at, digits + first);
+}
+
+static char *put_status(char *at, int status)
+{
+	at = put(at, "HTTP/1.1 ");
+	at = put_number(at, status);
+	at = put(at, " ");
+	at = put(at, exchange_status_str(status));
+	return put(at, "\r\n");
+}
+
+static char *put_fields(char *at, const struct exchange *exchange, const struct headers *headers)
+{
 	bool dated = false;
 
 	for (size_t i = 0; headers != NULL && i < headers->count; i++) {
@@ -161,27 +190,52 @@ static bool out_fields(struct exchange *exchange, const struct headers *headers)
 
 		if (is_framing(field->name))
 			continue;
-		dated = dated || strcasecmp(field->name, "Date") == 0;
-		if (!out_str(output, field->name) || !out_str(output, ": ") ||
-		    !out_str(output, field->value) || !out_str(output, "\r\n"))
-			return false;
+		dated = dated || header_is(field->name, "Date");
+		at = put(at, field->name);
+		at = put(at, ": ");
+		at = put(at, field->value);
+		at = put(at, "\r\n");
 	}
-	return dated || evbuffer_add_printf(output, "Date: %s\r\n",
-			    listener_date(exchange->connection->listener)) > 0;
+	if (dated)
+		return at;
+	at = put(at, "Date: ");
+	at = put(at, listener_date(exchange->connection->listener));
+	return put(at, "\r\n");
 }
 
-static bool out_framing(struct exchange *exchange, int64_t body_size)
+static char *put_framing(char *at, const struct exchange *exchange, int64_t body_size)
+{
+	if (exchange->chunked)
+		at = put(at, "Transfer-Encoding: chunked\r\n");
+	if (body_size >= 0) {
+		at = put(at, "Content-Length: ");
+		at = put_number(at, body_size);
+		at = put(at, "\r\n");
+	}
+	if (!exchange->keep_alive)
+		return put(at, "Connection: close\r\n\r\n");
+	return put(at, exchange->http_1_0 ? "Connection: keep-alive\r\n\r\n" : "\r\n");
+}
+
+/* The head, in one piece. */
+static bool out_head(
+    struct exchange *exchange, int status, const struct headers *headers, int64_t body_size)
 {
 	struct evbuffer *output = output_of(exchange);
+	size_t size_max = HEAD_OWN_MAX;
+	struct evbuffer_iovec room;
+	char *at;
 
-	if (exchange->chunked && !out_str(output, "Transfer-Encoding: chunked\r\n"))
+	if (headers != NULL)
+		size_max += headers->size + headers->count * strlen(": \r\n");
+	if (evbuffer_reserve_space(output, (ssize_t)size_max, &room, 1) != 1)
 		return false;
-	if (body_size >= 0 &&
-	    evbuffer_add_printf(output, "Content-Length: %" PRId64 "\r\n", body_size) < 0)
-		return false;
-	if (!exchange->keep_alive)
-		return out_str(output, "Connection: close\r\n\r\n");
-	return out_str(output, exchange->http_1_0 ? "Connection: keep-alive\r\n\r\n" : "\r\n");
+	at = put_status(room.iov_base, status);
+	at = put_fields(at, exchange, headers);
+	at = put_framing(at, exchange, body_size);
+	room.iov_len = (size_t)(at - (char *)room.iov_base);
+	must(room.iov_len <= size_max);
+	return evbuffer_commit_space(output, &room, 1) == 0;
 }
 
 /* Must the connection end after this answer? last: nothing more of the body will be
@@ -216,9 +270,7 @@ static void start(struct exchange *exchange, int status, const struct headers *h
 		exchange->keep_alive = false;
 	if (status == 204 || status == 304)
 		body_size = -1;
-	if (evbuffer_add_printf(output_of(exchange), "HTTP/1.1 %d %s\r\n", status,
-		exchange_status_str(status)) < 0 ||
-	    !out_fields(exchange, headers) || !out_framing(exchange, body_size))
+	if (!out_head(exchange, status, headers, body_size))
 		connection_cut(connection, CUT_ABORT);
 	connection_poke(connection);
 }

@@ -38,8 +38,9 @@ static bool is_token(const char *text, size_t size)
 
 	for (size_t i = 0; i < size; i++) {
 		unsigned char c = (unsigned char)text[i];
+		unsigned char letter = c | 0x20;
 
-		if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'))
+		if ((letter >= 'a' && letter <= 'z') || c == '-' || (c >= '0' && c <= '9'))
 			continue;
 		if (c == '\0' || strchr(others, c) == NULL)
 			return false;
@@ -49,13 +50,14 @@ static bool is_token(const char *text, size_t size)
 
 static bool is_value(const char *text, size_t size)
 {
+	unsigned bad = 0;
+
 	for (size_t i = 0; i < size; i++) {
 		unsigned char c = (unsigned char)text[i];
 
-		if ((c < 0x20 && c != '\t') || c == 0x7f)
-			return false;
+		bad |= (unsigned)((c < 0x20) & (c != '\t')) | (unsigned)(c == 0x7f);
 	}
-	return true;
+	return bad == 0;
 }
 
 static bool is_blank(char c)
@@ -113,7 +115,7 @@ size_t headers_remove(struct headers *headers, const char *name)
 	for (size_t i = 0; i < headers->count; i++) {
 		struct header item = headers->items[i];
 
-		if (strcasecmp(item.name, name) != 0) {
+		if (!header_is(item.name, name)) {
 			headers->items[kept++] = item;
 			continue;
 		}
@@ -144,7 +146,7 @@ size_t headers_all(
 	size_t count = 0;
 
 	for (size_t i = 0; i < headers->count; i++) {
-		if (strcasecmp(headers->items[i].name, name) != 0)
+		if (!header_is(headers->items[i].name, name))
 			continue;
 		if (count < out_max)
 			out[count] = headers->items[i].value;
@@ -173,11 +175,11 @@ static bool list_has(const char *list, const char *name)
 bool headers_hop_by_hop(const struct headers *headers, const char *name)
 {
 	for (size_t i = 0; i < sizeof(hop_by_hop) / sizeof(hop_by_hop[0]); i++) {
-		if (strcasecmp(hop_by_hop[i], name) == 0)
+		if (header_is(name, hop_by_hop[i]))
 			return true;
 	}
 	for (size_t i = 0; i < headers->count; i++) {
-		if (strcasecmp(headers->items[i].name, "Connection") == 0 &&
+		if (header_is(headers->items[i].name, "Connection") &&
 		    list_has(headers->items[i].value, name))
 			return true;
 	}

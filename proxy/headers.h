@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <strings.h>
 
 #include "common/must.h"
 
@@ -23,6 +24,12 @@ struct headers {
 	size_t capacity;
 	size_t size; /* bytes of all names and values */
 };
+
+/** Is this a field of that name? Most are not, which their first letters tell already. */
+static inline bool header_is(const char *field, const char *name)
+{
+	return ((field[0] ^ name[0]) & ~0x20) == 0 && strcasecmp(field, name) == 0;
+}
 
 void headers_init(struct headers *headers);
 void headers_fini(struct headers *headers);

@@ -179,7 +179,7 @@ bool relay_payment_header(const char **name, const struct headers *headers)
 static bool is_one_of(const char *name, const char *const *names)
 {
 	for (; *names; names++) {
-		if (strcasecmp(name, *names) == 0)
+		if (header_is(name, *names))
 			return true;
 	}
 	return false;
@@ -268,7 +268,7 @@ bool relay_response_headers(struct headers *out, const struct headers *in, const
 		if (is_one_of(header->name, dropped) || headers_hop_by_hop(in, header->name) ||
 		    strncasecmp(header->name, "tallyward-", 10) == 0)
 			continue;
-		if (strcasecmp(header->name, "location") == 0) {
+		if (header_is(header->name, "location")) {
 			char *location = relay_location(tool, url, host, header->value);
 
 			if (location)

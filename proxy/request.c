@@ -50,6 +50,37 @@ static enum lines_result lines_byte(struct lines *lines, unsigned char byte)
 	return LINES_MORE;
 }
 
+/* How many of these are plain bytes inside a line: as lines_byte() takes them, more slowly. */
+static size_t plain_count(const struct lines *lines, const unsigned char *bytes, size_t size)
+{
+	size_t count = 0;
+
+	if (lines->line_empty || lines->last == '\r')
+		return 0;
+	while (count < size && bytes[count] >= 0x20 && bytes[count] != 0x7f)
+		count++;
+	return count;
+}
+
+static enum lines_result lines_piece(struct lines *lines, const unsigned char *bytes, size_t size)
+{
+	enum lines_result result = LINES_MORE;
+	size_t done = 0;
+
+	while (done < size && result == LINES_MORE) {
+		size_t count = plain_count(lines, bytes + done, size - done);
+
+		if (count > 0) {
+			done += count;
+			lines->size += count;
+			lines->last = bytes[done - 1];
+		} else {
+			result = lines_byte(lines, bytes[done++]);
+		}
+	}
+	return result;
+}
+
 /* Goes on in input where the last call stopped, up to size_max bytes in all. */
 static enum lines_result lines_scan(struct lines *lines, struct evbuffer *input, size_t size_max)
 {
@@ -67,8 +98,7 @@ static enum lines_result lines_scan(struct lines *lines, struct evbuffer *input,
 		size = piece.iov_len;
 		if (size > size_max - lines->size)
 			size = size_max - lines->size;
-		for (size_t i = 0; i < size && result == LINES_MORE; i++)
-			result = lines_byte(lines, ((const unsigned char *)piece.iov_base)[i]);
+		result = lines_piece(lines, piece.iov_base, size);
 	}
 	return result;
 }

@@ -490,8 +490,8 @@ void transfer_work(struct transfer *transfer)
 /* What curl makes itself, from the URL and the body. */
 static bool is_framing(const char *name)
 {
-	return strcasecmp(name, "Host") == 0 || strcasecmp(name, "Content-Length") == 0 ||
-	       strcasecmp(name, "Transfer-Encoding") == 0 || strcasecmp(name, "Expect") == 0;
+	return header_is(name, "Host") || header_is(name, "Content-Length") ||
+	       header_is(name, "Transfer-Encoding") || header_is(name, "Expect");
 }
 
 /* curl's own, which nobody asked for. */
