@@ -1,5 +1,8 @@
 // Charts as SVG, small enough to be written by hand: one of lines over a
-// growing number, one of bars. They follow the reader's choice of light or dark.
+// growing number, one of bars. They follow the reader's choice of light or dark, on a
+// ground of their own, so that they can be read on any page.
+
+import { whole } from './figures.mjs';
 
 const WIDTH = 720;
 const HEIGHT = 300;
@@ -11,6 +14,7 @@ const TICKS = 5;
 
 // Two hues and a shape each, so that they are told apart without colour as well.
 const STYLE = `
+	.paper { fill: #fff }
 	text { font: 12px system-ui, sans-serif; fill: #333 }
 	.title { font-weight: 600; font-size: 14px }
 	.axis { stroke: #888; fill: none }
@@ -21,6 +25,7 @@ const STYLE = `
 	.t0 { fill: #0b62c4 }
 	.t1 { fill: #b5520b }
 	@media (prefers-color-scheme: dark) {
+		.paper { fill: #0d1117 }
 		text { fill: #ddd }
 		.axis { stroke: #999 }
 		.grid { stroke: #444 }
@@ -41,6 +46,7 @@ const text = (x, y, what, { anchor = 'start', kind = '', more = '' } = {}) =>
 const svg = (title, height, parts) => `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" \
 width="${WIDTH}" height="${height}" role="img" aria-label="${escape(title)}">
 <style>${STYLE}</style>
+<rect class="paper" width="${WIDTH}" height="${height}"/>
 ${[text(LEFT, 22, title, { kind: 'title' }), ...parts].join('\n')}
 </svg>
 `;
@@ -123,7 +129,7 @@ export function pairChart({ title, groups }) {
 			const width = Math.max(1, value / Math.max(ours, peer) * (right - LEFT));
 			const y = top + 6 + j * (bar + 2);
 			return `<rect class="s${j}" x="${LEFT}" y="${y}" width="${at(width)}" height="${bar}"/>` +
-				text(LEFT + width + 8, y + 13, `${short(value)} ${unit}, ${name}`);
+				text(LEFT + width + 8, y + 13, `${whole(value)} ${unit}, ${name}`);
 		};
 		return [text(LEFT, top, what), one(ours, 'tallyward', 0), one(peer, peerName, 1)];
 	});

@@ -3,14 +3,15 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { pairChart } from './chart.mjs';
-import { milli, table } from './figures.mjs';
+import { milli, table, whole } from './figures.mjs';
 
-const repository = path.resolve(import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname), '../..');
+const repository = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const folder = path.join(repository, 'doc/bench');
 const MEASURED = path.join(folder, 'results.json');
 
-export const readMeasured = () => fs.existsSync(MEASURED) ? JSON.parse(fs.readFileSync(MEASURED, 'utf8')) : {};
+const readMeasured = () => fs.existsSync(MEASURED) ? JSON.parse(fs.readFileSync(MEASURED, 'utf8')) : {};
 
 const oneOf = (values) => [...new Set(values)];
 
@@ -38,7 +39,7 @@ ${machine.load.map((l) => l.toFixed(2)).join(', ')}
 }
 
 const when = ({ command, date, rounds, seconds }) =>
-	`\`${command}\`, ${date}: ${rounds} round${rounds === 1 ? '' : 's'} of ${seconds} seconds`;
+	`\`${command}\`, ${date}: ${rounds} round${rounds === 1 ? '' : 's'} of ${seconds} second${seconds === 1 ? '' : 's'}`;
 
 /** The page, without charts: what is also printed. */
 export function resultsPage(parts, measured) {
@@ -51,9 +52,10 @@ export function resultsPage(parts, measured) {
 		const text = part.section(of.data);
 		return when(of) === when(newest) ? text : `${text}\nMeasured by ${when(of)}.\n`;
 	});
+	const took = found.reduce((sum, { name }) => sum + measured[name].took, 0);
 	return `# Benchmarks
 
-${when(newest)}, in ${oneOf(found.map(({ name }) => measured[name].date)).join(', ')};
+${when(newest)}, ${whole(took / 60)} minutes in all;
 the peers of a part take turns in the same run. Figures are medians; "lowest to highest" is of
 rounds. Ratios are taken within a round.
 

@@ -80,6 +80,7 @@ const sellerConf = (port, payer) => frame(port, `
 		}
 		location = /large {
 			root .;
+			sendfile on;
 			default_type application/octet-stream;
 		}`);
 
