@@ -106,6 +106,7 @@ struct call {
 
 	/* reserve … fit */
 	enum money money;
+	struct quote_key endpoint;
 	struct reservation reservation;
 	enum step resume; /* where to go on when the reservation resolves */
 	struct event *waiting_timer;
@@ -748,7 +749,7 @@ static int64_t most_it_may_cost(const struct call *call)
 
 	if (call->tool->has_price)
 		return call->tool->price;
-	if (quotes_last(&last, call->house->quotes, call->tool->name, call->method, call->rest))
+	if (quotes_last(&last, call->house->quotes, &call->endpoint))
 		return last;
 	return INT64_MAX;
 }
@@ -787,6 +788,7 @@ static enum step step_reserve(struct call *call)
 	r->arg = call;
 	if (call->resending)
 		return reserve_resend(call);
+	call->endpoint = quote_key(call->tool->name, call->method, call->rest);
 	r->spend = most_it_may_cost(call);
 	switch (reserve_ask(r, metered ? RESERVE_METERED : RESERVE_PROVISIONAL)) {
 	case RESERVE_OK:
@@ -991,8 +993,7 @@ static void on_forward_head(
 		    &call->challenge_body, (size_t)house_config(call->house)->challenge_size_max);
 	} else {
 		if (status >= 200 && status < 400 && call->tool->billing == TOOL_X402)
-			quotes_note(
-			    call->house->quotes, call->tool->name, call->method, call->rest, 0);
+			quotes_note(call->house->quotes, &call->endpoint, 0);
 		let_go(call);
 		if (call->exchange)
 			call_run(call, STEP_ANSWER);
@@ -1245,8 +1246,7 @@ static enum step step_quote(struct call *call)
 	/* What was passed over is part of what was decided. */
 	if (call->challenge->option_count > 1)
 		call->options = options_json(call->challenge, &call->choice);
-	quotes_note(call->house->quotes, call->tool->name, call->method, call->rest,
-	    call->choice.price.micros);
+	quotes_note(call->house->quotes, &call->endpoint, call->choice.price.micros);
 	/* The retry replays the body, so all of it must have come. */
 	if (!call->body_done) {
 		if (call->transfer)

@@ -7,9 +7,8 @@
 #include "common/digest.h"
 #include "common/table.h"
 
-/* Agents choose paths, so the key is a digest: entries have one size whatever they send. */
 struct quote {
-	uint8_t key[16];
+	struct quote_key key;
 	int64_t micros;
 	UT_hash_handle hh;
 };
@@ -46,27 +45,24 @@ void quotes_free(struct quotes **quotes_p)
 	free(quotes);
 }
 
-static void make_key(uint8_t key[16], const char *tool, const char *method, const char *path)
+struct quote_key quote_key(const char *tool, const char *method, const char *path)
 {
 	struct sha256 *running = sha256_new();
+	struct quote_key key;
 	struct digest digest;
 
 	sha256_add(running, tool, strlen(tool) + 1);
 	sha256_add(running, method, strlen(method) + 1);
 	sha256_add(running, path, strcspn(path, "?"));
 	digest = sha256_done(&running);
-	memcpy(key, digest.bytes, 16);
+	memcpy(key.bytes, digest.bytes, sizeof key.bytes);
+	return key;
 }
 
-void quotes_note(
-    struct quotes *quotes, const char *tool, const char *method, const char *path, int64_t micros)
+/* Behind all others; in a full table the oldest makes room. */
+static struct quote *make_youngest(
+    struct quotes *quotes, struct quote *quote, const struct quote_key *key)
 {
-	struct quote *quote;
-	uint8_t key[16];
-
-	make_key(key, tool, method, path);
-	must(pthread_mutex_lock(&quotes->lock) == 0);
-	HASH_FIND(hh, quotes->table, key, sizeof key, quote);
 	if (quote) {
 		HASH_DEL(quotes->table, quote);
 	} else if (HASH_COUNT(quotes->table) >= quotes->count_max) {
@@ -75,22 +71,29 @@ void quotes_note(
 	} else {
 		quote = must_calloc(1, sizeof *quote);
 	}
-	/* Behind all others: now the youngest. */
-	memcpy(quote->key, key, sizeof key);
+	quote->key = *key;
 	HASH_ADD(hh, quotes->table, key, sizeof quote->key, quote);
+	return quote;
+}
+
+void quotes_note(struct quotes *quotes, const struct quote_key *key, int64_t micros)
+{
+	struct quote *quote;
+
+	must(pthread_mutex_lock(&quotes->lock) == 0);
+	HASH_FIND(hh, quotes->table, key, sizeof *key, quote);
+	if (!quote || quote->hh.next)
+		quote = make_youngest(quotes, quote, key);
 	quote->micros = micros;
 	must(pthread_mutex_unlock(&quotes->lock) == 0);
 }
 
-bool quotes_last(int64_t *out_micros, struct quotes *quotes, const char *tool, const char *method,
-    const char *path)
+bool quotes_last(int64_t *out_micros, struct quotes *quotes, const struct quote_key *key)
 {
 	struct quote *quote;
-	uint8_t key[16];
 
-	make_key(key, tool, method, path);
 	must(pthread_mutex_lock(&quotes->lock) == 0);
-	HASH_FIND(hh, quotes->table, key, sizeof key, quote);
+	HASH_FIND(hh, quotes->table, key, sizeof *key, quote);
 	if (quote)
 		*out_micros = quote->micros;
 	must(pthread_mutex_unlock(&quotes->lock) == 0);

@@ -17,11 +17,17 @@ struct quotes;
 struct quotes *quotes_new(size_t count_max);
 void quotes_free(struct quotes **quotes);
 
+/* Agents choose paths, so an endpoint is known by a digest: one size whatever they send. */
+struct quote_key {
+	uint8_t bytes[16];
+};
+/** A call makes it once, for both of what follows. */
+struct quote_key quote_key(const char *tool, const char *method, const char *path);
+
 /** micros 0: the last answer was free. */
-void quotes_note(
-    struct quotes *quotes, const char *tool, const char *method, const char *path, int64_t micros);
+void quotes_note(struct quotes *quotes, const struct quote_key *key, int64_t micros);
 /** False when this endpoint has not been seen. */
-bool quotes_last(int64_t *out_micros, struct quotes *quotes, const char *tool, const char *method,
-    const char *path) MUST_CHECK;
+bool quotes_last(
+    int64_t *out_micros, struct quotes *quotes, const struct quote_key *key) MUST_CHECK;
 
 #endif

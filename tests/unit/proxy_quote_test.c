@@ -3,12 +3,28 @@
 
 #include "tests/unit/unit.h"
 
+static void note(
+    struct quotes *quotes, const char *tool, const char *method, const char *path, int64_t micros)
+{
+	struct quote_key key = quote_key(tool, method, path);
+
+	quotes_note(quotes, &key, micros);
+}
+
+static bool last(int64_t *out_micros, struct quotes *quotes, const char *tool,
+    const char *method, const char *path)
+{
+	struct quote_key key = quote_key(tool, method, path);
+
+	return quotes_last(out_micros, quotes, &key);
+}
+
 static void assert_last(
     struct quotes *quotes, const char *tool, const char *method, const char *path, int64_t micros)
 {
 	int64_t found = -1;
 
-	assert_true(quotes_last(&found, quotes, tool, method, path));
+	assert_true(last(&found, quotes, tool, method, path));
 	assert_int_equal(found, micros);
 }
 
@@ -17,7 +33,7 @@ static void assert_unseen(
 {
 	int64_t found = -77;
 
-	assert_false(quotes_last(&found, quotes, tool, method, path));
+	assert_false(last(&found, quotes, tool, method, path));
 	assert_int_equal(found, -77);
 }
 
@@ -29,7 +45,7 @@ static void a_hint_is_remembered(void **state)
 	(void)state;
 	assert_unseen(quotes, "search", "GET", "/a");
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		quotes_note(quotes, "search", "GET", "/a", rows[i]);
+		note(quotes, "search", "GET", "/a", rows[i]);
 		assert_last(quotes, "search", "GET", "/a", rows[i]);
 		/* Asking does not use it up. */
 		assert_last(quotes, "search", "GET", "/a", rows[i]);
@@ -79,8 +95,8 @@ static void the_query_is_no_part_of_an_endpoint(void **state)
 		int64_t found = -1;
 		bool seen;
 
-		quotes_note(quotes, "search", "GET", "/a/b?x=y", 7);
-		seen = quotes_last(&found, quotes, rows[i].tool, rows[i].method, rows[i].path);
+		note(quotes, "search", "GET", "/a/b?x=y", 7);
+		seen = last(&found, quotes, rows[i].tool, rows[i].method, rows[i].path);
 		row_check(rows[i].path, seen == rows[i].same);
 		row_check(rows[i].path, found == (rows[i].same ? 7 : -1));
 		quotes_free(&quotes);
@@ -92,7 +108,7 @@ static void note_numbered(struct quotes *quotes, int number)
 	char path[32];
 
 	snprintf(path, sizeof path, "/%d?q=%d", number, number * 31);
-	quotes_note(quotes, "t", "GET", path, number);
+	note(quotes, "t", "GET", path, number);
 }
 
 static bool knows_numbered(struct quotes *quotes, int number)
@@ -101,7 +117,7 @@ static bool knows_numbered(struct quotes *quotes, int number)
 	int64_t found = -1;
 
 	snprintf(path, sizeof path, "/%d", number);
-	if (!quotes_last(&found, quotes, "t", "GET", path))
+	if (!last(&found, quotes, "t", "GET", path))
 		return false;
 	assert_int_equal(found, number);
 	return true;
