@@ -497,7 +497,7 @@ static bool read_agents(struct charging *charging, charge_each_fn *each, void *a
 	    stream_open(&calls, charging,
 		"SELECT agent, session, tool, id FROM audit INDEXED BY audit_calls"
 		" WHERE kind = 1 AND allowed = 1 AND agent IS NOT NULL"
-		" ORDER BY agent, id");
+		" ORDER BY agent, session, tool");
 	struct agents_charge *hold = charging->holds, *end = hold + charging->hold_count;
 	bool whole;
 

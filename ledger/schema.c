@@ -480,17 +480,8 @@ static const char migration_3[] =
     " WHEN 9 THEN RAISE(ABORT, 'the payment has not ended that way')\n"
     " ELSE RAISE(ABORT, 'the hold was made or has ended before') END; END;\n";
 
-/* A row of the audit went into two indexes that begin with its agent, each on a page of its own
- * when the next call is another agent's. One has all that is asked of either: an agent's rows
- * in their order, and the calls that count at a start. */
-static const char migration_4[] =
-    "DROP INDEX audit_agent;\n"
-    "DROP INDEX audit_calls;\n"
-    "CREATE INDEX audit_calls ON audit (agent, id, kind, allowed, session, tool);\n";
-
 /* Frozen, append-only: migrations[n] takes version n to n + 1. */
-static const char *const migrations[] = {
-    migration_1, migration_2, migration_3, migration_4};
+static const char *const migrations[] = {migration_1, migration_2, migration_3};
 _Static_assert(sizeof(migrations) / sizeof(migrations[0]) == SCHEMA_VERSION,
     "one migration per version");
 
