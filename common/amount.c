@@ -1,7 +1,7 @@
 /* common/amount.c - checked micro-dollars. */
 #include "common/amount.h"
 
-#include <stdio.h>
+#include <string.h>
 
 #define DECIMALS     6 /* micro-dollars have six decimals */
 #define DECIMALS_MIN 2 /* shown at least: whole cents */
@@ -91,17 +91,22 @@ const char *amount_format(char text[AMOUNT_TEXT_SIZE], struct amount amount)
 {
 	/* The negation is done unsigned: INT64_MIN has no positive twin. */
 	uint64_t micros = amount.micros < 0 ? -(uint64_t)amount.micros : (uint64_t)amount.micros;
-	unsigned long long dollars = micros / AMOUNT_MICROS_PER_DOLLAR;
-	unsigned fraction = (unsigned)(micros % AMOUNT_MICROS_PER_DOLLAR);
+	char digits[AMOUNT_TEXT_SIZE];
+	char *first = digits + sizeof digits - 1;
 	int decimals = DECIMALS;
-	int length;
 
-	while (decimals > DECIMALS_MIN && fraction % 10 == 0) {
-		fraction /= 10;
-		decimals--;
+	for (; decimals > DECIMALS_MIN && micros % 10 == 0; decimals--)
+		micros /= 10;
+	/* From the last digit to the first, which is one of whole dollars. */
+	*first = '\0';
+	for (; decimals >= 0 || micros > 0; decimals--) {
+		*--first = (char)('0' + micros % 10);
+		micros /= 10;
+		if (decimals == 1)
+			*--first = '.';
 	}
-	length = snprintf(text, AMOUNT_TEXT_SIZE, "%s%llu.%0*u", amount.micros < 0 ? "-" : "",
-	    dollars, decimals, fraction);
-	must(length > 0 && length < AMOUNT_TEXT_SIZE);
+	if (amount.micros < 0)
+		*--first = '-';
+	memcpy(text, first, (size_t)(digits + sizeof digits - first));
 	return text;
 }
