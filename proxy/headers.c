@@ -50,14 +50,13 @@ static bool is_token(const char *text, size_t size)
 
 static bool is_value(const char *text, size_t size)
 {
-	unsigned bad = 0;
-
 	for (size_t i = 0; i < size; i++) {
 		unsigned char c = (unsigned char)text[i];
 
-		bad |= (unsigned)((c < 0x20) & (c != '\t')) | (unsigned)(c == 0x7f);
+		if (c < 0x20 ? c != '\t' : c == 0x7f)
+			return false;
 	}
-	return bad == 0;
+	return true;
 }
 
 static bool is_blank(char c)
@@ -72,21 +71,11 @@ bool headers_fit(const struct headers *headers, size_t name_size, size_t value_s
 	       headers->size + name_size + value_size <= HEADERS_SIZE_MAX;
 }
 
-bool headers_add(struct headers *headers, const char *name, size_t name_size, const char *value,
+static void append(struct headers *headers, const char *name, size_t name_size, const char *value,
     size_t value_size)
 {
 	char *text;
 
-	while (value_size > 0 && is_blank(value[0])) {
-		value++;
-		value_size--;
-	}
-	while (value_size > 0 && is_blank(value[value_size - 1]))
-		value_size--;
-	if (!headers_fit(headers, name_size, value_size))
-		return false;
-	if (!is_token(name, name_size) || !is_value(value, value_size))
-		return false;
 	if (headers->count == headers->capacity) {
 		headers->capacity = headers->capacity == 0 ? 8 : headers->capacity * 2;
 		headers->items =
@@ -100,6 +89,32 @@ bool headers_add(struct headers *headers, const char *name, size_t name_size, co
 	text[name_size + 1 + value_size] = '\0';
 	headers->items[headers->count++] = (struct header){text, text + name_size + 1};
 	headers->size += name_size + value_size;
+}
+
+bool headers_add(struct headers *headers, const char *name, size_t name_size, const char *value,
+    size_t value_size)
+{
+	while (value_size > 0 && is_blank(value[0])) {
+		value++;
+		value_size--;
+	}
+	while (value_size > 0 && is_blank(value[value_size - 1]))
+		value_size--;
+	if (!headers_fit(headers, name_size, value_size))
+		return false;
+	if (!is_token(name, name_size) || !is_value(value, value_size))
+		return false;
+	append(headers, name, name_size, value, value_size);
+	return true;
+}
+
+bool headers_copy(struct headers *headers, const struct header *field)
+{
+	size_t name_size = strlen(field->name), value_size = strlen(field->value);
+
+	if (!headers_fit(headers, name_size, value_size))
+		return false;
+	append(headers, field->name, name_size, field->value, value_size);
 	return true;
 }
 

@@ -38,6 +38,8 @@ void headers_fini(struct headers *headers);
  * token. */
 bool headers_add(struct headers *headers, const char *name, size_t name_size, const char *value,
     size_t value_size) MUST_CHECK;
+/** The same for a field of another list, which was looked at when it came there. */
+bool headers_copy(struct headers *headers, const struct header *field) MUST_CHECK;
 /** Would a field of these sizes stay within both limits? Tells 431 from 400. */
 bool headers_fit(const struct headers *headers, size_t name_size, size_t value_size) MUST_CHECK;
 /** headers_add from C strings, for headers of our own making: must succeed. */

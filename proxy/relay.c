@@ -185,12 +185,6 @@ static bool is_one_of(const char *name, const char *const *names)
 	return false;
 }
 
-static bool copy(struct headers *out, const struct header *header)
-{
-	return headers_add(
-	    out, header->name, strlen(header->name), header->value, strlen(header->value));
-}
-
 bool relay_request_headers(struct headers *out, const struct headers *in, const char *payment_name,
     const char *payment_value)
 {
@@ -201,7 +195,7 @@ bool relay_request_headers(struct headers *out, const struct headers *in, const 
 		if (is_one_of(in->items[i].name, dropped) ||
 		    headers_hop_by_hop(in, in->items[i].name))
 			continue;
-		if (!copy(out, &in->items[i]))
+		if (!headers_copy(out, &in->items[i]))
 			return false;
 	}
 	if (!payment_name)
@@ -276,7 +270,7 @@ bool relay_response_headers(struct headers *out, const struct headers *in, const
 				    strlen(location));
 			free(location);
 		} else {
-			ok = copy(out, header);
+			ok = headers_copy(out, header);
 		}
 		if (!ok)
 			return false;

@@ -126,6 +126,34 @@ static void add_stops_at_the_size(void **state)
 	free(value);
 }
 
+/* As it is, and within the same two limits. */
+static void copy_keeps_the_limits(void **state)
+{
+	const struct header field = {"Name", "a value"};
+	struct headers from, to;
+	char *value = must_alloc(HEADERS_SIZE_MAX);
+
+	(void)state;
+	headers_init(&from);
+	headers_init(&to);
+	assert_true(headers_copy(&to, &field));
+	assert_ptr_not_equal(to.items[0].name, field.name);
+	assert_string_equal(to.items[0].name, "Name");
+	assert_string_equal(to.items[0].value, "a value");
+	assert_int_equal(to.size, 11);
+	memset(value, 'v', HEADERS_SIZE_MAX);
+	assert_true(headers_add(&from, "A", 1, value, HEADERS_SIZE_MAX - 11));
+	assert_false(headers_copy(&to, &from.items[0]));
+	assert_int_equal(to.count, 1);
+	while (to.count < HEADERS_COUNT_MAX)
+		assert_true(headers_copy(&to, &field));
+	assert_false(headers_copy(&to, &field));
+	assert_int_equal(to.count, HEADERS_COUNT_MAX);
+	headers_fini(&from);
+	headers_fini(&to);
+	free(value);
+}
+
 static void remove_takes_every_one(void **state)
 {
 	struct headers headers;
@@ -203,6 +231,7 @@ int main(void)
 	    cmocka_unit_test(add_refuses_bad_values),
 	    cmocka_unit_test(add_stops_at_the_count),
 	    cmocka_unit_test(add_stops_at_the_size),
+	    cmocka_unit_test(copy_keeps_the_limits),
 	    cmocka_unit_test(remove_takes_every_one),
 	    cmocka_unit_test(hop_by_hop),
 	};
