@@ -22,6 +22,7 @@ static inline bool digest_equal(const struct digest *a, const struct digest *b)
 
 /** SHA-256, one piece or streamed. sha256_free accepts NULL inside. */
 struct digest sha256(const void *bytes, size_t size);
+extern const struct digest sha256_of_nothing; /* sha256("", 0) */
 struct sha256; /* a running hash */
 struct sha256 *sha256_new(void);
 void sha256_add(struct sha256 *running, const void *bytes, size_t size);

@@ -519,7 +519,7 @@ static enum step step_collect(struct call *call)
 
 static struct digest body_digest(const struct call *call)
 {
-	return call->body ? spool_digest(call->body) : sha256("", 0);
+	return call->body ? spool_digest(call->body) : sha256_of_nothing;
 }
 
 static struct digest request_digest(const struct call *call)

@@ -177,6 +177,14 @@ static void sha256_known_answers(void **state)
 	}
 }
 
+static void sha256_of_nothing_is_a_constant(void **state)
+{
+	struct digest nothing = sha256("", 0);
+
+	(void)state;
+	assert_true(digest_equal(&nothing, &sha256_of_nothing));
+}
+
 static void sha256_in_pieces_is_the_same(void **state)
 {
 	uint8_t bytes[1000];
@@ -249,6 +257,7 @@ int main(void)
 	    cmocka_unit_test(keccak_of_domains),
 	    cmocka_unit_test(keccak_of_the_permit2_domain),
 	    cmocka_unit_test(sha256_known_answers),
+	    cmocka_unit_test(sha256_of_nothing_is_a_constant),
 	    cmocka_unit_test(sha256_in_pieces_is_the_same),
 	    cmocka_unit_test(sha256_may_be_given_up),
 	    cmocka_unit_test(hmac_known_answers),
