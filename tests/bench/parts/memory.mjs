@@ -80,7 +80,7 @@ const calls = ({ samples }) => samples.at(-1).calls;
 export const targets = (data) => [{
 	what: 'resident memory, idle',
 	target: 'under 20 MB',
-	measured: `${mega(data.idle)} MB`,
+	measured: `${(data.idle / 1e6).toFixed(2)} MB`,
 	met: data.idle < 20e6,
 }, {
 	what: 'resident memory, each idle connection that has made a call',
