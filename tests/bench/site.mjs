@@ -44,7 +44,8 @@ async function fill(tw, { payments, agents }) {
 		if (payments >= KEPT_FROM) {
 			const kept = fs.mkdtempSync(path.join(os.tmpdir(), 'tallyward-bench-'));
 			fs.cpSync(tw.dir, kept, { recursive: true });
-			process.once('exit', () => fs.rmSync(kept, { recursive: true, force: true }));
+			// Before the bed's own listener, which ends the process there and then.
+			process.prependOnceListener('exit', () => fs.rmSync(kept, { recursive: true, force: true }));
 			filled.set(key, kept);
 		}
 	}
