@@ -6,7 +6,7 @@
 #include "common/bytes.h"
 
 #define WAYS       4u
-#define PLACE_BITS 8u
+#define PLACE_BITS 11u
 _Static_assert(WAYS << PLACE_BITS == TOKEN_CACHE_MAX, "as many as the header says");
 
 struct entry {
@@ -34,8 +34,9 @@ struct token_cache *token_cache_new(void)
 
 static void entry_clear(struct entry *entry)
 {
-	if (entry->token)
-		bytes_wipe(entry->token, entry->size);
+	if (!entry->token)
+		return; /* nor is memory touched that nobody has used yet */
+	bytes_wipe(entry->token, entry->size);
 	free(entry->token);
 	*entry = (struct entry){0};
 }

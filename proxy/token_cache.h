@@ -17,8 +17,8 @@
 
 #include "proxy/token.h"
 
-/* 256 places of four. More tokens in use at once than that are verified more often. */
-#define TOKEN_CACHE_MAX 1024u
+/* 2,048 places of four. More tokens in use at once than that are verified more often. */
+#define TOKEN_CACHE_MAX 8192u
 
 struct token_cache;
 

@@ -84,6 +84,19 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
 	trim_part(upkeep, now_us);
 }
 
+/* jemalloc's, in the program; unit tests and sanitizer builds have another heap. */
+extern int mallctl(const char *name, void *old, size_t *old_size, void *new, size_t new_size)
+    __attribute__((weak));
+
+/* jemalloc gives unused pages back when its threads are busy, not while they sleep. */
+static void heap_trim(void)
+{
+	if (mallctl)
+		(void)mallctl("arena.4096.purge", NULL, NULL, NULL, 0); /* 4096: of all arenas */
+	else
+		(void)malloc_trim(0);
+}
+
 static void on_minute(evutil_socket_t fd, short what, void *arg)
 {
 	struct upkeep *upkeep = arg;
@@ -92,7 +105,7 @@ static void on_minute(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	/* After a burst the heap of each thread is mostly holes. */
 	if (atomic_load(&upkeep->shared->calls) == 0)
-		(void)malloc_trim(0);
+		heap_trim();
 }
 
 struct upkeep *upkeep_new(
