@@ -576,13 +576,16 @@ enum store_result schema_connect(sqlite3 **out, char reason[256], const char *pa
 	int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
 	/* Durability is synchronous=FULL: the WAL is fsync'd by every commit. Checkpoints are
 	 * the writer's, after it has told its callers. */
+	/* Pages of 2 KiB, in ledgers made since this line: nonces are random, so that each payment
+	 * dirties pages of its own, and all that is dirty is written and summed at every commit.
+	 * With 4 KiB a lone commit took a tenth longer, with 1 KiB a large one a third. */
 	/* A savepoint's undo pages stay in memory: the default is a file in /var/tmp, which
 	 * would take the ledger's bytes out of its folder and its fate out of our hands. */
 	const char *settings = read_only
 	    ? "PRAGMA trusted_schema = OFF; PRAGMA query_only = ON; PRAGMA cell_size_check = ON;"
 	      "PRAGMA temp_store = MEMORY;"
-	    : "PRAGMA trusted_schema = OFF; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-	      "PRAGMA temp_store = MEMORY;"
+	    : "PRAGMA trusted_schema = OFF; PRAGMA page_size = 2048; PRAGMA journal_mode = WAL;"
+	      "PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;"
 	      "PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON;"
 	      "PRAGMA cell_size_check = ON; PRAGMA wal_autocheckpoint = 0;"
 	      "PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384;";

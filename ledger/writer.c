@@ -14,14 +14,15 @@
 #include "ledger/footing.h"
 #include "ledger/journal.h"
 
-/* A checkpoint is due when the WAL has this many pages (8 MB); it runs after the
- * callers have been told, never between them and their commit. It writes a page once however often
- * it was changed, and waits for the disk twice however much it writes; but the payment behind it
- * waits for all of it. A test that ends the process in one has not the time for so many. */
+/* A checkpoint is due when the WAL has this many pages (8 MB, in older ledgers 16); it runs
+ * after the callers have been told, never between them and their commit. It writes a page once
+ * however often it was changed, and waits for the disk twice however much it writes; but the
+ * payment behind it waits for all of it. A test that ends the process in one has not the time
+ * for so many. */
 #ifdef FAULT_BUILD
 #define CHECKPOINT_PAGES 500
 #else
-#define CHECKPOINT_PAGES 2000
+#define CHECKPOINT_PAGES 4000
 #endif
 /* Expired rows of the answer cache taken out per group: more than one group adds, small
  * enough not to be felt. Once one finds fewer there are none until a second later. */

@@ -114,6 +114,7 @@ struct upkeep *upkeep_new(
 	struct upkeep *upkeep = must_calloc(1, sizeof *upkeep);
 	const struct timeval second = {1, 0}, minute = {60, 0};
 
+	heap_trim(); /* what the start left behind */
 	upkeep->house = house;
 	upkeep->shared = shared;
 	upkeep->minute = event_new(base, -1, EV_PERSIST, on_minute, upkeep);
