@@ -29,9 +29,8 @@ static const char default_policy[] = "{\n"
 				     "  \"tools\": {\"allowlist\": [\"*\"]}\n"
 				     "}\n";
 
-static enum house_result say(char reason[512], enum house_result result, const char *format, ...)
-    PRINTF_LIKE(3, 4);
-static enum house_result say(char reason[512], enum house_result result, const char *format, ...)
+enum house_result house_say(
+    char reason[512], enum house_result result, const char *format, ...)
 {
 	va_list args;
 
@@ -142,18 +141,18 @@ static char *passphrase_read(size_t *size, char reason[512], const char *path)
 	free(credential);
 
 	if (!text) {
-		say(reason, HOUSE_BAD_KEYS, "cannot read the passphrase file %s: %s", path,
+		house_say(reason, HOUSE_BAD_KEYS, "cannot read the passphrase file %s: %s", path,
 		    strerror(errno));
 		return NULL;
 	}
 	if (checked && stat(path, &status) == 0 && (status.st_mode & 077) != 0) {
-		say(reason, HOUSE_BAD_KEYS, "%s can be read by others: chmod 600 it", path);
+		house_say(reason, HOUSE_BAD_KEYS, "%s can be read by others: chmod 600 it", path);
 		goto bad;
 	}
 	while (*size > 0 && (text[*size - 1] == '\n' || text[*size - 1] == '\r'))
 		text[--*size] = '\0';
 	if (*size == 0) {
-		say(reason, HOUSE_BAD_KEYS, "the passphrase file %s is empty", path);
+		house_say(reason, HOUSE_BAD_KEYS, "the passphrase file %s is empty", path);
 		goto bad;
 	}
 	return text;
@@ -178,7 +177,7 @@ static enum house_result make_file(
 	enum house_result result = HOUSE_OK;
 
 	if (!file_create(path, bytes, size, 0600))
-		result = say(reason, errno == EEXIST ? HOUSE_EXISTS : HOUSE_BROKEN,
+		result = house_say(reason, errno == EEXIST ? HOUSE_EXISTS : HOUSE_BROKEN,
 		    "cannot make %s: %s", path, strerror(errno));
 	free(path);
 	return result;
@@ -239,8 +238,8 @@ static enum house_result make_keys(char reason[512], const struct house_options 
 		keystore_close(&keystore);
 	}
 	if (made != KEYSTORE_OK) {
-		result = say(reason, HOUSE_BROKEN, "cannot make or open the keystore %s: %s", keys,
-		    keystore_result_str(made));
+		result = house_say(reason, HOUSE_BROKEN, "cannot make or open the keystore %s: %s",
+		    keys, keystore_result_str(made));
 		goto out;
 	}
 	/* Empty: whoever finds the installation's key finds it, or knows that it has gone. */
@@ -267,8 +266,9 @@ static enum house_result make_config(
 		char *absolute = realpath(options->passphrase_file, NULL);
 
 		if (!absolute)
-			return say(reason, HOUSE_BAD_KEYS, "cannot read the passphrase file %s: %s",
-			    options->passphrase_file, strerror(errno));
+			return house_say(reason, HOUSE_BAD_KEYS,
+			    "cannot read the passphrase file %s: %s", options->passphrase_file,
+			    strerror(errno));
 		free(config->passphrase_file);
 		config->passphrase_file = must_strdup(absolute);
 		free(absolute);
@@ -292,18 +292,18 @@ enum house_result house_init(char reason[512], const struct house_options *optio
 
 	config_init(&config);
 	if (stat(config_path, &status) == 0) {
-		result = say(reason, HOUSE_EXISTS,
+		result = house_say(reason, HOUSE_EXISTS,
 		    "%s is a data folder already; nothing was changed", options->dir);
 		goto out;
 	}
 	if (mkdir(options->dir, 0700) != 0 && errno != EEXIST) {
-		result = say(reason, HOUSE_BROKEN, "cannot make the folder %s: %s", options->dir,
-		    strerror(errno));
+		result = house_say(reason, HOUSE_BROKEN, "cannot make the folder %s: %s",
+		    options->dir, strerror(errno));
 		goto out;
 	}
 	/* One that was there before: serve would refuse it, and by then keys are in it. */
 	if (!sandbox_folder(words, options->dir)) {
-		result = say(reason, HOUSE_BROKEN, "%s", words);
+		result = house_say(reason, HOUSE_BROKEN, "%s", words);
 		goto out;
 	}
 	result = make_passphrase(&kind, reason, options);
@@ -316,7 +316,8 @@ enum house_result house_init(char reason[512], const struct house_options *optio
 		/* One that is there is completed when it is opened. */
 		if (made != STORE_OK && made != STORE_EXISTS)
 			result =
-			    say(reason, HOUSE_BROKEN, "cannot make the ledger: %s", store_reason);
+			    house_say(reason, HOUSE_BROKEN, "cannot make the ledger: %s",
+				store_reason);
 	}
 	if (result == HOUSE_OK)
 		result = make_part(
@@ -340,15 +341,15 @@ static enum house_result read_settings(struct settings *out, struct house *house
 	case SETTINGS_OK:
 		break;
 	case SETTINGS_NOT_FOUND:
-		return say(reason, HOUSE_NOT_FOUND,
+		return house_say(reason, HOUSE_NOT_FOUND,
 		    "no data folder at %s: run `tallyward init`, or name one with -d (%s)",
 		    house->dir, error.at.reason);
 	case SETTINGS_UNREADABLE:
-		return say(
+		return house_say(
 		    reason, HOUSE_BAD_CONFIG, "cannot read %s: %s", error.file, error.at.reason);
 	case SETTINGS_BAD:
-		return say(reason, HOUSE_BAD_CONFIG, "%s:%d: %s%s%s", error.file, error.at.line,
-		    error.at.path, *error.at.path ? ": " : "", error.at.reason);
+		return house_say(reason, HOUSE_BAD_CONFIG, "%s:%d: %s%s%s", error.file,
+		    error.at.line, error.at.path, *error.at.path ? ": " : "", error.at.reason);
 	}
 	house->configs = out->config;
 	atomic_store_explicit(&house->config, out->config, memory_order_release);
@@ -373,13 +374,13 @@ static enum house_result read_keys(
 		goto out;
 	opened = keystore_open(&house->keystore, keystore_reason, keys, passphrase, size);
 	if (opened != KEYSTORE_OK) {
-		say(reason, result, "cannot open the keystore %s: %s", keys,
+		house_say(reason, result, "cannot open the keystore %s: %s", keys,
 		    *keystore_reason ? keystore_reason : keystore_result_str(opened));
 		goto out;
 	}
 	secret = file_read(&secret_size, secret_path, TOKEN_SECRET_SIZE);
 	if (!secret || secret_size != TOKEN_SECRET_SIZE) {
-		say(reason, result, "%s must hold exactly %d bytes: restore it from a backup",
+		house_say(reason, result, "%s must hold exactly %d bytes: restore it from a backup",
 		    secret_path, TOKEN_SECRET_SIZE);
 		goto out;
 	}
@@ -442,7 +443,7 @@ static enum house_result take_default_policy(
 
 	if (found != STORE_OK && found != STORE_NOT_FOUND) {
 		store_health(house->store, words);
-		return say(reason, HOUSE_BROKEN,
+		return house_say(reason, HOUSE_BROKEN,
 		    "cannot read the default policy from the ledger%s%s",
 		    *words ? ": " : "", words);
 	}
@@ -466,7 +467,7 @@ static enum house_result open_store(struct house *house, char reason[512], int64
 		store_set_answers_max(house->store, house_config(house)->answers_size_max);
 		return HOUSE_OK;
 	}
-	return say(reason, result == STORE_LOCKED ? HOUSE_LOCKED : HOUSE_BROKEN, "%s", words);
+	return house_say(reason, result == STORE_LOCKED ? HOUSE_LOCKED : HOUSE_BROKEN, "%s", words);
 }
 
 void house_furnish(struct house *house)

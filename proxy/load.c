@@ -15,18 +15,6 @@
 #define SLIDING_US (2 * 3600 * CLOCK_US_PER_S)
 #define BORDERS    4u
 
-static enum house_result say(char reason[512], enum house_result result, const char *format, ...)
-    PRINTF_LIKE(3, 4);
-static enum house_result say(char reason[512], enum house_result result, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(reason, 512, format, args);
-	va_end(args);
-	return result;
-}
-
 /* A policy's text, parsed once for all agents that have it. */
 struct shared_policy {
 	char *text;
@@ -120,7 +108,7 @@ static bool load_agent(const struct agent_row *row, void *arg)
 	struct agent *agent;
 
 	if (row->policy && !(policy = policy_of(load, &error, row->policy))) {
-		say(load->reason, HOUSE_BROKEN,
+		house_say(load->reason, HOUSE_BROKEN,
 		    "the stored policy of agent %s does not parse: %s: %s", row->name, error.path,
 		    error.reason);
 		load->failed = true;
@@ -151,7 +139,7 @@ static void load_check(const char *body, int64_t id, void *arg)
 	to->check = delivery_check_parse(&error, body, strlen(body));
 	if (to->check)
 		return;
-	say(to->load->reason, HOUSE_BROKEN,
+	house_say(to->load->reason, HOUSE_BROKEN,
 	    "the stored delivery check of tool %s does not parse: %s: %s", to->tool, error.path,
 	    error.reason);
 	to->load->failed = true;
@@ -171,8 +159,8 @@ static bool load_tool(const struct tool_row *row, void *arg)
 	bool private = false;
 
 	if (store_setting(load->house->store, name, 0, load_check, &to) == STORE_BROKEN) {
-		say(load->reason, HOUSE_BROKEN, "the delivery check of tool %s cannot be read",
-		    row->name);
+		house_say(load->reason, HOUSE_BROKEN,
+		    "the delivery check of tool %s cannot be read", row->name);
 		load->failed = true;
 	}
 	/* Unread, it only reaches less. */
@@ -221,7 +209,7 @@ static bool load_balance(const struct balance_row *row, void *arg)
 	struct agent *agent = pass_agent(pass, row->agent);
 
 	if (!slot_of(load, row->network, row->asset)) {
-		say(load->reason, HOUSE_BROKEN,
+		house_say(load->reason, HOUSE_BROKEN,
 		    "the ledger holds money in %s on %s, which no asset table names: put the row "
 		    "back "
 		    "into the configuration's assets",
@@ -337,7 +325,7 @@ static enum house_result broken(char reason[512], struct load *load, const char 
 	if (load->failed)
 		return HOUSE_BROKEN;
 	store_health(load->house->store, words);
-	return say(reason, HOUSE_BROKEN, "cannot read %s from the ledger%s%s", what,
+	return house_say(reason, HOUSE_BROKEN, "cannot read %s from the ledger%s%s", what,
 	    *words ? ": " : "", words);
 }
 

@@ -65,6 +65,10 @@ static inline const struct config *house_config(const struct house *house)
 void house_furnish(struct house *house);
 enum house_result house_load(struct house *house, char reason[512], int64_t now_us) MUST_CHECK;
 
+/** Write why into reason, and return result. */
+enum house_result house_say(char reason[512], enum house_result result, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+
 /** Asset ↔ purse slot: 0 is off-chain, table position + 1 else. */
 unsigned house_slot(const struct house *house, const struct asset *asset);
 /** By the journal's words ("eip155:84532", "0x…"); NULL slot out of the table: false. */

@@ -15,6 +15,7 @@
 
 #include "common/clock.h"
 #include "ledger/store.h"
+#include "tests/bench/argument.h"
 
 #define PAYMENTS_DEFAULT 333000
 #define PAYMENTS_MAX     100000000
@@ -38,22 +39,6 @@ struct fill {
 	int64_t *agents; /* ids */
 	char header[801], challenge[701];
 };
-
-static int64_t argument(int argc, char **argv, int index, int64_t otherwise, int64_t max)
-{
-	char *end = NULL;
-	int64_t number = otherwise;
-
-	if (argc > index) {
-		number = strtoll(argv[index], &end, 10);
-		if (*argv[index] == '\0' || *end != '\0' || number < 1 || number > max) {
-			fprintf(stderr, "fill: %s is not a number from 1 to %" PRId64 "\n",
-			    argv[index], max);
-			exit(2);
-		}
-	}
-	return number;
-}
 
 static void append(struct fill *fill, struct batch *batch)
 {

@@ -17,6 +17,7 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "proxy/reserve.h"
+#include "tests/bench/argument.h"
 
 #define CALLS_DEFAULT 1000000
 #define CALLS_MAX     1000000000
@@ -176,22 +177,6 @@ static void measure(size_t limit_count, int64_t past_count, unsigned threads, in
 	must(pthread_barrier_destroy(&start) == 0);
 	registry_free(&registry);
 	purses_free(&purses);
-}
-
-static int64_t argument(int argc, char **argv, int index, int64_t otherwise, int64_t max)
-{
-	char *end = NULL;
-	int64_t number = otherwise;
-
-	if (argc > index) {
-		number = strtoll(argv[index], &end, 10);
-		if (*argv[index] == '\0' || *end != '\0' || number < 1 || number > max) {
-			fprintf(stderr, "reserve_bench: %s is not a number from 1 to %" PRId64 "\n",
-			    argv[index], max);
-			exit(2);
-		}
-	}
-	return number;
 }
 
 int main(int argc, char **argv)

@@ -1478,13 +1478,6 @@ static void an_answer_at_the_last_moment_is_nobodys(void **state)
 	}
 }
 
-static bool not_now(struct client *client, size_t size)
-{
-	(void)client;
-	(void)size;
-	return false;
-}
-
 /* A connection of which nothing is wanted because its agent does not read is not at rest. */
 static void a_pause_is_no_rest(void **state)
 {
@@ -1495,7 +1488,7 @@ static void a_pause_is_no_rest(void **state)
 	client_open(&client);
 	for (unsigned i = 1; i <= 3; i++) {
 		forget(&client);
-		client.on_body = not_now;
+		client.on_body = refuse_piece;
 		start(&client, "GET", NULL, 0);
 		if (i == 1)
 			ACCEPT();
