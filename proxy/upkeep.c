@@ -84,7 +84,15 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
 	trim_part(upkeep, now_us);
 }
 
-/* jemalloc's, in the program; unit tests and sanitizer builds have another heap. */
+/* jemalloc's, in the program; unit tests and sanitizer builds have another heap.
+ *
+ * A thread keeps what it frees for its own next wish, but of 32 KiB at most unless it is told
+ * otherwise: libcurl's 64 KiB for what it reads, which each request takes and gives back, would
+ * be cut out of the arena and put back every time. At most twenty of each size are kept so, and
+ * fewer when they are not used. */
+extern const char *const malloc_conf;
+const char *const malloc_conf = "lg_tcache_max:17"; /* 128 KiB */
+
 extern int mallctl(const char *name, void *old, size_t *old_size, void *new, size_t new_size)
     __attribute__((weak));
 
