@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "ledger/wal_file.h"
 
 /* An external reader's lock is waited for this long before the disk counts as broken. */
 #define BUSY_MS 5000
@@ -589,12 +590,14 @@ enum store_result schema_connect(sqlite3 **out, char reason[256], const char *pa
 	      "PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON;"
 	      "PRAGMA cell_size_check = ON; PRAGMA wal_autocheckpoint = 0;"
 	      "PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384;";
+	const char *vfs;
 	sqlite3 *db = NULL;
 	static pthread_once_t configured = PTHREAD_ONCE_INIT;
 
 	must(pthread_once(&configured, configure) == 0);
 	flags |= read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
-	if (sqlite3_open_v2(path, &db, flags, NULL) != SQLITE_OK) {
+	vfs = read_only ? NULL : wal_file_vfs();
+	if (sqlite3_open_v2(path, &db, flags, vfs) != SQLITE_OK) {
 		schema_reason(reason, "cannot open the ledger", db);
 		sqlite3_close(db);
 		return STORE_BROKEN;

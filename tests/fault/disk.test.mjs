@@ -150,7 +150,9 @@ describe('as long as the disk fails', () => {
 
 describe('when one operation fails, whichever it is', () => {
 	for (const [name, more] of [['fails', { diskError: ERRNO.EIO }],
-		['writes half', { diskShort: 1, diskError: 0 }]])
+		['writes half', { diskShort: 1, diskError: 0 }],
+		// A commit goes to the log in one piece: half of it, and then there is no room.
+		['writes half and is full', { diskShort: 1, diskError: ERRNO.ENOSPC }]])
 		it(`and ${name}: all goes on, and nothing is lost`, async () => {
 			for (let skip = 0; skip < 40; skip++) {
 				world.control.set({ diskOps: DISK.all, diskSkip: skip, diskCount: 1, ...more });

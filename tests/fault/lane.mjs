@@ -39,7 +39,7 @@ function diskPlan(point, rng) {
 	const [, how, op, when] = /^(?:(\w+): )?(\w+) (\w+)$/.exec(point);
 	const moment = how ? `${how}${when[0].toUpperCase()}${when.slice(1)}` : when;
 	return { killOps: DISK[op], killWhen: WHEN[moment],
-		killCount: 1 + Math.floor(rng() * { write: 300, sync: 60, truncate: 2 }[op]) };
+		killCount: 1 + Math.floor(rng() * { write: 100, sync: 60, truncate: 2 }[op]) };
 }
 
 export class Lane {
