@@ -1099,6 +1099,122 @@ static void a_slow_reader_does_not_grow_memory(void **state)
 	}
 }
 
+/* Pieces on both sides of what is written through, again and again. */
+static const size_t odd_sizes[] = {1, 20000, WRITE_THROUGH_MIN, WRITE_THROUGH_MIN - 1, 100, 200000,
+    65536, 3, 70000, WRITE_THROUGH_MIN - 4};
+static size_t odd_next;
+#define ODD_COUNT 100u
+
+static char *odd_bytes(size_t *size)
+{
+	char *bytes;
+
+	*size = 0;
+	for (size_t i = 0; i < ODD_COUNT; i++)
+		*size += odd_sizes[i % COUNT(odd_sizes)];
+	bytes = must_alloc(*size);
+	for (size_t i = 0; i < *size; i++)
+		bytes[i] = (char)(i % 251);
+	return bytes;
+}
+
+static void odd_stream(struct server *server, struct exchange *exchange)
+{
+	bool more = true;
+
+	while (more && odd_next < ODD_COUNT) {
+		size_t size = odd_sizes[odd_next++ % COUNT(odd_sizes)];
+		char *piece = must_alloc(size);
+
+		memcpy(piece, server->body, size);
+		server->body += size;
+		more = exchange_write(exchange, piece, size);
+		memset(piece, 'x', size); /* it is the handler's own again */
+		free(piece);
+	}
+	if (odd_next == ODD_COUNT)
+		exchange_end(exchange);
+}
+
+static void odd_start(struct server *server, struct exchange *exchange)
+{
+	odd_next = 0;
+	exchange_start(exchange, 200, NULL, start_size);
+	odd_stream(server, exchange);
+}
+
+/* What came behind the head; each chunk is to be what was written at once. */
+static size_t unframe(char *out, const struct peer *peer, bool chunked)
+{
+	const char *at = strstr(peer->in, "\r\n\r\n") + 4, *end = peer->in + peer->in_size;
+	size_t size = 0;
+
+	if (!chunked) {
+		memcpy(out, at, (size_t)(end - at));
+		return (size_t)(end - at);
+	}
+	for (size_t i = 0; i < ODD_COUNT; i++) {
+		char *rest;
+
+		assert_int_equal(strtoul(at, &rest, 16), odd_sizes[i % COUNT(odd_sizes)]);
+		assert_memory_equal(rest, "\r\n", 2);
+		memcpy(out + size, rest + 2, odd_sizes[i % COUNT(odd_sizes)]);
+		at = rest + 2 + odd_sizes[i % COUNT(odd_sizes)];
+		assert_memory_equal(at, "\r\n", 2);
+		at += 2;
+		size += odd_sizes[i % COUNT(odd_sizes)];
+	}
+	assert_int_equal(end - at, 5);
+	assert_memory_equal(at, "0\r\n\r\n", 5);
+	return size;
+}
+
+/* Whatever the socket takes at once and whatever has to wait. */
+static void pieces_of_all_sizes_arrive_in_their_order(void **state)
+{
+	static const struct {
+		bool sized, chunked;
+		int receive_size;
+		const char *request;
+	} rows[] = {
+	    {true, false, 0, "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"},
+	    {true, false, 4096, "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"},
+	    {false, true, 0, "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"},
+	    {false, true, 4096, "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"},
+	    {false, false, 4096, "GET / HTTP/1.0\r\n\r\n"},
+	};
+	size_t size;
+	char *bytes = odd_bytes(&size);
+	char *got = must_alloc(size + 1);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct server server;
+		struct peer peer;
+
+		server_open(&server);
+		server.on_head = odd_start;
+		server.on_writable = odd_stream;
+		server.body = bytes;
+		start_size = rows[i].sized ? (int64_t)size : -1;
+		peer = peer_connect(server.port, rows[i].receive_size);
+		SAY(rows[i].request);
+		while (!peer.closed && peer.error == 0) {
+			loop_turn(server.base);
+			peer_pull(&peer, rows[i].receive_size > 0 ? 10000 : 1000000);
+		}
+		server.body = NULL;
+		assert_int_equal(peer.error, 0);
+		assert_string_equal(server.log, "head done");
+		assert_int_equal(unframe(got, &peer, rows[i].chunked), size);
+		assert_memory_equal(got, bytes, size);
+		peer_close(&peer);
+		server_close(&server);
+	}
+	free(got);
+	free(bytes);
+}
+
 /* --- time --- */
 
 static void time_outs(void **state)
@@ -2053,6 +2169,7 @@ int main(void)
 	    cmocka_unit_test(a_paused_body_is_not_read),
 	    cmocka_unit_test(a_pause_holds_the_next_chunk),
 	    cmocka_unit_test(a_slow_reader_does_not_grow_memory),
+	    cmocka_unit_test(pieces_of_all_sizes_arrive_in_their_order),
 	    cmocka_unit_test(time_outs),
 	    cmocka_unit_test(a_head_has_one_time_a_body_many),
 	    cmocka_unit_test(no_time_out_while_the_handler_works),
