@@ -1150,6 +1150,7 @@ void writer_stop(struct writer **writer)
 void writer_append(struct writer *writer, struct batch **batch, store_done_fn *done, void *arg)
 {
 	struct batch *added = *batch;
+	bool wake;
 
 	*batch = NULL;
 	added->done = done;
@@ -1161,9 +1162,11 @@ void writer_append(struct writer *writer, struct batch **batch, store_done_fn *d
 	queue_add(&writer->fresh, added);
 	writer->awaited += done != NULL;
 	/* The first, if the thread sleeps; then only who ends its lingering. */
-	if ((writer->asleep && writer->fresh.count == 1) || !lingers(writer))
-		pthread_cond_signal(&writer->wake);
+	wake = (writer->asleep && writer->fresh.count == 1) || !lingers(writer);
 	pthread_mutex_unlock(&writer->lock);
+	/* Woken under the lock it would go to sleep again for the lock. */
+	if (wake)
+		pthread_cond_signal(&writer->wake);
 }
 
 size_t writer_queued(const struct writer *writer)

@@ -9,7 +9,9 @@
  * What must hold, and where it is seen to:
  *   - nothing goes upstream before step_reserve has set money aside;
  *   - no payment header goes upstream before on_signed has seen its row durable (step_pay is
- *     reached from there and from reserve_resend, for bytes that are durable already);
+ *     reached from there and from reserve_resend, for bytes that are durable already). The
+ *     request that carries it is made ready while the disk is written, in `prepared`; step_pay
+ *     alone sends it;
  *   - one call signs at most once: step_sign is reached from step_fit alone, step_fit from
  *     step_quote alone, and a 402 after paying is an outcome (refuse_second_402), never a
  *     challenge;
@@ -136,6 +138,7 @@ struct call {
 	struct uint256 value;
 	struct address payer;
 	char *header_name, *header_value; /* the exact signed bytes */
+	struct transfer *prepared; /* will carry them; nothing of it leaves before step_pay */
 	bool resending;
 	int64_t outstanding;  /* the payment this call has taken in the house's table; 0: none */
 	struct digest target; /* agent, method and URL, once they matter */
@@ -916,8 +919,9 @@ static void end_metered(struct call *call, bool success)
 static const struct transfer_events forward_events;
 static const struct transfer_events pay_events;
 
-static enum step dispatch(struct call *call, const struct transfer_events *events,
-    const char *payment_name, const char *payment_value)
+/* The request to the seller, not sent yet. STEP_WAIT: *out is it. */
+static enum step prepare(struct transfer **out, struct call *call,
+    const struct transfer_events *events, const char *payment_name, const char *payment_value)
 {
 	struct transfer_request request = {
 	    .method = call->method,
@@ -948,7 +952,7 @@ static enum step dispatch(struct call *call, const struct transfer_events *event
 	if (call->body)
 		request.body_size =
 		    call->body_done ? spool_size(call->body) : exchange_body_size(call->exchange);
-	call->transfer = transfer_start(call->worker->upstream, &request, events, call);
+	*out = transfer_prepare(call->worker->upstream, &request, events, call);
 	headers_fini(&headers);
 	return STEP_WAIT;
 }
@@ -960,10 +964,12 @@ static enum step step_forward(struct call *call)
 	call->forwarded_us = clock_now_us();
 	atomic_store_explicit(
 	    &call->worker->shared->admitted_us, clock_mono_us(), memory_order_relaxed);
-	next = dispatch(call, &forward_events, NULL, NULL);
-	if (next == STEP_WAIT)
-		read_body(call);
-	return next;
+	next = prepare(&call->transfer, call, &forward_events, NULL, NULL);
+	if (next != STEP_WAIT)
+		return next;
+	transfer_send(call->transfer);
+	read_body(call);
+	return STEP_WAIT;
 }
 
 static void note_head(
@@ -1382,8 +1388,10 @@ static void on_signed(void *arg)
 		call_run(call, STEP_PAY);
 	} else {
 		/* A disk that failed may have kept the row although it said no. The signature
-		 * has not left, but the money stays set aside until the ledger can be read and
-		 * says whether the row is there (doubt.h). A row that was refused is not. */
+		 * has not left, and what would have carried it goes; but the money stays set
+		 * aside until the ledger can be read and says whether the row is there
+		 * (doubt.h). A row that was refused is not. */
+		transfer_cancel(&call->prepared);
 		if (call->durable_result == STORE_BROKEN) {
 			note_outstanding(call, true);
 			reserve_leave_open(&call->reservation);
@@ -1412,6 +1420,12 @@ static bool pin_payee(struct call *call)
 	       strcmp(pinned, call->payee_lower) == 0;
 }
 
+static enum step prepare_payment(struct call *call)
+{
+	return prepare(
+	    &call->prepared, call, &pay_events, call->header_name, call->header_value);
+}
+
 static enum step step_sign(struct call *call)
 {
 	struct {
@@ -1421,7 +1435,7 @@ static enum step step_sign(struct call *call)
 	int64_t now_us;
 	enum keystore_result result;
 	struct batch *batch;
-	enum step refused;
+	enum step refused, next;
 
 	if (!house_ready(call->house, reason))
 		return unsign(call, reason);
@@ -1465,7 +1479,10 @@ static enum step step_sign(struct call *call)
 	call->header_value = must_strdup(call->payment->header_value);
 	batch = batch_new(now_us);
 	write_signed(call, batch);
-	return write_then_wait(call, &batch, on_signed);
+	next = write_then_wait(call, &batch, on_signed);
+	/* The disk is waited for anyway. Should it not fit after all, step_pay says so. */
+	(void)prepare_payment(call);
+	return next;
 }
 
 /* --- pay ---------------------------------------------------------------------------------------
@@ -1531,7 +1548,7 @@ static void payment_ends(
 
 static enum step step_pay(struct call *call)
 {
-	enum step next;
+	enum step next = STEP_WAIT;
 
 	if (call->transfer)
 		transfer_cancel(&call->transfer);
@@ -1539,10 +1556,16 @@ static enum step step_pay(struct call *call)
 	call->sent_us = clock_now_us();
 	if (call->forwarded_us == 0)
 		call->forwarded_us = call->sent_us;
-	next = dispatch(call, &pay_events, call->header_name, call->header_value);
+	if (!call->prepared) /* a resend, of what an earlier call signed */
+		next = prepare_payment(call);
 	/* Its headers were found to fit before; should they not, what is signed stays open. */
-	if (next != STEP_WAIT)
+	if (next == STEP_WAIT) {
+		call->transfer = call->prepared;
+		call->prepared = NULL;
+		transfer_send(call->transfer);
+	} else {
 		payment_ends(call, PAYMENT_OPEN, NULL, call->detail);
+	}
 	FAULT_POINT("payment handed over");
 	return next;
 }

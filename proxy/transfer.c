@@ -67,6 +67,7 @@ static void timer_arm(struct transfer *transfer)
 		else
 			upstream_timer_set(&transfer->timer, limits->idle_ms_max);
 		return;
+	case TRANSFER_PREPARED:
 	case TRANSFER_NEW:
 	case TRANSFER_OVER:
 		event_del(&transfer->timer);
@@ -86,6 +87,7 @@ static const char *timeout_reason(const struct transfer *transfer)
 	case TRANSFER_BODY:
 		return transfer->hurried ? "the answer did not end in time"
 					 : "the answer stopped coming";
+	case TRANSFER_PREPARED:
 	case TRANSFER_NEW:
 	case TRANSFER_OVER:
 		break;
@@ -474,6 +476,7 @@ void transfer_work(struct transfer *transfer)
 		transfer_free(transfer);
 		return;
 	}
+	must(transfer->phase != TRANSFER_PREPARED);
 	if (transfer->phase != TRANSFER_NEW) {
 		transfer_unpause(transfer);
 		return;
@@ -676,11 +679,12 @@ static struct transfer *transfer_new(struct upstream *upstream)
 	return transfer;
 }
 
-struct transfer *transfer_start(struct upstream *upstream, const struct transfer_request *request,
-    const struct transfer_events *events, void *arg)
+struct transfer *transfer_prepare(struct upstream *upstream,
+    const struct transfer_request *request, const struct transfer_events *events, void *arg)
 {
 	struct transfer *transfer = transfer_new(upstream);
 
+	transfer->phase = TRANSFER_PREPARED;
 	transfer->events = events;
 	transfer->arg = arg;
 	transfer->body = request->body;
@@ -695,7 +699,22 @@ struct transfer *transfer_start(struct upstream *upstream, const struct transfer
 		curl_easy_cleanup(transfer->easy);
 		transfer->easy = NULL; /* out of memory: told by `done` */
 	}
+	return transfer;
+}
+
+void transfer_send(struct transfer *transfer)
+{
+	must(transfer->phase == TRANSFER_PREPARED);
+	transfer->phase = TRANSFER_NEW;
 	upstream_queue(transfer);
+}
+
+struct transfer *transfer_start(struct upstream *upstream, const struct transfer_request *request,
+    const struct transfer_events *events, void *arg)
+{
+	struct transfer *transfer = transfer_prepare(upstream, request, events, arg);
+
+	transfer_send(transfer);
 	return transfer;
 }
 

@@ -78,6 +78,13 @@ struct transfer_events {
  * those are repeated on a fresh connection when a kept one turns out to be dead. */
 struct transfer *transfer_start(struct upstream *upstream, const struct transfer_request *request,
     const struct transfer_events *events, void *arg);
+/** transfer_prepare - the same, but nothing happens before transfer_send(): no name is looked up,
+ * no connection made or taken, not a byte sent, no time runs. Until then it may be cancelled, and
+ * nothing else. Everything of the request but its body is copied. Never NULL. */
+struct transfer *transfer_prepare(struct upstream *upstream,
+    const struct transfer_request *request, const struct transfer_events *events, void *arg);
+/** Once for each that was prepared; never calls back before it returned. */
+void transfer_send(struct transfer *transfer);
 /** The spool has grown or was finished. */
 void transfer_body_ready(struct transfer *transfer);
 /** No more of the body until transfer_resume(); one piece more may be held in memory. */

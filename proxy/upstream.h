@@ -73,12 +73,13 @@ struct upstream_socket {
 };
 
 enum transfer_phase {
-	TRANSFER_NEW,     /* not yet given to curl */
-	TRANSFER_CONNECT, /* resolving, connecting, TLS */
-	TRANSFER_SEND,    /* the request is going out */
-	TRANSFER_WAIT,    /* it is out; no head yet */
-	TRANSFER_BODY,    /* the head has come */
-	TRANSFER_OVER,    /* `done` is being, or was, called */
+	TRANSFER_PREPARED, /* not to be given to curl before transfer_send() */
+	TRANSFER_NEW,      /* to be given to curl in the next turn */
+	TRANSFER_CONNECT,  /* resolving, connecting, TLS */
+	TRANSFER_SEND,     /* the request is going out */
+	TRANSFER_WAIT,     /* it is out; no head yet */
+	TRANSFER_BODY,     /* the head has come */
+	TRANSFER_OVER,     /* `done` is being, or was, called */
 };
 
 struct transfer {

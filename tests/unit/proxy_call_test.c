@@ -10,6 +10,7 @@
 #include "proxy/command.h"
 #include "proxy/rooms.h"
 #include "proxy/worker.h"
+#include "tests/unit/ledger_disk.h"
 #include "tests/unit/proxy_peer.h"
 
 #define USDC  "0x036CbD53842c5426634e7929541eC2318f3dCF7e"
@@ -380,6 +381,116 @@ static void agent_leaves_while_the_signature_is_written(void **state)
 		assert_int_equal(
 		    balance_of(&play).open + balance_of(&play).spent + balance_of(&play).available,
 		    10000000);
+	}
+}
+
+/* --- signed, and not yet on the disk ------------------------------------------------ */
+
+/* Ask and get the 402, on a disk that stands still, until the signed row waits for it. */
+static void signed_only(struct play *play, struct peer *agent, struct peer *seller)
+{
+	struct store *store = play->stage->house->store;
+
+	peer_until(play->stage->base, store_queued(store) == 0);
+	*agent = ask(play, "GET", "/x", "", "");
+	*seller = served(play);
+	pthread_mutex_lock(&disk.lock);
+	demand(play, seller, "10000");
+	peer_until(play->stage->base, store_queued(store) == 1);
+}
+
+/* What the worker had to do it has done: it has answered others since. */
+static void let_the_worker_work(struct play *play)
+{
+	for (int i = 0; i < 3; i++) {
+		struct peer other = peer_connect(play->stage->port, 0);
+
+		say(play, &other,
+		    "GET /v1/me HTTP/1.1\r\nHost: proxy\r\nConnection: close\r\n\r\n");
+		hear(play, &other, "HTTP/1.1 401 ");
+		hang_up(&other);
+	}
+}
+
+/* Not a byte, and no connection to send it on. */
+static void assert_nothing_sent(struct play *play, struct peer *seller)
+{
+	struct peer next = {.fd = -1};
+
+	let_the_worker_work(play);
+	assert_false(peer_has(seller, "PAYMENT-SIGNATURE"));
+	assert_false(peer_accept(&next, play->stage->seller_fd));
+}
+
+/* The payment on whichever connection it comes. */
+static void hear_payment(struct play *play, struct peer *seller)
+{
+	struct peer next = {.fd = -1};
+
+	peer_until(play->stage->base,
+	    peer_has(seller, "PAYMENT-SIGNATURE") || peer_accept(&next, play->stage->seller_fd));
+	if (next.fd < 0)
+		return;
+	hang_up(seller);
+	*seller = next;
+	hear(play, seller, "PAYMENT-SIGNATURE");
+}
+
+static void a_payment_that_is_ready_waits_for_the_disk(void **state)
+{
+	for (int leaves = 0; leaves <= 1; leaves++) {
+		struct play play = x402(state, plain_policy);
+		struct peer agent, seller;
+
+		signed_only(&play, &agent, &seller);
+		assert_nothing_sent(&play, &seller);
+		if (leaves)
+			hang_up(&agent);
+		assert_nothing_sent(&play, &seller);
+		pthread_mutex_unlock(&disk.lock);
+		hear_payment(&play, &seller);
+		sell(&play, &seller);
+		if (!leaves)
+			hear(&play, &agent, "\r\n\r\nthing");
+		hang_up(&agent);
+		play_end(&play);
+		hang_up(&seller);
+		assert_int_equal(balance_of(&play).spent, 10000);
+		assert_int_equal(balance_of(&play).open, 0);
+		assert_ledger_matches(&play);
+	}
+}
+
+static void a_payment_that_is_ready_goes_with_its_commit(void **state)
+{
+	char reason[256];
+
+	for (int leaves = 0; leaves <= 1; leaves++) {
+		struct play play = x402(state, plain_policy);
+		struct store *store = play.stage->house->store;
+		struct peer agent, seller;
+
+		signed_only(&play, &agent, &seller);
+		if (leaves) {
+			hang_up(&agent);
+			let_the_worker_work(&play);
+		}
+		disk.from = disk.acts;
+		disk.until = INT64_MAX;
+		disk.how = DISK_ERROR;
+		pthread_mutex_unlock(&disk.lock);
+		if (leaves)
+			disk_wait_failed(1);
+		else
+			hear(&play, &agent, "\"code\":\"not_accepting_payments\"");
+		play_end(&play);
+		assert_nothing_sent(&play, &seller);
+		/* The row may be on the disk, for all that is known. */
+		assert_int_equal(balance_of(&play).open, 10000);
+		hang_up(&agent);
+		hang_up(&seller);
+		disk_heal();
+		peer_until(play.stage->base, store_health(store, reason) == STORE_OK);
 	}
 }
 
@@ -971,6 +1082,7 @@ static int stage_open(void **state)
 	int fd;
 
 	must(evthread_use_pthreads() == 0);
+	disk_install();
 	snprintf(stage->dir, sizeof stage->dir, "/tmp/tallyward-unit-XXXXXX");
 	must(mkdtemp(stage->dir) != NULL);
 	if (house_init(reason, &options) != HOUSE_OK ||
@@ -1018,6 +1130,8 @@ int main(void)
 	    cmocka_unit_test(agent_leaves_before_the_402),
 	    cmocka_unit_test(agent_leaves_after_the_signature),
 	    cmocka_unit_test(agent_leaves_while_the_signature_is_written),
+	    cmocka_unit_test(a_payment_that_is_ready_waits_for_the_disk),
+	    cmocka_unit_test(a_payment_that_is_ready_goes_with_its_commit),
 	    cmocka_unit_test(agent_leaves_while_a_metered_hold_is_written),
 	    cmocka_unit_test(agent_leaves_in_the_middle_of_a_metered_body),
 	    cmocka_unit_test(agent_leaves_after_a_metered_body),

@@ -1237,6 +1237,43 @@ static void cancel_before_anything(void **state)
 	client_close(&client);
 }
 
+/* Whatever else the loop does meanwhile. */
+static void prepared_is_not_sent(void **state)
+{
+	char address[48];
+	struct transfer_request request = {"GET", address, NULL, NULL, -1, REACH_ANY};
+	struct transfer *prepared, *dropped;
+	struct client client;
+	struct peer peer = peer_of(-1), none = peer_of(-1);
+
+	(void)state;
+	client_open(&client);
+	snprintf(address, sizeof(address), "http://127.0.0.1:%d/prepared", client.port);
+	prepared = transfer_prepare(client.upstream, &request, &events, &client);
+	dropped = transfer_prepare(client.upstream, &request, &events, &client);
+	memset(address, 'x', sizeof(address) - 1); /* it has a copy */
+	start(&client, "GET", NULL, 0);
+	ACCEPT();
+	UNTIL(peer_has(&peer, "\r\n\r\n"));
+	SAY(OK "Content-Length: 2\r\n\r\nhi");
+	UNTIL(client.done_count == 1);
+	transfer_cancel(&dropped);
+	loop_for(client.base, 3);
+	/* There is a connection now that it could go on. */
+	assert_false(peer_has(&peer, "/prepared"));
+	assert_false(peer_accept(&none, client.listen_fd));
+	client.transfer = prepared;
+	transfer_send(prepared);
+	UNTIL(peer_has(&peer, "GET /prepared HTTP/1.1\r\n"));
+	SAY(OK "Content-Length: 2\r\n\r\nho");
+	UNTIL(client.done_count == 2);
+	/* One that is cancelled before the end of all, without a turn of the loop. */
+	memcpy(address, "http://127.0.0.1:1/", sizeof("http://127.0.0.1:1/"));
+	client.transfer = transfer_prepare(client.upstream, &request, &events, &client);
+	peer_close(&peer);
+	client_close(&client);
+}
+
 /* The retry after a 402 is started from inside `head`, and so on. */
 static void a_new_one_starts_in_each_callback(void **state)
 {
@@ -1756,6 +1793,7 @@ int main(void)
 	    cmocka_unit_test(cancels_in_each_phase),
 	    cmocka_unit_test(cancel_in_the_piece_that_comes_again),
 	    cmocka_unit_test(cancel_before_anything),
+	    cmocka_unit_test(prepared_is_not_sent),
 	    cmocka_unit_test(a_new_one_starts_in_each_callback),
 	    cmocka_unit_test(no_byte_leaves_the_reach),
 	    cmocka_unit_test(a_kept_connection_is_asked_again),
