@@ -12,9 +12,7 @@
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -48,28 +46,23 @@ void connection_poke(struct connection *connection)
 		event_active(&connection->later, EV_TIMEOUT, 1);
 }
 
-/* The socket took nothing, or broke. */
-static void write_failed(struct connection *connection)
-{
-	if (errno != EAGAIN && errno != EINTR)
-		connection_cut(connection, CUT_PEER);
-}
-
 /* Sends what it can at once: by itself libevent would wait for the loop to say that the socket
  * can be written to, which it nearly always can, at three system calls more for each answer. What
  * is left libevent writes, as it writes all of TLS. */
 static void out_push(struct connection *connection)
 {
 	struct evbuffer *output = bufferevent_get_output(connection->bev);
+	int written;
 
 	if (connection->ssl != NULL || (connection->writing && out_size(connection) > 0))
 		return;
 	if (out_size(connection) > 0) {
 		/* bufferevent keeps all others off its end of the output. */
 		evbuffer_unfreeze(output, 1);
-		if (evbuffer_write(output, bufferevent_getfd(connection->bev)) < 0)
-			write_failed(connection);
+		written = evbuffer_write(output, bufferevent_getfd(connection->bev));
 		evbuffer_freeze(output, 1);
+		if (written < 0 && errno != EAGAIN && errno != EINTR)
+			connection_cut(connection, CUT_PEER);
 	}
 	if (connection->writing == (out_size(connection) > 0))
 		return;
@@ -78,55 +71,6 @@ static void out_push(struct connection *connection)
 		bufferevent_enable(connection->bev, EV_WRITE);
 	else
 		bufferevent_disable(connection->bev, EV_WRITE);
-}
-
-/* What waits and the pieces behind it, as far as the socket takes them now; says how much of the
- * pieces. */
-static size_t write_through(struct connection *connection, const struct iovec *pieces, int count)
-{
-	struct evbuffer *output = bufferevent_get_output(connection->bev);
-	size_t waiting = out_size(connection);
-	struct iovec parts[WAITING_PARTS_MAX + WRITE_PIECES_MAX];
-	int waiting_count =
-	    waiting == 0 ? 0 : evbuffer_peek(output, -1, NULL, parts, WAITING_PARTS_MAX);
-	ssize_t written;
-
-	must(count <= WRITE_PIECES_MAX);
-	if (waiting_count > WAITING_PARTS_MAX)
-		return 0;
-	memcpy(parts + waiting_count, pieces, (size_t)count * sizeof(*pieces));
-	written = writev(bufferevent_getfd(connection->bev), parts, waiting_count + count);
-	if (written < 0) {
-		write_failed(connection);
-		return 0;
-	}
-	if ((size_t)written < waiting)
-		waiting = (size_t)written;
-	evbuffer_unfreeze(output, 1);
-	(void)evbuffer_drain(output, waiting);
-	evbuffer_freeze(output, 1);
-	return (size_t)written - waiting;
-}
-
-bool connection_write(struct connection *connection, const struct iovec *pieces, int count)
-{
-	struct evbuffer *output = bufferevent_get_output(connection->bev);
-	size_t size = 0, written = 0;
-
-	for (int i = 0; i < count; i++)
-		size += pieces[i].iov_len;
-	if (size >= WRITE_THROUGH_MIN && connection->ssl == NULL && !connection->writing)
-		written = write_through(connection, pieces, count);
-	for (int i = 0; i < count; i++) {
-		size_t skipped = written < pieces[i].iov_len ? written : pieces[i].iov_len;
-
-		written -= skipped;
-		if (skipped < pieces[i].iov_len &&
-		    evbuffer_add(output, (const char *)pieces[i].iov_base + skipped,
-			pieces[i].iov_len - skipped) != 0)
-			return false;
-	}
-	return true;
 }
 
 static void exchange_finish(struct connection *connection, bool completed)
@@ -648,7 +592,7 @@ void connection_new(struct listener *listener, int fd, bool refused)
 	event_assign(&connection->later, listener->base, -1, 0, on_later, connection);
 	turnstile_add(connection);
 	bufferevent_setcb(bev, on_io, on_io, on_event, connection);
-	(void)bufferevent_set_max_single_write(bev, WRITE_SIZE_MAX);
+	must(bufferevent_set_max_single_write(bev, WRITE_SIZE_MAX) == 0);
 	bufferevent_setwatermark(bev, EV_WRITE, listener->limits.out_size_low, 0);
 	bufferevent_set_timeouts(bev, NULL, &write_wait);
 	if (ssl == NULL)

@@ -42,7 +42,6 @@
 #include "proxy/exchange.h"
 
 struct bufferevent;
-struct iovec;
 struct evconnlistener;
 
 /* A request line's target; common servers stop at 8 or 16 KiB. */
@@ -54,14 +53,8 @@ struct evconnlistener;
  * pipelined requests; and while a body flows. */
 #define AHEAD_SIZE_MAX (16u * 1024u)
 #define BODY_SIZE_READ (64u * 1024u)
-/* From this size on what is written goes to the socket from where it lies; less costs less to copy
- * than a call to the kernel does, and goes with what else waits. */
-#define WRITE_THROUGH_MIN (16u * 1024u)
-/* Of an answer at once: a chunk, its size before it and its end behind it. */
-#define WRITE_PIECES_MAX 3
-/* Parts of the output that may wait before them and still be written with them: a head, or two. */
-#define WAITING_PARTS_MAX 4
-/* What libevent writes in one turn of the loop, unless told otherwise, is 16 KiB. */
+/* Written in one turn of the loop when the socket has room again. libevent's own 16 KiB would be
+ * a call to epoll for each, and one that wakes the reader. */
 #define WRITE_SIZE_MAX (256u * 1024u)
 /* Trailers are thrown away, and chunk extensions too; nobody sends more in earnest.
  * A trailer must fit what is read ahead. */
@@ -241,10 +234,6 @@ void connection_new(struct listener *listener, int fd, bool refused);
 void connection_run(struct connection *connection);
 /** Have connection_run called soon, unless it is running already. */
 void connection_poke(struct connection *connection);
-/** connection_write - pieces of an answer, in their order, behind what waits already. What the
- * socket does not take at once is copied. At most WRITE_PIECES_MAX. False: no memory. */
-bool connection_write(
-    struct connection *connection, const struct iovec *pieces, int count) MUST_CHECK;
 /** Note why the exchange ends; only the first reason counts. */
 void connection_cut(struct connection *connection, enum connection_cut cut);
 /** Free it at once, telling its exchange. */

@@ -5,7 +5,6 @@
 #include <event2/bufferevent.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/uio.h>
 
 #include "proxy/connection.h"
 
@@ -284,17 +283,13 @@ void exchange_start(
 
 static bool out_piece(struct exchange *exchange, const void *bytes, size_t size)
 {
-	char chunk_size[24], chunk_end[] = "\r\n";
-	struct iovec pieces[WRITE_PIECES_MAX] = {
-	    {chunk_size, 0},
-	    {(void *)bytes, size}, /* only read */
-	    {chunk_end, strlen(chunk_end)},
-	};
+	struct evbuffer *output = output_of(exchange);
 
-	if (!exchange->chunked)
-		return connection_write(exchange->connection, pieces + 1, 1);
-	pieces[0].iov_len = (size_t)snprintf(chunk_size, sizeof(chunk_size), "%zx\r\n", size);
-	return connection_write(exchange->connection, pieces, WRITE_PIECES_MAX);
+	if (exchange->chunked && evbuffer_add_printf(output, "%zx\r\n", size) < 0)
+		return false;
+	if (evbuffer_add(output, bytes, size) != 0)
+		return false;
+	return !exchange->chunked || out_str(output, "\r\n");
 }
 
 bool exchange_write(struct exchange *exchange, const void *bytes, size_t size)
