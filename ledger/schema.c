@@ -481,8 +481,18 @@ static const char migration_3[] =
     " WHEN 9 THEN RAISE(ABORT, 'the payment has not ended that way')\n"
     " ELSE RAISE(ABORT, 'the hold was made or has ended before') END; END;\n";
 
+/* Nonces are random: an entry lands on a page of its own wherever it stands, and of entries of 177
+ * bytes a page of 2 KiB holds eleven, so that every few payments one was split and its neighbours
+ * were written with it. Of 32 random bytes the last ten tell payments apart as well. The same
+ * nonce of the same payer, asset and network is refused, as ever; for others it may be signed,
+ * as long as these end otherwise. */
+static const char migration_4[] =
+    "DROP INDEX payment_nonce;\n"
+    "CREATE UNIQUE INDEX payment_nonce ON payment (substr(nonce, 47), substr(payer, 37),\n"
+    " substr(asset, 37), substr(network, -6));\n";
+
 /* Frozen, append-only: migrations[n] takes version n to n + 1. */
-static const char *const migrations[] = {migration_1, migration_2, migration_3};
+static const char *const migrations[] = {migration_1, migration_2, migration_3, migration_4};
 _Static_assert(sizeof(migrations) / sizeof(migrations[0]) == SCHEMA_VERSION,
     "one migration per version");
 

@@ -16,7 +16,7 @@
 
 /* "twld" */
 #define SCHEMA_APPLICATION_ID 0x74776c64
-#define SCHEMA_VERSION        3
+#define SCHEMA_VERSION        4
 #define SCHEMA_COLUMNS_MAX    32u
 
 /* Frozen: stored in record.kind and hashed. */

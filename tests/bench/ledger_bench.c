@@ -105,9 +105,9 @@ static void sign(struct bench *bench, struct flight *flight)
 
 	flight->call = payment.call = row.call = store_next_id(bench->store, now_us);
 	flight->payment = payment.id = row.payment = store_next_id(bench->store, now_us);
-	/* As random as a nonce is to an index. */
-	snprintf(flight->nonce, sizeof(flight->nonce), "0x%016" PRIx64 "%048" PRIx64, scattered,
-	    (uint64_t)bench->begun);
+	/* As random as a nonce is to an index, at both ends of it. */
+	snprintf(flight->nonce, sizeof(flight->nonce), "0x%016" PRIx64 "%032" PRIx64 "%016" PRIx64,
+	    scattered, (uint64_t)bench->begun, scattered);
 	batch_payment(batch, &payment);
 	batch_journal(batch, &row);
 	flight->begin_us = clock_now_us();

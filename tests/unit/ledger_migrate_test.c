@@ -23,9 +23,13 @@ static const struct old versions[] = {
     {TEST_SRCDIR "/tests/vectors/ledger-2.sql",
 	"7e86632aeaea12fb38467275e534090f83568b2813bfb6b770a15e87651592f1",
 	"7ff51d70fe7d76660dd089f10952b5f0181ad4063a0001e4b1a0d74a5e2ae178", 19, 50},
+    {TEST_SRCDIR "/tests/vectors/ledger-3.sql",
+	"0db4cc840fb57641bf7b85850066b81d9bc6e688764b0ad21c4610ec7ed9eccf",
+	"fa7d445c3e4e55c16e5c28b5e12e895dcb7f22c196ef2645735f5b1a1cdb3d56", 18, 51},
 };
 #define VERSION_1 (&versions[0])
 #define VERSION_2 (&versions[1])
+#define VERSION_3 (&versions[2])
 
 /* After all of its rows. */
 #define LATER (WORLD_START + 1000 * CLOCK_US_PER_S)
@@ -90,12 +94,12 @@ static void make_version_1(const char *dir)
 	free(path);
 }
 
-static void make_version_2(const char *dir)
+static void make_version(const char *dir, const struct old *old)
 {
-	char *sql = file_read(&(size_t){0}, VERSION_2->vector, 1u << 20);
+	char *sql = file_read(&(size_t){0}, old->vector, 1u << 20);
 
 	if (sql == NULL)
-		fail_msg("cannot read %s", VERSION_2->vector);
+		fail_msg("cannot read %s", old->vector);
 	remove_ledger(dir);
 	run_sql(dir, sql);
 	free(sql);
@@ -299,7 +303,7 @@ static void version_2(void **state)
 	struct batch *batch;
 	char *rows, *now;
 
-	make_version_2(*state);
+	make_version(*state, VERSION_2);
 	rows = all_rows(*state);
 	for (size_t i = 0; i < COUNT(running); i++)
 		before[i] = number(*state, running[i]);
@@ -331,6 +335,94 @@ static void version_2(void **state)
 	store_close(&world.store);
 	free(rows);
 	free(now);
+}
+
+/* Version 3 had a whole nonce in each entry of an index. The rows do not change with it. */
+static void version_3(void **state)
+{
+	struct world world = {.now = LATER};
+	char *rows, *now;
+
+	make_version(*state, VERSION_3);
+	rows = all_rows(*state);
+	world.agent = number(*state, "SELECT min(id) FROM agent");
+	world.store = world_store(*state, LATER);
+	assert_heads(world.store, VERSION_3);
+	store_close(&world.store);
+	assert_int_equal(number(*state, "PRAGMA user_version"), SCHEMA_VERSION);
+	now = all_rows(*state);
+	assert_string_equal(now, rows);
+	world.store = world_store(*state, LATER);
+	world_sign(&world, 7);
+	world_assert_whole(world.store);
+	store_close(&world.store);
+	free(rows);
+	free(now);
+}
+
+/* What the database makes of the newest payment once more, under another id and with one column
+ * changed; it is not kept. */
+static int payment_again(sqlite3 *db, const char *column, const char *value)
+{
+	const struct table_form *form = schema_table(TABLE_PAYMENT);
+	char *sql = sqlite3_mprintf("INSERT INTO payment SELECT id + 1");
+	int rc;
+
+	for (size_t i = 1; i < form->column_count; i++) {
+		bool changed = strcmp(form->columns[i], column) == 0;
+		char *longer = sqlite3_mprintf("%s, %s", sql, changed ? value : form->columns[i]);
+
+		sqlite3_free(sql);
+		sql = longer;
+	}
+	sql = sqlite3_mprintf("%z FROM payment ORDER BY id DESC LIMIT 1", sql);
+	assert_int_equal(sqlite3_exec(db, "BEGIN", NULL, NULL, NULL), SQLITE_OK);
+	rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
+	rc = rc == SQLITE_OK ? rc : sqlite3_extended_errcode(db);
+	assert_int_equal(sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_free(sql);
+	return rc;
+}
+
+/* A new ledger, and one of every version before it. */
+static void nonces_are_signed_once(void **state)
+{
+	static const struct {
+		const char *name, *column, *value;
+		bool allowed;
+	} rows[] = {
+	    {"all is the same", "", "", false},
+	    {"another call", "call", "call + 1", false},
+	    {"another amount", "value", "'9'", false},
+	    {"another payee", "payee", "'0x01'", false},
+	    {"last digit of the nonce", "nonce", "substr(nonce, 1, 65) || 'x'", true},
+	    {"first digit of its end", "nonce",
+		"substr(nonce, 1, 46) || 'x' || substr(nonce, 48)", true},
+	    /* 2^80 to one that there is no such payment. */
+	    {"before its end", "nonce", "substr(nonce, 1, 45) || 'x' || substr(nonce, 47)", false},
+	    {"another payer", "payer", "substr(payer, 1, 41) || 'x'", true},
+	    {"another asset", "asset", "substr(asset, 1, 41) || 'x'", true},
+	    {"another network", "network", "network || '1'", true},
+	};
+
+	for (size_t version = 0; version <= COUNT(versions); version++) {
+		struct world world = {.now = LATER};
+		sqlite3 *db;
+
+		if (version < COUNT(versions)) {
+			make_version(*state, &versions[version]);
+			world.store = world_store(*state, LATER);
+		} else {
+			remove_ledger(*state);
+			world = world_open(*state);
+		}
+		store_close(&world.store);
+		db = shell(*state);
+		for (size_t i = 0; i < COUNT(rows); i++)
+			row_check(rows[i].name, payment_again(db, rows[i].column, rows[i].value) ==
+			    (rows[i].allowed ? SQLITE_OK : SQLITE_CONSTRAINT_UNIQUE));
+		sqlite3_close(db);
+	}
 }
 
 /* --- what cannot be migrated ------------------------------------------------------- */
@@ -478,6 +570,8 @@ int main(void)
 	    folder_test(answers_are_those_of_version_1),
 	    folder_test(life_goes_on),
 	    folder_test(version_2),
+	    folder_test(version_3),
+	    folder_test(nonces_are_signed_once),
 	    folder_test(a_row_that_names_nobody),
 	    folder_test(a_table_in_the_way),
 	    folder_test(the_disk_fails),

@@ -170,7 +170,7 @@ static void file_of_another_kind(void **state)
 		const char *sql, *reason;
 		enum store_result result;
 	} cases[] = {
-	    {"PRAGMA user_version = 4", "schema version 4", STORE_NEWER_SCHEMA},
+	    {"PRAGMA user_version = 5", "schema version 5", STORE_NEWER_SCHEMA},
 	    {"PRAGMA user_version = 2147483647", "use the newer program", STORE_NEWER_SCHEMA},
 	    {"PRAGMA user_version = -1", "no valid schema version", STORE_BROKEN},
 	    {"PRAGMA application_id = 7", "not a tallyward ledger", STORE_BROKEN},

@@ -12,6 +12,7 @@
 #define WORLD_START   INT64_C(1763640000000000) /* 2025-11-20T12:00:00Z */
 #define WORLD_NETWORK "eip155:84532"
 #define WORLD_ASSET   "0x036CbD53842c5426634e7929541eC2318f3dCF7e"
+#define WORLD_PAYER   "0x857b06519E91e3A54538791bDbb0E22373e36b66"
 #define WORLD_PAYEE   "0x209693Bc6afc0C5328bA36FaF03C514EF312287C"
 
 struct world {
@@ -71,22 +72,22 @@ static inline void world_deposit(struct world *world, int64_t amount)
 	world_append(world, batch);
 }
 
-/* A payment and its sign row, as the proxy writes them: nonce from the id. */
-static inline void world_add_sign(struct world *world, struct batch *batch, int64_t call,
-    int64_t id, int64_t amount)
+/* A payment and its sign row, as the proxy writes them: the nonce is that number. */
+static inline void world_add_sign_of(struct world *world, struct batch *batch, int64_t call,
+    int64_t id, int64_t amount, int64_t number, const char *payer)
 {
 	struct journal_row row = world_journal_row(world, JOURNAL_SIGN, amount);
 	char nonce[67], value[24];
 	struct payment_row payment = {.id = id, .call = call, .agent = world->agent,
 	    .agent_name = row.agent_name, .tool = row.tool, .session = "session-one",
 	    .amount = amount, .value = value, .network = row.network, .asset = row.asset,
-	    .symbol = row.symbol, .payer = "0x857b06519E91e3A54538791bDbb0E22373e36b66",
+	    .symbol = row.symbol, .payer = payer,
 	    .payee = WORLD_PAYEE, .nonce = nonce, .valid_before_s = id / 1000000 + 60,
 	    .header_name = "PAYMENT-SIGNATURE", .header_value = "eyJ4NDAyVmVyc2lvbiI6Mn0=",
 	    .challenge = "{\"x402Version\":2}", .method = "POST",
 	    .url = "https://api.example.com/issues"};
 
-	snprintf(nonce, sizeof(nonce), "0x%064llx", (unsigned long long)id);
+	snprintf(nonce, sizeof(nonce), "0x%064llx", (unsigned long long)number);
 	snprintf(value, sizeof(value), "%lld", (long long)amount);
 	payment.request.bytes[0] = 7;
 	row.call = call;
@@ -94,6 +95,12 @@ static inline void world_add_sign(struct world *world, struct batch *batch, int6
 	/* On purpose before its payment: the writer sorts that out. */
 	batch_journal(batch, &row);
 	batch_payment(batch, &payment);
+}
+
+static inline void world_add_sign(struct world *world, struct batch *batch, int64_t call,
+    int64_t id, int64_t amount)
+{
+	world_add_sign_of(world, batch, call, id, amount, id, WORLD_PAYER);
 }
 
 static inline int64_t world_sign(struct world *world, int64_t amount)

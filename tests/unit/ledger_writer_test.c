@@ -58,9 +58,15 @@ static void fill_policy_stranger(struct world *world, struct batch *batch)
 	batch_policy(batch, world_id(world), 12, "{}");
 }
 
-static void fill_same_nonce(struct world *world, struct batch *batch)
+static void fill_payment_again(struct world *world, struct batch *batch)
 {
 	world_add_sign(world, batch, world_id(world), world->settled, 5);
+}
+
+static void fill_same_nonce(struct world *world, struct batch *batch)
+{
+	world_add_sign_of(world, batch, world_id(world), world_id(world), 5, world->settled,
+	    WORLD_PAYER);
 }
 
 static void fill_sign_without_payment(struct world *world, struct batch *batch)
@@ -245,7 +251,8 @@ static const struct {
 	{"token of nobody", fill_token_stranger, STORE_NOT_FOUND},
 	{"revoked but never issued", fill_revoke_stranger, STORE_NOT_FOUND},
 	{"policy of nobody", fill_policy_stranger, STORE_NOT_FOUND},
-	{"payment written twice", fill_same_nonce, STORE_EXISTS},
+	{"payment written twice", fill_payment_again, STORE_EXISTS},
+	{"nonce signed twice", fill_same_nonce, STORE_EXISTS},
 	{"sign row, payment missing", fill_sign_without_payment, STORE_NOT_FOUND},
 	{"sign row names no payment", fill_sign_no_payment_id, STORE_NOT_FOUND},
 	{"payment signed twice", fill_second_sign, STORE_EXISTS},
@@ -327,6 +334,19 @@ static void refusals_are_alone(void **state)
 		row_check(refusals[i].name, transactions(world.store) == before + 2);
 		row_check(refusals[i].name, !pthread_equal(told[1].thread, pthread_self()));
 	}
+	store_close(&world.store);
+}
+
+/* On the chain a nonce is one of its payer's. */
+static void another_payer(void **state)
+{
+	struct world world = world_open(*state);
+	struct batch *batch = batch_new(world.now);
+
+	world_add_sign_of(&world, batch, world_id(&world), world_id(&world), 5, world.settled,
+	    "0x857b06519E91e3A54538791bDbb0E22373e36b67");
+	world_append(&world, batch);
+	world_assert_whole(world.store);
 	store_close(&world.store);
 }
 
@@ -611,6 +631,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    folder_test(refusals_are_alone),
+	    folder_test(another_payer),
 	    folder_test(more_evidence),
 	    folder_test(empty_and_unheard_batches),
 	    folder_test(large_batch),
