@@ -393,10 +393,14 @@ static void reading_arm(struct connection *connection)
 	if (reading == connection->reading || connection->peer_closed)
 		return;
 	connection->reading = reading;
-	if (reading)
+	if (connection->ssl != NULL && reading)
 		bufferevent_enable(connection->bev, EV_READ);
-	else
+	else if (connection->ssl != NULL)
 		bufferevent_disable(connection->bev, EV_READ);
+	else if (reading)
+		event_add(&connection->readable, NULL);
+	else
+		event_del(&connection->readable);
 }
 
 static void connection_arm(struct connection *connection)
@@ -428,6 +432,7 @@ static void connection_free(struct connection *connection)
 
 	event_del(&connection->timer);
 	event_del(&connection->later);
+	event_del(&connection->readable);
 	turnstile_remove(connection);
 	bufferevent_free(connection->bev);
 	DL_DELETE(listener->connections, connection);
@@ -491,17 +496,34 @@ static void note_peer_closed(struct connection *connection)
 		connection_cut(connection, CUT_PEER);
 }
 
+/* Some of what has come. By itself libevent would first ask the kernel how much there is. */
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct connection *connection = arg;
+	char bytes[READ_SIZE_MAX];
+	ssize_t size = recv(fd, bytes, sizeof(bytes), 0);
+
+	(void)what;
+	if (size < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (size <= 0)
+		event_del(&connection->readable);
+	if (size == 0)
+		note_peer_closed(connection);
+	else if (size < 0 || evbuffer_add(input_of(connection), bytes, (size_t)size) != 0)
+		connection_cut(connection, CUT_PEER);
+	connection_run(connection);
+}
+
 static void on_event(struct bufferevent *bev, short what, void *arg)
 {
 	struct connection *connection = arg;
 
 	(void)bev;
+	/* After an end libevent writes no more to a TLS connection, and who says in TLS that it
+	 * is done waits for nothing. */
 	if (what & BEV_EVENT_CONNECTED)
 		connection->secured = true;
-	/* After it libevent writes no more to a TLS connection, and who says in TLS that it is
-	 * done waits for nothing. */
-	else if (what & BEV_EVENT_EOF && connection->ssl == NULL)
-		note_peer_closed(connection);
 	else if (what & BEV_EVENT_TIMEOUT)
 		connection_cut(connection, CUT_WRITE_SLOW);
 	else
@@ -590,13 +612,17 @@ void connection_new(struct listener *listener, int fd, bool refused)
 	connection->refused = refused;
 	event_assign(&connection->timer, listener->base, -1, 0, on_timer, connection);
 	event_assign(&connection->later, listener->base, -1, 0, on_later, connection);
+	event_assign(&connection->readable, listener->base, fd, EV_READ | EV_PERSIST, on_readable,
+	    connection);
 	turnstile_add(connection);
 	bufferevent_setcb(bev, on_io, on_io, on_event, connection);
 	must(bufferevent_set_max_single_write(bev, WRITE_SIZE_MAX) == 0);
 	bufferevent_setwatermark(bev, EV_WRITE, listener->limits.out_size_low, 0);
 	bufferevent_set_timeouts(bev, NULL, &write_wait);
-	if (ssl == NULL)
-		bufferevent_disable(bev, EV_WRITE); /* out_push() */
+	if (ssl == NULL) {
+		bufferevent_disable(bev, EV_WRITE);	 /* out_push() */
+		evbuffer_unfreeze(input_of(connection), 0); /* on_readable() */
+	}
 	DL_APPEND(listener->connections, connection);
 	listener->connection_count++;
 	if (refused) {

@@ -56,6 +56,8 @@ struct evconnlistener;
 /* Written in one turn of the loop when the socket has room again. libevent's own 16 KiB would be
  * a call to epoll for each, and one that wakes the reader. */
 #define WRITE_SIZE_MAX (256u * 1024u)
+/* Read at once, so that one connection does not hold up the others. */
+#define READ_SIZE_MAX (16u * 1024u)
 /* Trailers are thrown away, and chunk extensions too; nobody sends more in earnest.
  * A trailer must fit what is read ahead. */
 #define TRAILER_SIZE_MAX   (8u * 1024u)
@@ -169,6 +171,7 @@ struct connection {
 	struct ssl_st *ssl; /* bev's; NULL: plain */
 	struct event timer;
 	struct event later;
+	struct event readable; /* of a plain connection; TLS is libevent's to read */
 	enum connection_phase phase;
 	enum connection_wait wait;
 	enum connection_cut cut;

@@ -222,6 +222,7 @@ static curl_socket_t on_open_socket(
 static int on_ready(void *arg, char *peer_address, char *own_address, int peer_port, int own_port)
 {
 	struct transfer *transfer = arg;
+	enum reach reach = reach_of_text(peer_address);
 
 	if (transfer->cancelled)
 		return CURL_PREREQFUNC_ABORT;
@@ -230,8 +231,8 @@ static int on_ready(void *arg, char *peer_address, char *own_address, int peer_p
 		return CURL_PREREQFUNC_ABORT;
 	}
 	/* A kept connection may have been made for another request, which may go further. */
-	if (!(transfer->reach & reach_of_text(peer_address))) {
-		transfer->refused = reach_of_text(peer_address);
+	if (!(transfer->reach & reach)) {
+		transfer->refused = reach;
 		return CURL_PREREQFUNC_ABORT;
 	}
 	switch (upstream_use(transfer, own_address, own_port, peer_address, peer_port)) {
@@ -245,7 +246,7 @@ static int on_ready(void *arg, char *peer_address, char *own_address, int peer_p
 		return CURL_PREREQFUNC_ABORT;
 	}
 	transfer->sent_count++;
-	transfer->loopback = reach_of_text(peer_address) == REACH_LOOPBACK;
+	transfer->loopback = reach == REACH_LOOPBACK;
 	transfer->phase =
 	    transfer->body != NULL && transfer->body_size != 0 ? TRANSFER_SEND : TRANSFER_WAIT;
 	timer_arm(transfer);
@@ -620,6 +621,7 @@ static bool options_set(struct transfer *transfer)
 	       SET(CURLOPT_PROTOCOLS_STR, "http,https") && SET(CURLOPT_FOLLOWLOCATION, 0L) &&
 	       SET(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L) &&
 	       SET(CURLOPT_NETRC, CURL_NETRC_IGNORED) && SET(CURLOPT_PROXY, "") &&
+	       SET(CURLOPT_NOPROXY, "*") && /* nor is the environment asked */
 	       SET(CURLOPT_NOSIGNAL, 1L) && SET(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS) &&
 	       SET(CURLOPT_HTTP_CONTENT_DECODING, 0L) && SET(CURLOPT_HTTP09_ALLOWED, 0L) &&
 	       SET(CURLOPT_SSL_VERIFYPEER, 1L) && SET(CURLOPT_SSL_VERIFYHOST, 2L) &&

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <netinet/in.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -147,18 +146,27 @@ int upstream_close(void *arg, curl_socket_t fd)
 	return close(fd);
 }
 
-static void ends_set(struct ends *ends, const char *own_address, int own_port,
-    const char *peer_address, int peer_port)
+static struct in6_addr mapped(struct in_addr v4)
 {
-	memset(ends, 0, sizeof(*ends)); /* it is a key: all of its bytes count */
-	(void)snprintf(ends->own_address, sizeof(ends->own_address), "%s", own_address);
-	(void)snprintf(ends->peer_address, sizeof(ends->peer_address), "%s", peer_address);
-	ends->own_port = own_port;
-	ends->peer_port = peer_port;
+	struct in6_addr out = {.s6_addr = {[10] = 0xff, [11] = 0xff}};
+
+	memcpy(out.s6_addr + 12, &v4, sizeof(v4));
+	return out;
 }
 
-/* One end as curl writes it. */
-static bool end_read(char out[INET6_ADDRSTRLEN], int *port,
+/* Of an address as curl writes it. */
+static bool address_parse(struct in6_addr *out, const char *text)
+{
+	struct in_addr v4;
+
+	if (inet_pton(AF_INET, text, &v4) != 1)
+		return inet_pton(AF_INET6, text, out) == 1;
+	*out = mapped(v4);
+	return true;
+}
+
+/* One end as the kernel tells it. */
+static bool end_read(struct in6_addr *address, int *port,
     int (*name)(int, struct sockaddr *, socklen_t *), int fd)
 {
 	union {
@@ -174,20 +182,18 @@ static bool end_read(char out[INET6_ADDRSTRLEN], int *port,
 		return false;
 	six = end.any.sa_family == AF_INET6;
 	*port = ntohs(six ? end.v6.sin6_port : end.v4.sin_port);
-	return inet_ntop(end.any.sa_family, six ? (void *)&end.v6.sin6_addr : &end.v4.sin_addr, out,
-		   INET6_ADDRSTRLEN) != NULL;
+	*address = six ? end.v6.sin6_addr : mapped(end.v4.sin_addr);
+	return six || end.any.sa_family == AF_INET;
 }
 
 static void connection_note(struct upstream_socket *socket)
 {
-	char own[INET6_ADDRSTRLEN], peer[INET6_ADDRSTRLEN];
 	struct upstream *upstream = socket->upstream;
-	int own_port, peer_port;
+	struct ends *ends = &socket->ends;
 
-	if (!end_read(own, &own_port, getsockname, socket->fd) ||
-	    !end_read(peer, &peer_port, getpeername, socket->fd))
+	if (!end_read(&ends->own, &ends->own_port, getsockname, socket->fd) ||
+	    !end_read(&ends->peer, &ends->peer_port, getpeername, socket->fd))
 		return;
-	ends_set(&socket->ends, own, own_port, peer, peer_port);
 	socket->connected = true;
 	HASH_ADD(ends_hh, upstream->connections, ends, sizeof(socket->ends), socket);
 }
@@ -211,12 +217,12 @@ static struct upstream_socket *connection_find(struct upstream *upstream, const 
 enum upstream_use upstream_use(struct transfer *transfer, const char *own_address, int own_port,
     const char *peer_address, int peer_port)
 {
-	struct upstream_socket *socket;
-	struct ends ends;
+	struct ends ends = {.own_port = own_port, .peer_port = peer_port};
+	struct upstream_socket *socket = NULL;
 	char first;
 
-	ends_set(&ends, own_address, own_port, peer_address, peer_port);
-	socket = connection_find(transfer->upstream, &ends);
+	if (address_parse(&ends.own, own_address) && address_parse(&ends.peer, peer_address))
+		socket = connection_find(transfer->upstream, &ends);
 	if (socket == NULL)
 		return UPSTREAM_GONE;
 	if (transfer->socket != NULL)

@@ -39,8 +39,9 @@ struct upstream {
 	size_t spare_count;
 };
 
+/* A key: all of its bytes count, and none are between these. */
 struct ends {
-	char own_address[INET6_ADDRSTRLEN], peer_address[INET6_ADDRSTRLEN];
+	struct in6_addr own, peer; /* IPv4 as IPv6 has it: ::ffff:192.0.2.1 */
 	int own_port, peer_port;
 };
 

@@ -79,6 +79,20 @@ static struct upstream *make_upstream(struct worker *worker)
 	return upstream_new(worker->base, &limits);
 }
 
+/* Without locks: nobody but the worker's own thread touches its loop while it runs. The others
+ * write to its mailbox. */
+static struct event_base *make_base(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base;
+
+	must(config != NULL && event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0);
+	base = event_base_new_with_config(config);
+	must(base != NULL);
+	event_config_free(config);
+	return base;
+}
+
 static void *run(void *arg)
 {
 	struct worker *worker = arg;
@@ -105,8 +119,7 @@ struct worker *worker_start(struct house *house, struct workers_state *shared, i
 
 	worker->house = house;
 	worker->shared = shared;
-	worker->base = event_base_new();
-	must(worker->base != NULL);
+	worker->base = make_base();
 	worker->mailbox = mailbox_new(worker->base);
 	worker->upstream = make_upstream(worker);
 	worker->tokens = token_cache_new();
