@@ -7,7 +7,6 @@
  * reaches back that far can err upwards instead of missing it. */
 #include "ledger/meter.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -331,23 +330,20 @@ static void calendar_uncharge(
 	sum[CALLS] = capped_less(sum[CALLS], less[CALLS]);
 }
 
-static struct meter_reading calendar_read(const struct calendar *calendar, int64_t at_us)
+static int64_t calendar_sum(const struct calendar *calendar, int64_t at_us, enum measure measure)
 {
 	size_t index = calendar_find(calendar, at_us);
-	const int64_t *sum = index < 2 ? calendar->spans[index].sum : calendar->gone;
-	struct meter_reading reading = {0};
-	int64_t end_us;
 
-	if (index == 2 && at_us >= calendar->spans[1].start_us)
-		return reading;
-	reading.spend = sum[SPEND];
-	reading.calls = sum[CALLS];
-	if (reading.spend == 0 && reading.calls == 0)
-		return reading;
-	end_us = index < 2 ? calendar->spans[index].end_us : calendar->end_us(at_us);
-	reading.spend_resets_us = reading.spend != 0 ? end_us : 0;
-	reading.calls_resets_us = reading.calls != 0 ? end_us : 0;
-	return reading;
+	if (index < 2)
+		return calendar->spans[index].sum[measure];
+	return at_us < calendar->spans[1].start_us ? calendar->gone[measure] : 0;
+}
+
+static int64_t calendar_resets_us(const struct calendar *calendar, int64_t at_us)
+{
+	size_t index = calendar_find(calendar, at_us);
+
+	return index < 2 ? calendar->spans[index].end_us : calendar->end_us(at_us);
 }
 
 /* --- the meter ---------------------------------------------------------- */
@@ -435,42 +431,60 @@ static int64_t meter_falls_to(
 	return fine_us < coarse_us ? fine_us : coarse_us;
 }
 
-static struct meter_reading meter_read_sliding(
-    const struct meter *meter, bool minute, int64_t at_us)
+static int64_t sum_of(
+    const struct meter *meter, enum window window, int64_t at_us, enum measure measure)
 {
-	struct meter_reading reading = {0};
-
-	reading.spend = meter_count(meter, minute, at_us, SPEND);
-	reading.calls = meter_count(meter, minute, at_us, CALLS);
-	if (reading.spend != 0)
-		reading.spend_resets_us =
-		    meter_falls_to(meter, minute, at_us, SPEND, reading.spend - 1);
-	if (reading.calls != 0)
-		reading.calls_resets_us =
-		    meter_falls_to(meter, minute, at_us, CALLS, reading.calls - 1);
-	return reading;
-}
-
-struct meter_reading meter_read(const struct meter *meter, enum window window, int64_t at_us)
-{
-	struct meter_reading reading = {0};
-
-	at_us = clamp_us(at_us);
 	switch (window) {
 	case WINDOW_CALL:
 		break;
 	case WINDOW_MINUTE:
 	case WINDOW_HOUR:
-		return meter_read_sliding(meter, window == WINDOW_MINUTE, at_us);
+		return meter_count(meter, window == WINDOW_MINUTE, at_us, measure);
 	case WINDOW_DAY:
-		return calendar_read(&meter->day, at_us);
+		return calendar_sum(&meter->day, at_us, measure);
 	case WINDOW_MONTH:
-		return calendar_read(&meter->month, at_us);
+		return calendar_sum(&meter->month, at_us, measure);
 	case WINDOW_TOTAL:
-		reading.spend = meter->total[SPEND];
-		reading.calls = meter->total[CALLS];
-		break;
+		return meter->total[measure];
 	}
+	return 0;
+}
+
+/* When some of sum, which is what the window holds, is given back. */
+static int64_t resets_of(const struct meter *meter, enum window window, int64_t at_us,
+    enum measure measure, int64_t sum)
+{
+	if (sum == 0)
+		return 0;
+	switch (window) {
+	case WINDOW_CALL:
+	case WINDOW_TOTAL:
+		break;
+	case WINDOW_MINUTE:
+	case WINDOW_HOUR:
+		return meter_falls_to(meter, window == WINDOW_MINUTE, at_us, measure, sum - 1);
+	case WINDOW_DAY:
+		return calendar_resets_us(&meter->day, at_us);
+	case WINDOW_MONTH:
+		return calendar_resets_us(&meter->month, at_us);
+	}
+	return 0;
+}
+
+int64_t meter_sum(const struct meter *meter, enum window window, bool calls, int64_t at_us)
+{
+	return sum_of(meter, window, clamp_us(at_us), calls ? CALLS : SPEND);
+}
+
+struct meter_reading meter_read(const struct meter *meter, enum window window, int64_t at_us)
+{
+	struct meter_reading reading;
+
+	at_us = clamp_us(at_us);
+	reading.spend = sum_of(meter, window, at_us, SPEND);
+	reading.calls = sum_of(meter, window, at_us, CALLS);
+	reading.spend_resets_us = resets_of(meter, window, at_us, SPEND, reading.spend);
+	reading.calls_resets_us = resets_of(meter, window, at_us, CALLS, reading.calls);
 	return reading;
 }
 

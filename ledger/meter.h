@@ -23,6 +23,7 @@
 #ifndef LEDGER_METER_H
 #define LEDGER_METER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/window.h"
@@ -54,6 +55,9 @@ void meter_uncharge(struct meter *meter, int64_t at_us, int64_t spend, int64_t c
  * everything newer than at_us minus the window counts, later charges included. A
  * day or month not yet charged reads zero, and so does WINDOW_CALL. */
 struct meter_reading meter_read(const struct meter *meter, enum window window, int64_t at_us);
+
+/** meter_read's spend, or its calls, alone: the times take longer to find than the sums. */
+int64_t meter_sum(const struct meter *meter, enum window window, bool calls, int64_t at_us);
 
 /** For `remaining`-style answers: the time at which, with no further charges, at
  * least `spend` and `calls` of the minute or hour window will have slid out, or all

@@ -404,41 +404,59 @@ static const struct purse_meter *purse_find(
 static void reading_add(struct purse_reading *sum, const struct purse_meter *subject,
     enum window window, bool calls, int64_t at_us)
 {
+	sum->firm = capped_add(sum->firm, meter_sum(subject->meter, window, calls, at_us));
+	if (!calls && window != WINDOW_CALL)
+		sum->provisional = capped_add(sum->provisional, subject->provisional);
+}
+
+/* The first of them to give something back. */
+static void reading_add_time(struct purse_reading *sum, const struct purse_meter *subject,
+    enum window window, bool calls, int64_t at_us)
+{
 	struct meter_reading reading = meter_read(subject->meter, window, at_us);
 	int64_t resets_us = calls ? reading.calls_resets_us : reading.spend_resets_us;
 
-	sum->firm = capped_add(sum->firm, calls ? reading.calls : reading.spend);
-	if (!calls && window != WINDOW_CALL)
-		sum->provisional = capped_add(sum->provisional, subject->provisional);
 	if (resets_us != 0 && (sum->resets_us == 0 || resets_us < sum->resets_us))
 		sum->resets_us = resets_us;
 }
 
-static struct purse_reading read_pattern(
-    const struct purse *purse, const char *pattern, enum window window, bool calls, int64_t at_us)
-{
-	struct purse_reading sum = {0};
-	const struct purse_meter *tool;
+typedef void reading_fn(struct purse_reading *sum, const struct purse_meter *subject,
+    enum window window, bool calls, int64_t at_us);
 
-	for (tool = purse->tools; tool != NULL; tool = tool->hh.next)
-		if (glob_match(pattern, tool->name))
-			reading_add(&sum, tool, window, calls, at_us);
-	return sum;
+/* Over every meter that the name stands for. */
+static void reading_each(struct purse_reading *sum, reading_fn *add, struct purse *purse,
+    enum purse_subject subject, const char *name, enum window window, bool calls, int64_t at_us)
+{
+	const struct purse_meter *found;
+
+	must(subject == PURSE_AGENT || subject == PURSE_WALLET || name != NULL);
+	purse_wake(purse);
+	if (subject == PURSE_TOOL && is_pattern(name)) {
+		for (found = purse->tools; found != NULL; found = found->hh.next)
+			if (glob_match(name, found->name))
+				add(sum, found, window, calls, at_us);
+		return;
+	}
+	found = purse_find(purse, subject, name);
+	if (found != NULL)
+		add(sum, found, window, calls, at_us);
+}
+
+struct purse_reading purse_sum(struct purse *purse, enum purse_subject subject, const char *name,
+    enum window window, bool calls, int64_t at_us)
+{
+	struct purse_reading reading = {0};
+
+	reading_each(&reading, reading_add, purse, subject, name, window, calls, at_us);
+	return reading;
 }
 
 struct purse_reading purse_read(struct purse *purse, enum purse_subject subject, const char *name,
     enum window window, bool calls, int64_t at_us)
 {
-	struct purse_reading reading = {0};
-	const struct purse_meter *found;
+	struct purse_reading reading = purse_sum(purse, subject, name, window, calls, at_us);
 
-	must(subject == PURSE_AGENT || subject == PURSE_WALLET || name != NULL);
-	purse_wake(purse);
-	if (subject == PURSE_TOOL && is_pattern(name))
-		return read_pattern(purse, name, window, calls, at_us);
-	found = purse_find(purse, subject, name);
-	if (found != NULL)
-		reading_add(&reading, found, window, calls, at_us);
+	reading_each(&reading, reading_add_time, purse, subject, name, window, calls, at_us);
 	return reading;
 }
 
@@ -451,10 +469,10 @@ static int64_t subject_frees_at(const struct purse_meter *subject, enum window w
 
 /* A sum of sliding windows has no one row of quanta to look in; but it only falls, so
  * the moment is found by halving the time until all of it has slid out. */
-static int64_t pattern_frees_at(const struct purse *purse, const char *pattern, enum window window,
+static int64_t pattern_frees_at(struct purse *purse, const char *pattern, enum window window,
     bool calls, int64_t at_us, int64_t amount)
 {
-	int64_t held = read_pattern(purse, pattern, window, calls, at_us).firm;
+	int64_t held = purse_sum(purse, PURSE_TOOL, pattern, window, calls, at_us).firm;
 	int64_t target = held > amount ? held - amount : 0;
 	int64_t low_us = at_least_zero(at_us), high_us = low_us;
 	const struct purse_meter *tool;
@@ -468,7 +486,7 @@ static int64_t pattern_frees_at(const struct purse *purse, const char *pattern, 
 	while (low_us < high_us) {
 		int64_t middle_us = low_us + (high_us - low_us) / 2;
 
-		if (read_pattern(purse, pattern, window, calls, middle_us).firm <= target)
+		if (purse_sum(purse, PURSE_TOOL, pattern, window, calls, middle_us).firm <= target)
 			high_us = middle_us;
 		else
 			low_us = middle_us + 1;

@@ -92,6 +92,9 @@ struct purse_reading {
  * before the quote, so provisional money is never a payee's. */
 struct purse_reading purse_read(struct purse *purse, enum purse_subject subject, const char *name,
     enum window window, bool calls, int64_t at_us);
+/** The same but for the time, which takes longer to find: resets_us is 0. */
+struct purse_reading purse_sum(struct purse *purse, enum purse_subject subject, const char *name,
+    enum window window, bool calls, int64_t at_us);
 /** When `amount` (money, or calls) of that window will have been given back, with no
  * further charges, or all of it when it holds less; at_us when there is nothing to
  * wait for. The end of a day or month; 0 (never) for total and call. */

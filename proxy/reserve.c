@@ -41,8 +41,12 @@ static const char *subject_name(
 	return NULL;
 }
 
-/* own: this call's own provisional hold, which must not stand in its own way. */
-static struct limit_total total_read(struct purse *purse, const struct limit *limit,
+typedef struct purse_reading read_fn(struct purse *purse, enum purse_subject subject,
+    const char *name, enum window window, bool calls, int64_t at_us);
+
+/* read: purse_read, or purse_sum where nobody asks for times. own: this call's own provisional
+ * hold, which must not stand in its own way. */
+static struct limit_total total_read(read_fn *read, struct purse *purse, const struct limit *limit,
     const char *session, const char *tool, const char *payee, int64_t at_us, int64_t own)
 {
 	struct limit_total total = {0, 0, 0};
@@ -50,7 +54,7 @@ static struct limit_total total_read(struct purse *purse, const struct limit *li
 
 	if (limit->window == WINDOW_CALL)
 		return total;
-	reading = purse_read(purse, (enum purse_subject)limit->scope,
+	reading = read(purse, (enum purse_subject)limit->scope,
 	    subject_name(limit, session, tool, payee), limit->window, limit->measure == LIMIT_CALLS,
 	    at_us);
 	total.firm = reading.firm;
@@ -60,9 +64,9 @@ static struct limit_total total_read(struct purse *purse, const struct limit *li
 	return total;
 }
 
-static void view_init(struct view *view, struct purse *purse, const struct policy *policy,
-    const char *session, const char *tool, const char *payee, bool metered, int64_t at_us,
-    int64_t own)
+static void view_init(struct view *view, read_fn *read, struct purse *purse,
+    const struct policy *policy, const char *session, const char *tool, const char *payee,
+    bool metered, int64_t at_us, int64_t own)
 {
 	view->limits = view->limits_inline;
 	view->totals = view->totals_inline;
@@ -74,7 +78,7 @@ static void view_init(struct view *view, struct purse *purse, const struct polic
 	}
 	for (size_t i = 0; i < view->count; i++)
 		view->totals[i] =
-		    total_read(purse, view->limits[i], session, tool, payee, at_us, own);
+		    total_read(read, purse, view->limits[i], session, tool, payee, at_us, own);
 }
 
 static void view_fini(struct view *view)
@@ -112,11 +116,15 @@ static struct decision ask_limits(
 	struct decision decision;
 	struct view view;
 
-	view_init(&view, r->agent->purse, r->policy->policy, r->session, r->tool, r->payee,
-	    r->stage == RESERVE_METERED, r->at_us, own);
+	view_init(&view, purse_sum, r->agent->purse, r->policy->policy, r->session, r->tool,
+	    r->payee, r->stage == RESERVE_METERED, r->at_us, own);
 	view_keep_stage(&view, r->stage);
 	decision = decide(&request, view.limits, view.totals, view.count);
 	view_fini(&view);
+	/* A refusal says when to come again. */
+	if (decision.verdict != DECIDE_ALLOW)
+		decision.resets_us = total_read(purse_read, r->agent->purse, decision.limit,
+		    r->session, r->tool, r->payee, r->at_us, own).resets_us;
 	return decision;
 }
 
@@ -394,8 +402,8 @@ int64_t reserve_remaining(struct reservation *r)
 
 	purses_lock(r->purses);
 	remaining = r->stage == RESERVE_METERED ? INT64_MAX : purse_free(r->agent->purse);
-	view_init(&view, r->agent->purse, r->policy->policy, r->session, r->tool, r->payee,
-	    r->stage == RESERVE_METERED, r->at_us, 0);
+	view_init(&view, purse_sum, r->agent->purse, r->policy->policy, r->session, r->tool,
+	    r->payee, r->stage == RESERVE_METERED, r->at_us, 0);
 	for (size_t i = 0; i < view.count; i++) {
 		const struct limit *limit = view.limits[i];
 		int64_t left = limit->max - view.totals[i].firm - view.totals[i].provisional;
@@ -428,7 +436,8 @@ size_t reserve_explain(struct decision *out, struct limit_reading *readings, siz
 	size_t count;
 
 	purses_lock(purses);
-	view_init(&view, agent->purse, policy, session, tool, payee, metered, now_us, 0);
+	view_init(&view, purse_read, agent->purse, policy, session, tool, payee, metered, now_us,
+	    0);
 	purses_unlock(purses);
 	*out = decide(&request, view.limits, view.totals, view.count);
 	count = view.count;
@@ -445,7 +454,7 @@ struct limit_reading reserve_read(struct purses *purses, const struct agent *age
 	struct limit_total total;
 
 	purses_lock(purses);
-	total = total_read(agent->purse, limit, session, tool, payee, now_us, 0);
+	total = total_read(purse_read, agent->purse, limit, session, tool, payee, now_us, 0);
 	purses_unlock(purses);
 	return reading_of(limit, total, now_us);
 }

@@ -25,12 +25,18 @@ static int64_t at(const char *text)
 
 static int64_t spend(const struct meter *meter, enum window window, int64_t at_us)
 {
-	return meter_read(meter, window, at_us).spend;
+	int64_t sum = meter_sum(meter, window, false, at_us);
+
+	assert_int_equal(sum, meter_read(meter, window, at_us).spend);
+	return sum;
 }
 
 static int64_t calls(const struct meter *meter, enum window window, int64_t at_us)
 {
-	return meter_read(meter, window, at_us).calls;
+	int64_t sum = meter_sum(meter, window, true, at_us);
+
+	assert_int_equal(sum, meter_read(meter, window, at_us).calls);
+	return sum;
 }
 
 static void test_an_unused_meter_reads_zero(void **state)
@@ -466,6 +472,8 @@ static void check_readings(const struct meter *meter, const struct charge *charg
 		struct meter_reading reading = meter_read(meter, windows[w], at_us);
 		int64_t money = 0, number = 0;
 
+		assert_int_equal(spend(meter, windows[w], at_us), reading.spend);
+		assert_int_equal(calls(meter, windows[w], at_us), reading.calls);
 		for (size_t i = 0; i < count; i++) {
 			bool in = counts(windows[w], charges[i].at_us, at_us);
 

@@ -813,6 +813,7 @@ static void test_other_broken_promises_end_the_process(void **state)
 	assert_aborts(purse_pay_back(purse, 1, -1));
 	assert_aborts((void)purse_balance(purse, PURSE_SLOT_MAX));
 	assert_aborts((void)purse_read(purse, PURSE_SESSION, NULL, WINDOW_DAY, false, 0));
+	assert_aborts((void)purse_sum(purse, PURSE_SESSION, NULL, WINDOW_DAY, false, 0));
 	assert_aborts((void)purse_read(purse, (enum purse_subject)9, "s", WINDOW_DAY, false, 0));
 	assert_aborts((void)purse_frees_at(purse, PURSE_TOOL, NULL, WINDOW_HOUR, false, 0, 1));
 	assert_aborts((void)purse_frees_at(purse, PURSE_AGENT, NULL, WINDOW_HOUR, false, 0, -1));
@@ -1073,7 +1074,12 @@ static void compare_one(struct model *model, struct purse *purse, const struct t
 	enum purse_subject kind = subject_of(subject, &name);
 	struct purse_reading money = purse_read(purse, kind, name, windows[window], false, at_us);
 	struct purse_reading number = purse_read(purse, kind, name, windows[window], true, at_us);
+	struct purse_reading sum = purse_sum(purse, kind, name, windows[window], false, at_us);
 
+	assert_true(sum.firm == money.firm && sum.provisional == money.provisional &&
+		    sum.resets_us == 0);
+	sum = purse_sum(purse, kind, name, windows[window], true, at_us);
+	assert_true(sum.firm == number.firm && sum.provisional == 0 && sum.resets_us == 0);
 	if (money.firm != total->spend || number.firm != total->calls ||
 	    money.resets_us != total->spend_resets_us || number.resets_us != total->calls_resets_us)
 		fail_msg("TEST_SEED=%llu, step %zu, at %lld: subject %zu, %s: %lld (%lld calls), "
