@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "common/bytes.h"
+#include "common/flat.h"
 #include "common/json.h"
 
 #define TRANSACTION_DIGITS 64
@@ -48,37 +49,78 @@ static void conclude(struct receipt *out, enum receipt_outcome outcome, const ch
 	copy_printable(out->reason, sizeof(out->reason), reason);
 }
 
-/* Absent, null or text; *out is then the text or "". */
-static bool read_text(const char **out, const json_t *object, const char *key)
-{
-	const json_t *member = json_member(object, key);
+/* The receipt as it was read: most are plain words, the rest becomes a tree. */
+struct source {
+	json_t *root; /* NULL: flat holds it */
+	struct flat flat;
+};
 
-	if (member != NULL && !json_is_string(member))
-		return false;
-	*out = member != NULL ? json_string_value(member) : "";
-	return true;
+struct member {
+	enum { MEMBER_ABSENT, MEMBER_TEXT, MEMBER_BOOLEAN, MEMBER_INTEGER, MEMBER_OTHER } type;
+	const char *text;
+	int64_t integer;
+	bool truth;
+};
+
+static struct member flat_member_of(const struct flat *flat, const char *key)
+{
+	const struct flat_member *found = flat_member(flat, key);
+
+	if (found == NULL)
+		return (struct member){.type = MEMBER_ABSENT};
+	if (found->text == NULL)
+		return (struct member){.type = MEMBER_BOOLEAN, .truth = found->truth};
+	return (struct member){.type = MEMBER_TEXT, .text = found->text};
+}
+
+/* null counts as absent. */
+static struct member member_of(const struct source *source, const char *key)
+{
+	const json_t *found;
+
+	if (source->root == NULL)
+		return flat_member_of(&source->flat, key);
+	found = json_member(source->root, key);
+	if (found == NULL)
+		return (struct member){.type = MEMBER_ABSENT};
+	if (json_is_string(found))
+		return (struct member){.type = MEMBER_TEXT, .text = json_string_value(found)};
+	if (json_is_boolean(found))
+		return (struct member){.type = MEMBER_BOOLEAN, .truth = json_is_true(found)};
+	if (json_is_integer(found))
+		return (struct member){
+		    .type = MEMBER_INTEGER, .integer = json_integer_value(found)};
+	return (struct member){.type = MEMBER_OTHER};
+}
+
+/* Absent or text; *out is then the text or "". */
+static bool read_text(const char **out, struct member member)
+{
+	*out = member.type == MEMBER_TEXT ? member.text : "";
+	return member.type == MEMBER_TEXT || member.type == MEMBER_ABSENT;
 }
 
 /* The receipt's members, found to be of the right types. */
 struct claims {
 	bool success;
 	const char *transaction, *network, *payer, *error_reason;
-	const json_t *amount; /* NULL when absent */
+	struct member amount;
 };
 
-static bool read_claims(struct claims *out, const json_t *root)
+static bool read_claims(struct claims *out, const struct source *source)
 {
-	const json_t *success = json_member(root, "success");
+	struct member success = member_of(source, "success");
+	struct member transaction = member_of(source, "transaction");
 
-	if (!json_is_boolean(success))
-		return false;
-	out->success = json_is_true(success);
-	out->amount = json_member(root, "amount");
-	/* txHash is what some early sellers call it. */
-	return read_text(&out->transaction, root,
-		   json_member(root, "transaction") != NULL ? "transaction" : "txHash") &&
-	    read_text(&out->network, root, "network") && read_text(&out->payer, root, "payer") &&
-	    read_text(&out->error_reason, root, "errorReason");
+	/* What some early sellers call it. */
+	if (transaction.type == MEMBER_ABSENT)
+		transaction = member_of(source, "txHash");
+	out->success = success.truth;
+	out->amount = member_of(source, "amount");
+	return success.type == MEMBER_BOOLEAN && read_text(&out->transaction, transaction) &&
+	    read_text(&out->network, member_of(source, "network")) &&
+	    read_text(&out->payer, member_of(source, "payer")) &&
+	    read_text(&out->error_reason, member_of(source, "errorReason"));
 }
 
 static bool is_transaction(const char *text)
@@ -94,13 +136,13 @@ static bool is_network(const char *text, const struct asset *asset)
 	return asset->v1_network != NULL && strcmp(text, asset->v1_network) == 0;
 }
 
-static bool is_value(const json_t *amount, const struct uint256 *value)
+static bool is_value(struct member amount, const struct uint256 *value)
 {
 	struct uint256 claimed;
 
-	if (json_is_integer(amount) && json_integer_value(amount) >= 0)
-		claimed = uint256_of((uint64_t)json_integer_value(amount));
-	else if (!uint256_parse(&claimed, json_string_value(amount)))
+	if (amount.type == MEMBER_INTEGER && amount.integer >= 0)
+		claimed = uint256_of((uint64_t)amount.integer);
+	else if (amount.type != MEMBER_TEXT || !uint256_parse(&claimed, amount.text))
 		return false;
 	return uint256_cmp(&claimed, value) == 0;
 }
@@ -115,7 +157,7 @@ static void judge_success(struct receipt *out, const struct claims *claims,
 		conclude(out, RECEIPT_INCONSISTENT, "the receipt names another network");
 	else if (strcasecmp(claims->payer, payer_text) != 0)
 		conclude(out, RECEIPT_INCONSISTENT, "the receipt names another payer");
-	else if (claims->amount != NULL && !is_value(claims->amount, value))
+	else if (claims->amount.type != MEMBER_ABSENT && !is_value(claims->amount, value))
 		conclude(out, RECEIPT_INCONSISTENT, "the receipt names another amount");
 	else if (!is_transaction(claims->transaction))
 		conclude(out, RECEIPT_INCONSISTENT, "the receipt names no transaction");
@@ -143,13 +185,12 @@ static void judge_failure(struct receipt *out, const struct claims *claims)
 	conclude(out, outcome, claims->error_reason);
 }
 
-/* The header as a tree, with its text kept in *out; NULL when it is malformed. */
-static json_t *decode(struct receipt *out, const char *header)
+/* The header read, with its text kept in *out; false when it is malformed. */
+static bool decode(struct source *source, struct receipt *out, const char *header)
 {
 	struct json_error bad;
 	size_t length, size;
 	uint8_t *text;
-	json_t *root;
 
 	while (*header == ' ' || *header == '\t')
 		header++;
@@ -158,16 +199,19 @@ static json_t *decode(struct receipt *out, const char *header)
 		length--;
 	if (!base64_decode(&text, &size, header, length, RECEIPT_SIZE_MAX)) {
 		conclude(out, RECEIPT_MALFORMED, "the receipt is not base64 of a fitting size");
-		return NULL;
+		return false;
 	}
-	root = json_read(&bad, (const char *)text, size, RECEIPT_SIZE_MAX);
-	if (root == NULL) {
-		conclude(out, RECEIPT_MALFORMED, bad.reason);
-		free(text);
-		return NULL;
+	source->root = NULL;
+	if (!flat_read(&source->flat, (const char *)text, size)) {
+		source->root = json_read(&bad, (const char *)text, size, RECEIPT_SIZE_MAX);
+		if (source->root == NULL) {
+			conclude(out, RECEIPT_MALFORMED, bad.reason);
+			free(text);
+			return false;
+		}
 	}
 	out->text = (char *)text;
-	return root;
+	return true;
 }
 
 void receipt_read(struct receipt *out, const char *const *v2, size_t v2_count,
@@ -176,8 +220,8 @@ void receipt_read(struct receipt *out, const char *const *v2, size_t v2_count,
 {
 	const char *const *headers = v2_count > 0 ? v2 : v1;
 	size_t count = v2_count > 0 ? v2_count : v1_count;
+	struct source source;
 	struct claims claims;
-	json_t *root;
 
 	*out = (struct receipt){.outcome = RECEIPT_ABSENT};
 	if (count == 0)
@@ -186,12 +230,11 @@ void receipt_read(struct receipt *out, const char *const *v2, size_t v2_count,
 		conclude(out, RECEIPT_MALFORMED, "more than one receipt header");
 		return;
 	}
-	root = decode(out, headers[0]);
-	if (root == NULL)
+	if (!decode(&source, out, headers[0]))
 		return;
-	if (!read_claims(&claims, root)) {
+	if (!read_claims(&claims, &source)) {
 		conclude(out, RECEIPT_MALFORMED, "a member is missing or of another type");
-		json_decref(root);
+		json_decref(source.root);
 		return;
 	}
 	copy_printable(out->transaction, sizeof(out->transaction), claims.transaction);
@@ -199,7 +242,7 @@ void receipt_read(struct receipt *out, const char *const *v2, size_t v2_count,
 		judge_success(out, &claims, payer, asset, value);
 	else
 		judge_failure(out, &claims);
-	json_decref(root);
+	json_decref(source.root);
 }
 
 void receipt_fini(struct receipt *receipt)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/flat.h"
 #include "common/json.h"
 #include "common/spot.h"
 #include "tests/fuzz/common_members.h"
@@ -74,6 +75,25 @@ static void check_taken(const char *text, size_t size, json_t *tree)
 	check_again(tree);
 }
 
+/* What is read without a tree is in it, all of it, and nothing else. */
+static void check_flat(const char *text, size_t size, const json_t *tree)
+{
+	struct flat flat;
+
+	if (!flat_read(&flat, text, size))
+		return;
+	must(json_is_object(tree) && json_object_size(tree) == flat.count);
+	for (size_t i = 0; i < flat.count; i++) {
+		const json_t *value = json_object_get(tree, flat.members[i].key);
+
+		if (flat.members[i].text != NULL)
+			must(strcmp(json_string_value(value), flat.members[i].text) == 0);
+		else
+			must(json_is_boolean(value) &&
+			     json_is_true(value) == flat.members[i].truth);
+	}
+}
+
 static void check_refused(const struct json_error *error)
 {
 	const char *at;
@@ -141,6 +161,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	json_t *tree = json_read(&error, text, size, SIZE_MAX_TAKEN);
 	json_t *wide = json_read_wide(&wide_error, text, size, SIZE_MAX_TAKEN);
 
+	check_flat(text, size, tree);
 	if (tree != NULL) {
 		must(json_equal(tree, wide));
 		check_taken(text, size, tree);
