@@ -141,7 +141,7 @@ static const char *const query_sql[QUERY_COUNT] = {
 			 " AND id >= ?2 ORDER BY id",
 	[QUERY_AUDIT_OF_CALL] = AUDIT_SELECT " WHERE id = ?1",
 	[QUERY_ORPHANS] = JOURNAL_SELECT
-	    " WHERE j.event = 6 AND j.call IN (SELECT h.call FROM journal h INDEXED BY journal_hold"
+	    " WHERE j.id IN (SELECT min(h.id) FROM journal h INDEXED BY journal_hold"
 	    "  WHERE h.event BETWEEN 6 AND 8 GROUP BY h.call HAVING max(h.event) = 6) ORDER BY j.id",
 	[QUERY_IDEMPOTENCY] =
 	    "SELECT i.agent, i.key, i.request, i.call, i.payment, i.expires_us,"

@@ -166,15 +166,18 @@ static bool drop_expired(sqlite3 *db, int64_t now_us)
 }
 
 /* What was written beside the database at the last commit, against the database. From here
- * on the writer rewrites it, unless it says more than the database has. */
-static void open_slot(struct store *store, sqlite3 *db)
+ * on the writer rewrites it, unless it says more than the database has. *known: the end of the
+ * journal that the database has as well. */
+static void open_slot(struct head *known, struct store *store, sqlite3 *db)
 {
 	char *path = file_path(store->dir, HEAD_FILE);
 	struct heads heads;
 
 	switch (head_read(&heads, path)) {
 	case HEAD_OK:
-		if (!head_in(store->behind, db, &heads))
+		if (head_in(store->behind, db, &heads))
+			*known = heads.journal;
+		else
 			log_event(LOG_ERROR, "ledger_behind", "reason", store->behind, NULL);
 		break;
 	case HEAD_ABSENT:
@@ -201,6 +204,7 @@ static enum store_result start(struct store *store, char reason[256], const char
 {
 	sqlite3 *db = NULL;
 	enum store_result result = schema_connect(&db, reason, path, false);
+	struct head known = {.rows = 0};
 	int64_t last_id;
 
 	if (result != STORE_OK)
@@ -212,9 +216,9 @@ static enum store_result start(struct store *store, char reason[256], const char
 	}
 	if (result == STORE_OK) {
 		atomic_init(&store->last_id, last_id);
-		open_slot(store, db);
-		result =
-		    writer_start(&store->writer, reason, db, &store->last_id, store->slot);
+		open_slot(&known, store, db);
+		result = writer_start(
+		    &store->writer, reason, db, &store->last_id, &known, store->slot);
 	}
 	if (result != STORE_OK) {
 		head_slot_close(&store->slot);

@@ -118,6 +118,7 @@ struct writer {
 	/* the heads as of the rows applied so far; read again from disk after a failure */
 	struct chain journal, record;
 	bool heads_known;
+	struct head known; /* rows of the journal that need not be counted */
 	struct footings *footings;
 	struct buf from, to; /* names of the accounts of the journal row at hand */
 	/* what the answers take, as of the rows applied so far; -1: to be summed again. Not
@@ -655,8 +656,10 @@ static enum store_result apply_batch(struct writer *writer, struct batch *batch)
 	return batch->result;
 }
 
-/* The stored hash of the last row; 32 zero bytes before the first. */
-static bool read_head(struct chain *out, sqlite3 *db, const char *sql)
+/* The stored hash of the last row; 32 zero bytes before the first. The statement counts the rows
+ * after ?1: those up to there are known. */
+static bool read_head(
+    struct chain *out, sqlite3 *db, const char *sql, const struct head *known)
 {
 	struct chain chain = {.count = 0};
 	sqlite3_stmt *stmt = NULL;
@@ -665,10 +668,11 @@ static bool read_head(struct chain *out, sqlite3 *db, const char *sql)
 
 	if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) != SQLITE_OK)
 		return false;
+	sqlite3_bind_int64(stmt, 1, known->last);
 	rc = sqlite3_step(stmt);
 	if (rc == SQLITE_ROW && sqlite3_column_bytes(stmt, 1) == DIGEST_SIZE) {
 		chain.last = sqlite3_column_int64(stmt, 0);
-		chain.count = sqlite3_column_int64(stmt, 2);
+		chain.count = known->rows + sqlite3_column_int64(stmt, 2);
 		memcpy(chain.head.bytes, sqlite3_column_blob(stmt, 1), DIGEST_SIZE);
 		ok = true;
 	}
@@ -683,10 +687,12 @@ static bool read_heads(struct writer *writer)
 {
 	writer->heads_known =
 	    read_head(&writer->journal, writer->db,
-		"SELECT id, hash, (SELECT count(*) FROM journal) FROM journal"
-		" ORDER BY id DESC LIMIT 1") &&
+		"SELECT id, hash, (SELECT count(*) FROM journal WHERE id > ?1) FROM journal"
+		" ORDER BY id DESC LIMIT 1",
+		&writer->known) &&
 	    read_head(&writer->record, writer->db,
-		"SELECT seq, hash, seq FROM record ORDER BY seq DESC LIMIT 1");
+		"SELECT seq, hash, seq - ?1 FROM record ORDER BY seq DESC LIMIT 1",
+		&(struct head){.rows = 0});
 	if (writer->heads_known || writer->failure[0] != '\0')
 		return writer->heads_known;
 	if (sqlite3_errcode(writer->db) == SQLITE_OK)
@@ -1099,12 +1105,13 @@ static void writer_free(struct writer **writer)
 }
 
 enum store_result writer_start(struct writer **out, char reason[256], sqlite3 *db,
-    _Atomic int64_t *last_id, struct head_slot *slot)
+    _Atomic int64_t *last_id, const struct head *known, struct head_slot *slot)
 {
 	struct writer *writer = must_calloc(1, sizeof(*writer));
 
 	writer->db = db;
 	writer->last_id = last_id;
+	writer->known = *known;
 	writer->slot = slot;
 	queue_init(&writer->fresh);
 	queue_init(&writer->kept);

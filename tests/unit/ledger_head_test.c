@@ -271,6 +271,65 @@ static void test_other_history_is_behind(void **state)
 	free(path);
 }
 
+/* Rows up to where the file ends are not counted again: one that is a commit or more behind, as
+ * after a crash, none at all, and one that says nothing lead to the same heads. */
+static void test_rows_are_counted_from_it(void **state)
+{
+	char *path = file_path(*state, HEAD_FILE), nothing[HEAD_SIZE + 1];
+	struct world world = {.now = WORLD_START};
+	struct heads zero = {.journal = {.rows = 0}};
+
+	world.store = world_store(*state, WORLD_START);
+	world_people(&world);
+	world_things(&world);
+	world_history(&world);
+	copy_file(*state, HEAD_FILE, "head.older");
+	world_deposit(&world, 20);
+	world_deposit(&world, 21);
+	store_close(&world.store);
+	copy_file(*state, "head.older", HEAD_FILE);
+	world.store = world_store(*state, WORLD_START);
+	assert_slot_is(world.store, *state);
+	store_close(&world.store);
+	assert_int_equal(unlink(path), 0);
+	world.store = world_store(*state, WORLD_START);
+	assert_slot_is(world.store, *state);
+	store_close(&world.store);
+	head_format(nothing, &zero);
+	assert_true(file_replace(path, nothing, HEAD_SIZE, 0600));
+	world.store = world_store(*state, WORLD_START);
+	assert_slot_is(world.store, *state);
+	store_close(&world.store);
+	free(path);
+}
+
+/* A file that is not true is not made true, but found by verify. */
+static void test_wrong_count_is_found(void **state)
+{
+	char *path = file_path(*state, HEAD_FILE), text[HEAD_SIZE + 1];
+	struct world world = {.now = WORLD_START};
+	struct verify_report report;
+	struct heads heads;
+
+	world.store = world_store(*state, WORLD_START);
+	world_people(&world);
+	world_deposit(&world, 20);
+	store_close(&world.store);
+	assert_int_equal(head_read(&heads, path), HEAD_OK);
+	heads.journal.rows++;
+	heads.record.rows++;
+	head_format(text, &heads);
+	assert_true(file_replace(path, text, HEAD_SIZE, 0600));
+	world.store = world_store(*state, WORLD_START);
+	/* The record's rows are numbered, so that its next row has its place. */
+	world_deposit(&world, 21);
+	assert_int_equal(verify_run(&report, world.store), STORE_OK);
+	assert_false(report.ok);
+	verify_fini(&report);
+	store_close(&world.store);
+	free(path);
+}
+
 static void test_damage_is_said_once(void **state)
 {
 	char *path = file_path(*state, HEAD_FILE);
@@ -351,6 +410,10 @@ int main(void)
 		test_restored_backup_is_behind, unit_folder_make, unit_folder_remove),
 	    cmocka_unit_test_setup_teardown(
 		test_other_history_is_behind, unit_folder_make, unit_folder_remove),
+	    cmocka_unit_test_setup_teardown(
+		test_rows_are_counted_from_it, unit_folder_make, unit_folder_remove),
+	    cmocka_unit_test_setup_teardown(
+		test_wrong_count_is_found, unit_folder_make, unit_folder_remove),
 	    cmocka_unit_test_setup_teardown(
 		test_damage_is_said_once, unit_folder_make, unit_folder_remove),
 	    cmocka_unit_test_setup_teardown(
