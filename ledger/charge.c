@@ -1,5 +1,4 @@
-/* ledger/charge.c - what counts against limits, from the first row: store_charges and
- * store_first_payees of store.h.
+/* ledger/charge.c - what counts against limits, from the first row: store_charges of store.h.
  *
  * Asked once, at start, of all that was ever written. So each table is read in one pass,
  * from an index that has every column needed, and what belongs together is summed here: the
@@ -54,6 +53,9 @@ struct charging {
 	struct reader *reader;
 	const int64_t *borders_us;
 	size_t border_count;
+	charge_each_fn *each;
+	first_payee_fn *first; /* or NULL */
+	void *arg;
 	struct word *words;
 	struct unused *unused;
 	struct live_session *sessions; /* by agent and name */
@@ -279,7 +281,8 @@ static void add_charge(struct charging *charging, struct charge *charge)
 	}
 }
 
-static bool tell(const struct charges *charges, int64_t agent, charge_each_fn *each, void *arg)
+static bool tell(
+    const struct charging *charging, const struct charges *charges, int64_t agent)
 {
 	for (size_t i = 0; i < charges->count; i++) {
 		const struct charge *charge = &charges->rows[i];
@@ -292,22 +295,21 @@ static bool tell(const struct charges *charges, int64_t agent, charge_each_fn *e
 		    .spend = charge->spend,
 		    .calls = charge->calls};
 
-		if (!each(&row, arg))
+		if (!charging->each(&row, charging->arg))
 			return false;
 	}
 	return true;
 }
 
 /* Oldest first, the sums before the single ones. False: the caller has enough. */
-static bool tell_agent(struct charging *charging, int64_t agent, charge_each_fn *each, void *arg)
+static bool tell_agent(struct charging *charging, int64_t agent)
 {
 	bool more;
 
 	merge(&charging->sums);
 	sort(&charging->sums, compare_times);
 	sort(&charging->singles, compare_times);
-	more = tell(&charging->sums, agent, each, arg) &&
-	    tell(&charging->singles, agent, each, arg);
+	more = tell(charging, &charging->sums, agent) && tell(charging, &charging->singles, agent);
 	charging->sums.count = charging->singles.count = 0;
 	charging->merge_at = SUMS_FIRST;
 	return more;
@@ -449,20 +451,27 @@ static bool stream_close(struct stream *stream, struct charging *charging, bool 
 	return reader_finish(charging->reader, stream->stmt, stream->rc);
 }
 
+/* They lie by tool and then by call, so that of each tool the first comes first. */
 static void add_payments(struct charging *charging, struct stream *stream, int64_t agent)
 {
 	struct charge charge = {.wallet = true, .calls = 1};
 	sqlite3_stmt *stmt = stream->stmt;
 
 	for (; stream->agent == agent; stream_next(stream)) {
+		const struct word *before = charge.tool;
+		const char *payee = column_text(stmt, 3);
+
+		charge.tool = word_of(charging, before, column_text(stmt, 2));
+		if (charging->first != NULL && charge.tool != NULL && charge.tool != before &&
+		    payee != NULL)
+			charging->first(agent, charge.tool->text, payee, charging->arg);
 		if (charging->unused != NULL && is_unused(charging, sqlite3_column_int64(stmt, 6)))
 			continue;
 		charge.at_us = sqlite3_column_int64(stmt, 4);
 		charge.session =
 		    session_of(charging, agent, charge.session, column_text(stmt, 1),
 			charge.at_us);
-		charge.tool = word_of(charging, charge.tool, column_text(stmt, 2));
-		charge.payee = word_of(charging, charge.payee, column_text(stmt, 3));
+		charge.payee = word_of(charging, charge.payee, payee);
 		charge.spend = sqlite3_column_int64(stmt, 5);
 		add_charge(charging, &charge);
 	}
@@ -488,7 +497,7 @@ static int64_t least(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-static bool read_agents(struct charging *charging, charge_each_fn *each, void *arg)
+static bool read_agents(struct charging *charging)
 {
 	struct stream payments = {.stmt = NULL}, calls = {.stmt = NULL};
 	bool more = stream_open(&payments, charging,
@@ -517,17 +526,21 @@ static bool read_agents(struct charging *charging, charge_each_fn *each, void *a
 		/* What broke off is not told by halves. */
 		more = (payments.rc == SQLITE_ROW || payments.rc == SQLITE_DONE) &&
 		    (calls.rc == SQLITE_ROW || calls.rc == SQLITE_DONE) &&
-		    tell_agent(charging, agent, each, arg);
+		    tell_agent(charging, agent);
 	}
 	whole = stream_close(&payments, charging, !more);
 	return stream_close(&calls, charging, !more) && whole;
 }
 
 enum store_result store_charges(struct store *store, const int64_t *borders_us, size_t border_count,
-    charge_each_fn *each, void *arg)
+    charge_each_fn *each, first_payee_fn *first, void *arg)
 {
-	struct charging charging = {
-	    .borders_us = borders_us, .border_count = border_count, .merge_at = SUMS_FIRST};
+	struct charging charging = {.borders_us = borders_us,
+	    .border_count = border_count,
+	    .each = each,
+	    .first = first,
+	    .arg = arg,
+	    .merge_at = SUMS_FIRST};
 	enum store_result result = STORE_BROKEN;
 
 	must(border_count >= 1);
@@ -540,68 +553,11 @@ enum store_result store_charges(struct store *store, const int64_t *borders_us, 
 	 * counted. */
 	if (sqlite3_exec(charging.reader->db, "BEGIN", NULL, NULL, NULL) == SQLITE_OK) {
 		if (read_live_sessions(&charging) && read_unused(&charging) &&
-		    read_holds(&charging) && read_agents(&charging, each, arg))
+		    read_holds(&charging) && read_agents(&charging))
 			result = STORE_OK;
 		sqlite3_exec(charging.reader->db, "COMMIT", NULL, NULL, NULL);
 	}
 	reader_give(store->readers, &charging.reader);
 	free_all(&charging);
 	return result;
-}
-
-/* --- first payees ------------------------------------------------------------------- */
-
-/* So many rows of one pair are stepped over before the next pair is looked up: about what
- * looking up costs. */
-#define SKIP_ROWS 16
-
-enum store_result store_first_payees(struct store *store, charge_each_fn *each, void *arg)
-{
-	struct reader *reader = reader_take(store->readers);
-	struct charge_row row = {.wallet = true};
-	char *tool = must_strdup("");
-	sqlite3_stmt *stmt;
-	int rc = SQLITE_DONE, same = 0;
-	bool more = true;
-
-	if (reader == NULL) {
-		free(tool);
-		return STORE_BROKEN;
-	}
-	stmt = reader_prepare(reader, "SELECT agent, tool, payee, call"
-				   " FROM payment INDEXED BY payment_charge"
-				   " WHERE (agent, tool) > (?1, ?2) ORDER BY agent, tool, call");
-	sqlite3_bind_text(stmt, 2, tool, -1, SQLITE_TRANSIENT);
-	sqlite3_bind_int64(stmt, 1, 0);
-	while (stmt != NULL && more && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		int64_t agent = sqlite3_column_int64(stmt, 0);
-
-		if (agent == row.agent && strcmp(column_text(stmt, 1), tool) == 0) {
-			if (++same < SKIP_ROWS)
-				continue;
-			same = 0;
-			sqlite3_reset(stmt);
-			sqlite3_bind_int64(stmt, 1, agent);
-			sqlite3_bind_text(stmt, 2, tool, -1, SQLITE_TRANSIENT);
-			continue;
-		}
-		same = 0;
-		free(tool);
-		tool = must_strdup(column_text(stmt, 1));
-		row.agent = agent;
-		row.tool = tool;
-		row.payee = column_text(stmt, 2);
-		row.at_us = sqlite3_column_int64(stmt, 3);
-		more = each(&row, arg);
-	}
-	if (!more)
-		rc = SQLITE_DONE;
-	if (stmt == NULL || !reader_finish(reader, stmt, rc)) {
-		reader_give(store->readers, &reader);
-		free(tool);
-		return STORE_BROKEN;
-	}
-	reader_give(store->readers, &reader);
-	free(tool);
-	return STORE_OK;
 }

@@ -382,6 +382,7 @@ struct charge_row { /* spend that stands (signed, open, spent, held, charged), c
 };
 typedef bool balance_each_fn(const struct balance_row *row, void *arg);
 typedef bool charge_each_fn(const struct charge_row *row, void *arg);
+typedef void first_payee_fn(int64_t agent, const char *tool, const char *payee, void *arg);
 /** One row for each (agent, network, asset), in that order. Cost grows
  * with the accounts, not with what was booked in them. */
 enum store_result store_balances(struct store *store, balance_each_fn *each, void *arg) MUST_CHECK;
@@ -406,13 +407,11 @@ enum store_result store_balances(struct store *store, balance_each_fn *each, voi
  * have been told.
  *
  * In  borders_us  border_count of them, 1 or more, none before the one in front of it
+ *     first       for each (agent, tool), before that agent's charges: the payee of its first
+ *                 payment, as stored, whatever became of that. For pinPayee. NULL: not told
  * Cost  grows with everything that was ever written: for the start. */
 enum store_result store_charges(struct store *store, const int64_t *borders_us,
-    size_t border_count, charge_each_fn *each, void *arg) MUST_CHECK;
-/** For each (agent, tool) the payee of its first payment, in agent, tool, payee and at_us of
- * the row; spend and calls are 0. For pinPayee. */
-enum store_result store_first_payees(
-    struct store *store, charge_each_fn *each, void *arg) MUST_CHECK;
+    size_t border_count, charge_each_fn *each, first_payee_fn *first, void *arg) MUST_CHECK;
 /** Metered holds without charge or release, oldest first: calls a crash interrupted
  * (or that are in flight). */
 enum store_result store_orphans(struct store *store, journal_each_fn *each, void *arg) MUST_CHECK;

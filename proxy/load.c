@@ -330,17 +330,16 @@ static enum house_result broken(char reason[512], struct load *load, const char 
 }
 
 /* Rows show addresses in EIP-55; policies and pins have them in lower case. */
-static bool load_first_payee(const struct charge_row *row, void *arg)
+static void load_first_payee(int64_t id, const char *tool, const char *payee, void *arg)
 {
 	struct pass *pass = arg;
-	struct agent *agent = pass_agent(pass, row->agent);
-	char payee[ADDRESS_TEXT_SIZE];
+	struct agent *agent = pass_agent(pass, id);
+	char lower[ADDRESS_TEXT_SIZE];
 	struct address address;
 
-	if (agent && row->tool && row->payee && address_read(&address, row->payee))
-		registry_pin(pass->load->house->registry, agent, row->tool,
-		    address_format_lower(payee, &address));
-	return true;
+	if (agent && address_read(&address, payee))
+		registry_pin(pass->load->house->registry, agent, tool,
+		    address_format_lower(lower, &address));
 }
 
 /* Where a meter's windows begin: the month, yesterday, today, what slides. What lies between
@@ -370,7 +369,7 @@ static void *read_charges(void *arg)
 	struct charges_pass *charges = arg;
 
 	charges->result = store_charges(charges->pass.load->house->store, charges->borders_us,
-	    BORDERS, load_charge, &charges->pass);
+	    BORDERS, load_charge, load_first_payee, &charges->pass);
 	return NULL;
 }
 
@@ -379,7 +378,7 @@ static enum house_result load_agents_past(struct load *load, char reason[512])
 {
 	struct house *house = load->house;
 	struct charges_pass charges = {.pass = {.load = load}};
-	struct pass balances = {.load = load}, payees = {.load = load};
+	struct pass balances = {.load = load};
 	enum house_result result = HOUSE_OK;
 	pthread_t thread;
 
@@ -390,8 +389,6 @@ static enum house_result load_agents_past(struct load *load, char reason[512])
 	else if (store_tokens(house->store, 0, load->now_us / CLOCK_US_PER_S, load_token, load) !=
 		 STORE_OK)
 		result = broken(reason, load, "tokens");
-	else if (store_first_payees(house->store, load_first_payee, &payees) != STORE_OK)
-		result = broken(reason, load, "balances");
 	must(pthread_join(thread, NULL) == 0);
 	if (result == HOUSE_OK && charges.result != STORE_OK)
 		result = broken(reason, load, "balances");
