@@ -28,9 +28,11 @@ struct positions {
 	size_t count, size;
 };
 
-static const struct unit *unit_of(
-    struct positions *positions, const char *network, const char *asset)
+/* Of the account at hand. */
+static const struct unit *unit_of(struct positions *positions, sqlite3_stmt *accounts)
 {
+	const char *network = (const char *)sqlite3_column_text(accounts, 3);
+	const char *asset = (const char *)sqlite3_column_text(accounts, 4);
 	struct unit *unit;
 
 	for (unit = positions->units; unit != NULL; unit = unit->next)
@@ -54,25 +56,44 @@ static void add_position(struct positions *positions, const struct position *pos
 	positions->rows[positions->count++] = *position;
 }
 
+/* Accounts and their amounts lie in the same order: one pass over each, where a join would look
+ * up half a million rows. An account without an amount has none. */
 static bool read_accounts(struct positions *positions, struct reader *reader)
 {
-	sqlite3_stmt *stmt = reader_prepare(reader,
-	    "SELECT a.agent, a.network, a.asset, a.role, b.amount"
-	    " FROM account a JOIN balance b ON b.account = a.id WHERE a.agent IS NOT NULL");
-	int rc;
+	sqlite3_stmt *accounts = reader_prepare(reader,
+	    "SELECT id, agent, role, network, asset FROM account"
+	    " WHERE agent IS NOT NULL ORDER BY id");
+	sqlite3_stmt *amounts =
+	    reader_prepare(reader, "SELECT account, amount FROM balance ORDER BY account");
+	int account_rc = SQLITE_DONE, rc = SQLITE_DONE;
+	bool ok;
 
-	if (stmt == NULL)
-		return false;
-	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		struct position position = {.agent = sqlite3_column_int64(stmt, 0),
-		    .unit = unit_of(positions, (const char *)sqlite3_column_text(stmt, 1),
-			(const char *)sqlite3_column_text(stmt, 2)),
-		    .role = (enum account_role)sqlite3_column_int(stmt, 3),
-		    .amount = sqlite3_column_int64(stmt, 4)};
-
-		add_position(positions, &position);
+	if (accounts != NULL && amounts != NULL) {
+		account_rc = sqlite3_step(accounts);
+		rc = sqlite3_step(amounts);
 	}
-	return reader_finish(reader, stmt, rc);
+	while (account_rc == SQLITE_ROW && rc == SQLITE_ROW) {
+		int64_t id = sqlite3_column_int64(accounts, 0);
+		int64_t amount_of = sqlite3_column_int64(amounts, 0);
+
+		if (id == amount_of)
+			add_position(positions,
+			    &(struct position){.agent = sqlite3_column_int64(accounts, 1),
+				.unit = unit_of(positions, accounts),
+				.role = (enum account_role)sqlite3_column_int(accounts, 2),
+				.amount = sqlite3_column_int64(amounts, 1)});
+		if (id <= amount_of)
+			account_rc = sqlite3_step(accounts);
+		if (amount_of <= id)
+			rc = sqlite3_step(amounts);
+	}
+	/* What is left of one when the other ends is of no use. */
+	if (account_rc == SQLITE_ROW)
+		account_rc = SQLITE_DONE;
+	if (rc == SQLITE_ROW)
+		rc = SQLITE_DONE;
+	ok = accounts != NULL && reader_finish(reader, accounts, account_rc);
+	return amounts != NULL && reader_finish(reader, amounts, rc) && ok;
 }
 
 static bool same(const struct position *a, const struct position *b)
@@ -149,8 +170,12 @@ enum store_result store_balances(struct store *store, balance_each_fn *each, voi
 
 	if (reader == NULL)
 		return STORE_BROKEN;
-	if (read_accounts(&positions, reader))
-		result = STORE_OK;
+	/* Both passes see one moment. */
+	if (sqlite3_exec(reader->db, "BEGIN", NULL, NULL, NULL) == SQLITE_OK) {
+		if (read_accounts(&positions, reader))
+			result = STORE_OK;
+		sqlite3_exec(reader->db, "COMMIT", NULL, NULL, NULL);
+	}
 	reader_give(store->readers, &reader);
 	if (result == STORE_OK)
 		tell(&positions, each, arg);
