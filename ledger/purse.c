@@ -45,18 +45,17 @@ struct past {
 };
 
 struct purse {
-	int64_t agent; /* the key */
+	struct purse *next; /* of all */
 	struct past past;
 	struct purse_meter whole, wallet; /* their meters: NULL until it wakes */
 	struct purse_meter *sessions, *tools, *payees;
 	struct balance *slots; /* by slot; those never used are not there */
 	unsigned slot_count;
-	UT_hash_handle hh;
 };
 
 struct purses {
 	pthread_mutex_t lock;
-	struct purse *table;
+	struct purse *all;
 };
 
 static int64_t capped_add(int64_t a, int64_t b)
@@ -295,8 +294,8 @@ void purses_free(struct purses **purses)
 
 	if (*purses == NULL)
 		return;
-	HASH_ITER(hh, (*purses)->table, purse, next) {
-		HASH_DEL((*purses)->table, purse);
+	for (purse = (*purses)->all; purse != NULL; purse = next) {
+		next = purse->next;
 		purse_destroy(purse);
 	}
 	must(pthread_mutex_destroy(&(*purses)->lock) == 0);
@@ -314,16 +313,12 @@ void purses_unlock(struct purses *purses)
 	must(pthread_mutex_unlock(&purses->lock) == 0);
 }
 
-struct purse *purses_at(struct purses *purses, int64_t agent)
+struct purse *purses_add(struct purses *purses)
 {
-	struct purse *purse;
+	struct purse *purse = must_calloc(1, sizeof(*purse));
 
-	HASH_FIND(hh, purses->table, &agent, sizeof(agent), purse);
-	if (purse != NULL)
-		return purse;
-	purse = must_calloc(1, sizeof(*purse));
-	purse->agent = agent;
-	HASH_ADD(hh, purses->table, agent, sizeof(purse->agent), purse);
+	purse->next = purses->all;
+	purses->all = purse;
 	return purse;
 }
 

@@ -62,8 +62,9 @@ void purses_free(struct purses **purses);
 void purses_lock(struct purses *purses);
 void purses_unlock(struct purses *purses);
 
-/** Finds or makes the purse of an agent (row id). Never NULL. Stable address. */
-struct purse *purses_at(struct purses *purses, int64_t agent);
+/** A new purse, empty; there is one for each agent, who keeps the address: it is not looked up
+ * again. Never NULL; stays until purses_free. */
+struct purse *purses_add(struct purses *purses);
 
 /** All zero for a slot that never had money. */
 struct balance purse_balance(const struct purse *purse, unsigned slot);

@@ -189,7 +189,7 @@ static json_t *agent_add(struct command *command)
 		return error;
 	}
 	purses_lock(house->purses);
-	agent = registry_add_agent(house->registry, &row, purses_at(house->purses, row.id));
+	agent = registry_add_agent(house->registry, &row, purses_add(house->purses));
 	purses_unlock(house->purses);
 	if (policy)
 		registry_set_policy(house->registry, agent, policy);

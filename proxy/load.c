@@ -14,6 +14,8 @@
 /* Two hours of single charges cover the sliding windows, of a call in flight too. */
 #define SLIDING_US (2 * 3600 * CLOCK_US_PER_S)
 #define BORDERS    4u
+/* Agents read before the other thread hears of them. */
+#define AGENTS_AT_ONCE 1024u
 
 /* A policy's text, parsed once for all agents that have it. */
 struct shared_policy {
@@ -32,14 +34,21 @@ struct load {
 	struct shared_policy *policies;
 	char *network, *asset; /* of the last balance; most are in one */
 	unsigned slot;
+	pthread_mutex_t lock; /* over what follows */
+	pthread_cond_t more;
 	struct agent **agents; /* by id */
-	size_t agent_count, agent_size;
+	size_t agent_size;
+	size_t agents_told; /* so many may be read by others */
+	bool agents_read;   /* no more will come */
+	size_t agent_count; /* the loading thread's own */
 };
 
-/* Rows that come by agent, told to the agents in step. */
+/* Rows that come by agent, told to the agents in step: a pass waits for agents that are not
+ * read yet. */
 struct pass {
 	struct load *load;
-	size_t at; /* the agents before have had theirs */
+	size_t at;           /* the agents before have had theirs */
+	struct agent *agent; /* the last one told; NULL before the first */
 };
 
 static void load_fini(struct load *load)
@@ -56,28 +65,55 @@ static void load_fini(struct load *load)
 	free(load->network);
 	free(load->asset);
 	free(load->agents);
+	pthread_cond_destroy(&load->more);
+	pthread_mutex_destroy(&load->lock);
 }
 
+/* last: no more will come, if only because reading them failed. */
+static void tell_agents(struct load *load, bool last)
+{
+	pthread_mutex_lock(&load->lock);
+	load->agents_told = load->agent_count;
+	load->agents_read = last;
+	pthread_cond_signal(&load->more);
+	pthread_mutex_unlock(&load->lock);
+}
+
+/* Many at a time: who waits for each of them does nothing else. */
 static void note_agent(struct load *load, struct agent *agent)
 {
 	if (load->agent_count == load->agent_size) {
-		load->agent_size = load->agent_size ? load->agent_size * 2 : 64;
+		pthread_mutex_lock(&load->lock);
+		load->agent_size = load->agent_size ? load->agent_size * 2 : AGENTS_AT_ONCE;
 		load->agents =
 		    must_realloc(load->agents, load->agent_size * sizeof *load->agents);
+		pthread_mutex_unlock(&load->lock);
 	}
 	load->agents[load->agent_count++] = agent;
+	if (load->agent_count % AGENTS_AT_ONCE == 0)
+		tell_agents(load, false);
 }
 
 /* NULL: there is none of that id, so that nobody can ask for what is said of it. */
 static struct agent *pass_agent(struct pass *pass, int64_t id)
 {
-	const struct load *load = pass->load;
+	struct load *load = pass->load;
 
-	while (pass->at < load->agent_count && load->agents[pass->at]->id < id)
-		pass->at++;
-	return pass->at < load->agent_count && load->agents[pass->at]->id == id
-		   ? load->agents[pass->at]
-		   : NULL;
+	if (pass->agent && pass->agent->id == id)
+		return pass->agent;
+	pass->agent = NULL;
+	pthread_mutex_lock(&load->lock);
+	for (;;) {
+		while (pass->at < load->agents_told && load->agents[pass->at]->id < id)
+			pass->at++;
+		if (pass->at < load->agents_told || load->agents_read)
+			break;
+		pthread_cond_wait(&load->more, &load->lock);
+	}
+	if (pass->at < load->agents_told && load->agents[pass->at]->id == id)
+		pass->agent = load->agents[pass->at];
+	pthread_mutex_unlock(&load->lock);
+	return pass->agent;
 }
 
 /* NULL: it does not parse. */
@@ -114,7 +150,7 @@ static bool load_agent(const struct agent_row *row, void *arg)
 		load->failed = true;
 		return false;
 	}
-	agent = registry_add_agent(house->registry, row, purses_at(house->purses, row->id));
+	agent = registry_add_agent(house->registry, row, purses_add(house->purses));
 	if (policy)
 		registry_share_policy(house->registry, agent, policy);
 	note_agent(load, agent);
@@ -356,8 +392,10 @@ static void charge_borders(int64_t out[BORDERS], int64_t now_us)
 	}
 }
 
-/* The longest of all that is read, on a thread of its own: it writes to what purses keep of
- * their past, the loading thread to their balances. */
+/* The longest of all that is read, on a thread of its own, beside all the rest. It writes to
+ * what purses keep of their past and to agents' pins, the loading thread to all else. What that
+ * thread writes to the ledger meanwhile changes nothing that counts against limits: a hold
+ * counts whether it is charged or not, and a payment whether it is signed or open. */
 struct charges_pass {
 	struct pass pass;
 	int64_t borders_us[BORDERS];
@@ -373,58 +411,50 @@ static void *read_charges(void *arg)
 	return NULL;
 }
 
-/* What is known of each agent, in order of agents. */
-static enum house_result load_agents_past(struct load *load, char reason[512])
+/* What the last stop left behind is written before what it changes is read. */
+static enum house_result write_left_behind(struct load *load, char reason[512])
 {
-	struct house *house = load->house;
-	struct charges_pass charges = {.pass = {.load = load}};
-	struct pass balances = {.load = load};
-	enum house_result result = HOUSE_OK;
-	pthread_t thread;
+	struct store *store = load->house->store;
 
-	charge_borders(charges.borders_us, load->now_us);
-	must(pthread_create(&thread, NULL, read_charges, &charges) == 0);
-	if (store_balances(house->store, load_balance, &balances) != STORE_OK || load->failed)
-		result = broken(reason, load, "balances");
-	else if (store_tokens(house->store, 0, load->now_us / CLOCK_US_PER_S, load_token, load) !=
-		 STORE_OK)
-		result = broken(reason, load, "tokens");
-	must(pthread_join(thread, NULL) == 0);
-	if (result == HOUSE_OK && charges.result != STORE_OK)
-		result = broken(reason, load, "balances");
-	return result;
-}
-
-static enum house_result load_all(struct load *load, char reason[512])
-{
-	struct house *house = load->house;
-	enum house_result result;
-
-	if (store_agents(house->store, load_agent, load) != STORE_OK || load->failed)
-		return broken(reason, load, "agents");
-	if (store_tools(house->store, load_tool, load) != STORE_OK)
-		return broken(reason, load, "tools");
-	if (store_networks(house->store, load_network, load) != STORE_OK)
-		return broken(reason, load, "networks");
 	load->batch = batch_new(load->now_us);
-	if (store_payments(house->store, 0, true, load_signed, load) != STORE_OK ||
-	    store_orphans(house->store, load_orphan, load) != STORE_OK)
+	if (store_payments(store, 0, true, load_signed, load) != STORE_OK ||
+	    store_orphans(store, load_orphan, load) != STORE_OK)
 		return broken(reason, load, "open payments");
 	FAULT_POINT("open");
-	if (load->wrote && store_append_wait(house->store, &load->batch) != STORE_OK)
+	if (load->wrote && store_append_wait(store, &load->batch) != STORE_OK)
 		return broken(reason, load, "or write what the last stop left open");
 	FAULT_POINT("opened");
-	purses_lock(house->purses);
-	result = load_agents_past(load, reason);
-	purses_unlock(house->purses);
+	return HOUSE_OK;
+}
+
+/* All but the charges. */
+static enum house_result load_rest(struct load *load, char reason[512])
+{
+	struct store *store = load->house->store;
+	struct pass balances = {.load = load};
+	enum house_result result;
+	bool agents = store_agents(store, load_agent, load) == STORE_OK && !load->failed;
+
+	tell_agents(load, true);
+	if (!agents)
+		return broken(reason, load, "agents");
+	if (store_tools(store, load_tool, load) != STORE_OK)
+		return broken(reason, load, "tools");
+	if (store_networks(store, load_network, load) != STORE_OK)
+		return broken(reason, load, "networks");
+	result = write_left_behind(load, reason);
 	if (result != HOUSE_OK)
 		return result;
-	if (store_outstanding(house->store, load_outstanding, load) != STORE_OK)
+	if (store_balances(store, load_balance, &balances) != STORE_OK || load->failed)
+		return broken(reason, load, "balances");
+	if (store_tokens(store, 0, load->now_us / CLOCK_US_PER_S, load_token, load) != STORE_OK)
+		return broken(reason, load, "tokens");
+	if (store_outstanding(store, load_outstanding, load) != STORE_OK)
 		return broken(reason, load, "open payments");
-	if (store_chain_ends(house->store, load->now_us - RECONCILE_REORG_US, load_watched, load) !=
+	if (store_chain_ends(store, load->now_us - RECONCILE_REORG_US, load_watched, load) !=
 		STORE_OK ||
-	    store_on_word(house->store, 0, load_watched, load) != STORE_OK ||
-	    store_disputed(house->store, 0, load_watched, load) != STORE_OK)
+	    store_on_word(store, 0, load_watched, load) != STORE_OK ||
+	    store_disputed(store, 0, load_watched, load) != STORE_OK)
 		return broken(reason, load, "what the chain said");
 	return HOUSE_OK;
 }
@@ -432,8 +462,20 @@ static enum house_result load_all(struct load *load, char reason[512])
 enum house_result house_load(struct house *house, char reason[512], int64_t now_us)
 {
 	struct load load = {.house = house, .now_us = now_us, .reason = reason};
-	enum house_result result = load_all(&load, reason);
+	struct charges_pass charges = {.pass = {.load = &load}};
+	enum house_result result;
+	pthread_t thread;
 
+	must(pthread_mutex_init(&load.lock, NULL) == 0);
+	must(pthread_cond_init(&load.more, NULL) == 0);
+	charge_borders(charges.borders_us, now_us);
+	purses_lock(house->purses);
+	must(pthread_create(&thread, NULL, read_charges, &charges) == 0);
+	result = load_rest(&load, reason);
+	must(pthread_join(thread, NULL) == 0);
+	purses_unlock(house->purses);
+	if (result == HOUSE_OK && charges.result != STORE_OK)
+		result = broken(reason, &load, "balances");
 	load_fini(&load);
 	return result;
 }

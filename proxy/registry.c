@@ -39,13 +39,16 @@ struct rpc {
 
 struct registry {
 	pthread_rwlock_t lock;
-	struct agent *agents_by_name, *agents_by_id;
-	struct agent **agents; /* in order of creation; none ever goes */
+	struct agent *agents_by_name;
+	struct agent **agents; /* by id, which is in order of creation; none ever goes */
 	size_t agent_count, agent_size;
 	struct tool *tools;
 	struct session *sessions;
 	struct session *look_at; /* where trimming goes on; NULL: at the first */
 	int64_t over_s;          /* tokens that expired by then are no longer known */
+	/* Over pin_tools and all agents' pins: a start reads them beside the agents themselves, and
+	 * two threads that share a lock for each row take longer than one. */
+	pthread_rwlock_t pin_lock;
 	struct pin_tool *pin_tools;
 	struct rpc *rpcs;
 	struct policy_ref *default_policy;
@@ -57,6 +60,7 @@ struct registry *registry_new(void)
 	struct registry *registry = must_calloc(1, sizeof *registry);
 
 	must(pthread_rwlock_init(&registry->lock, NULL) == 0);
+	must(pthread_rwlock_init(&registry->pin_lock, NULL) == 0);
 	return registry;
 }
 
@@ -90,7 +94,6 @@ void registry_free(struct registry **registry_p)
 	*registry_p = NULL;
 	if (!registry)
 		return;
-	HASH_CLEAR(by_id, registry->agents_by_id);
 	HASH_ITER (by_name, registry->agents_by_name, agent, agent_next) {
 		HASH_DELETE(by_name, registry->agents_by_name, agent);
 		agent_free(agent);
@@ -116,6 +119,7 @@ void registry_free(struct registry **registry_p)
 	free(registry->default_policy_text);
 	free(registry->agents);
 	pthread_rwlock_destroy(&registry->lock);
+	pthread_rwlock_destroy(&registry->pin_lock);
 	free(registry);
 }
 
@@ -144,14 +148,51 @@ struct agent *registry_agent(struct registry *registry, const char *name)
 	return agent;
 }
 
+/* Where the agent of that id is, or would be. */
+static size_t place_of(const struct registry *registry, int64_t id)
+{
+	size_t first = 0, end = registry->agent_count;
+
+	while (first < end) {
+		size_t middle = first + (end - first) / 2;
+
+		if (registry->agents[middle]->id < id)
+			first = middle + 1;
+		else
+			end = middle;
+	}
+	return first;
+}
+
 struct agent *registry_agent_by_id(struct registry *registry, int64_t id)
 {
-	struct agent *agent;
+	struct agent *agent = NULL;
+	size_t at;
 
 	read_lock(registry);
-	HASH_FIND(by_id, registry->agents_by_id, &id, sizeof id, agent);
+	at = place_of(registry, id);
+	if (at < registry->agent_count && registry->agents[at]->id == id)
+		agent = registry->agents[at];
 	unlock(registry);
 	return agent;
+}
+
+/* Ids are times of creation: a new agent is the last, unless two are added at once. */
+static void put_in_order(struct registry *registry, struct agent *agent)
+{
+	size_t at = registry->agent_count;
+
+	if (registry->agent_count == registry->agent_size) {
+		registry->agent_size = registry->agent_size ? 2 * registry->agent_size : 64;
+		registry->agents =
+		    must_realloc(registry->agents, registry->agent_size * sizeof *registry->agents);
+	}
+	if (at > 0 && registry->agents[at - 1]->id > agent->id)
+		at = place_of(registry, agent->id);
+	memmove(registry->agents + at + 1, registry->agents + at,
+	    (registry->agent_count - at) * sizeof *registry->agents);
+	registry->agents[at] = agent;
+	registry->agent_count++;
 }
 
 struct agent *registry_add_agent(
@@ -168,14 +209,8 @@ struct agent *registry_add_agent(
 	if (!address_read(&agent->address, row->address))
 		memset(&agent->address, 0, sizeof agent->address);
 	write_lock(registry);
-	if (registry->agent_count == registry->agent_size) {
-		registry->agent_size = registry->agent_size ? 2 * registry->agent_size : 64;
-		registry->agents =
-		    must_realloc(registry->agents, registry->agent_size * sizeof *registry->agents);
-	}
-	registry->agents[registry->agent_count++] = agent;
+	put_in_order(registry, agent);
 	HASH_ADD_KEYPTR(by_name, registry->agents_by_name, agent->name, strlen(agent->name), agent);
-	HASH_ADD(by_id, registry->agents_by_id, id, sizeof agent->id, agent);
 	unlock(registry);
 	return agent;
 }
@@ -681,10 +716,10 @@ void registry_pin(
 	/* Every payment but the first of a pair ends here, beside those of other workers. */
 	if (registry_pinned(pinned, registry, agent, tool))
 		return;
-	write_lock(registry);
+	must(pthread_rwlock_wrlock(&registry->pin_lock) == 0);
 	if (!pin_find(agent, tool))
 		pin_add(registry, agent, tool, payee);
-	unlock(registry);
+	must(pthread_rwlock_unlock(&registry->pin_lock) == 0);
 }
 
 bool registry_pinned(char out[ADDRESS_TEXT_SIZE], struct registry *registry,
@@ -692,11 +727,11 @@ bool registry_pinned(char out[ADDRESS_TEXT_SIZE], struct registry *registry,
 {
 	const struct pin *pin;
 
-	read_lock(registry);
+	must(pthread_rwlock_rdlock(&registry->pin_lock) == 0);
 	pin = pin_find(agent, tool);
 	if (pin)
 		memcpy(out, pin->payee, ADDRESS_TEXT_SIZE);
-	unlock(registry);
+	must(pthread_rwlock_unlock(&registry->pin_lock) == 0);
 	return pin != NULL;
 }
 

@@ -43,7 +43,7 @@ struct agent {
 	struct purse *purse;
 	struct reservation *waiting_first, *waiting_last;
 	size_t waiting_count;
-	UT_hash_handle by_name, by_id;
+	UT_hash_handle by_name;
 };
 
 struct tool {

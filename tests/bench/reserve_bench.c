@@ -150,7 +150,7 @@ static void measure(size_t limit_count, int64_t past_count, unsigned threads, in
 	    .name = "buyer",
 	    .owner = "owner@example.com",
 	    .address = "0x209693Bc6afc0C5328bA36FaF03C514EF312287C"};
-	struct agent *agent = registry_add_agent(registry, &row, purses_at(purses, row.id));
+	struct agent *agent = registry_add_agent(registry, &row, purses_add(purses));
 	size_t applying = policy_limits(NULL, 0, policy, TOOL, NULL, false);
 	struct runner runners[THREADS_MAX];
 	pthread_barrier_t start;

@@ -36,7 +36,7 @@ static int set_up(void **state)
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 
 	fixture->purses = purses_new();
-	fixture->purse = purses_at(fixture->purses, 7);
+	fixture->purse = purses_add(fixture->purses);
 	purse_deposit(fixture->purse, 1, 1000);
 	*state = fixture;
 	return 0;
@@ -101,15 +101,15 @@ static void assert_placed(struct hold *out, struct purse *purse, int64_t amount)
 static void test_purses_are_told_apart(void **state)
 {
 	struct fixture *fixture = *state;
-	struct purse *other = purses_at(fixture->purses, 8);
+	struct purse *other = purses_add(fixture->purses), *many[900];
 	struct purses *none = NULL;
 
 	assert_ptr_not_equal(other, fixture->purse);
-	assert_ptr_equal(purses_at(fixture->purses, 7), fixture->purse);
-	for (int64_t agent = 100; agent < 1000; agent++)
-		purse_deposit(purses_at(fixture->purses, agent), 1, agent);
-	assert_ptr_equal(purses_at(fixture->purses, 7), fixture->purse);
-	assert_int_equal(purse_available(purses_at(fixture->purses, 500)), 500);
+	for (int64_t agent = 0; agent < 900; agent++)
+		purse_deposit(many[agent] = purses_add(fixture->purses), 1, agent);
+	for (int64_t agent = 0; agent < 900; agent++)
+		assert_int_equal(purse_available(many[agent]), agent);
+	assert_int_equal(purse_available(fixture->purse), 1000);
 	assert_int_equal(purse_available(other), 0);
 	assert_placed(&fixture->hold, fixture->purse, 5);
 	assert_int_equal(calls(other, PURSE_SESSION, "s"), 0);
@@ -301,7 +301,7 @@ static void test_signing(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct purses *purses = purses_new();
-		struct purse *purse = purses_at(purses, 1);
+		struct purse *purse = purses_add(purses);
 		struct hold others = {0}, hold = {0}, before;
 		bool ok = cases[i].result == HOLD_OK;
 		enum hold_result result;
@@ -563,7 +563,7 @@ static void test_a_past_that_nobody_asks_for(void **state)
 	long_name[10000] = '\0';
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
 		struct purses *purses = purses_new();
-		struct purse *asleep = purses_at(purses, 1), *awake = purses_at(purses, 2);
+		struct purse *asleep = purses_add(purses), *awake = purses_add(purses);
 
 		purse_read(awake, PURSE_AGENT, NULL, WINDOW_TOTAL, false, NOON);
 		tell_past(asleep, counts[i]);
@@ -823,6 +823,7 @@ static void test_other_broken_promises_end_the_process(void **state)
 
 struct crowd {
 	struct purses *purses;
+	struct purse *purse;
 	int paid;
 };
 
@@ -834,7 +835,7 @@ static void *spend_all_day(void *arg)
 		struct hold hold = {0};
 
 		purses_lock(crowd->purses);
-		if (hold_place(&hold, purses_at(crowd->purses, 7), "s", "search", NOON, 100) ==
+		if (hold_place(&hold, crowd->purse, "s", "search", NOON, 100) ==
 		    HOLD_OK) {
 			purses_unlock(crowd->purses);
 			purses_lock(crowd->purses);
@@ -852,7 +853,7 @@ static void *spend_all_day(void *arg)
 static void test_a_crowd_spends_no_more_than_there_is(void **state)
 {
 	struct fixture *fixture = *state;
-	struct crowd crowd = {fixture->purses, 0};
+	struct crowd crowd = {fixture->purses, fixture->purse, 0};
 	pthread_t threads[8];
 
 	for (size_t i = 0; i < COUNT(threads); i++)
@@ -1180,7 +1181,7 @@ static void compare_frees_at(struct model *model)
 /* A purse rebuilt from the same charges reads the same. */
 static void compare_rebuilt(struct model *model)
 {
-	struct purse *purse = purses_at(model->purses, 2);
+	struct purse *purse = purses_add(model->purses);
 	sheet now;
 
 	for (size_t i = 0; i < model->event_count; i++) {
@@ -1545,7 +1546,7 @@ static void model_run(uint64_t seed, size_t steps)
 	model->seed = seed;
 	model->random = seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
 	model->purses = purses_new();
-	model->purse = purses_at(model->purses, 1);
+	model->purse = purses_add(model->purses);
 	model->now_us = NOON + below(model, 400 * DAY);
 	for (size_t i = 0; i < COUNT(patterns); i++)
 		for (size_t j = 0; j < COUNT(tools); j++)

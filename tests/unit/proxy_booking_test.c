@@ -646,7 +646,7 @@ static void keep_rows(struct books *books, int64_t payment, enum said said)
 	other.house.watch = watch_new();
 	purses_lock(other.house.purses);
 	other.agent =
-	    registry_add_agent(other.house.registry, &row, purses_at(other.house.purses, row.id));
+	    registry_add_agent(other.house.registry, &row, purses_add(other.house.purses));
 	purse_restore(other.agent->purse, books->slot,
 	    &(struct balance){BOOKS_DEPOSIT, 0, BOOKS_DEPOSIT, BOOKS_DEPOSIT});
 	purses_unlock(other.house.purses);

@@ -49,7 +49,7 @@ static struct world world_open(const char *policy, int64_t deposit)
 
 	world.purses = purses_new();
 	world.registry = registry_new();
-	world.agent = registry_add_agent(world.registry, &row, purses_at(world.purses, row.id));
+	world.agent = registry_add_agent(world.registry, &row, purses_add(world.purses));
 	set_policy(&world, policy);
 	world.base = event_base_new();
 	world.mailbox = mailbox_new(world.base);
@@ -961,7 +961,7 @@ static void storm_open(struct storm *storm, struct storm_thread *threads, unsign
 		if (!policy)
 			fail_msg("%s: %s", error.path, error.reason);
 		storm->agents[i] =
-		    registry_add_agent(storm->registry, &row, purses_at(storm->purses, row.id));
+		    registry_add_agent(storm->registry, &row, purses_add(storm->purses));
 		registry_set_policy(storm->registry, storm->agents[i], policy);
 		purse_deposit(storm->agents[i]->purse, 1, DOLLAR);
 		purse_deposit(storm->agents[i]->purse, 2, DOLLAR);

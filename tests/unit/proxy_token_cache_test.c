@@ -155,7 +155,7 @@ static void what_the_owner_has_taken_back(void **state)
 
 	(void)state;
 	memcpy(house.token_secret, secret, TOKEN_SECRET_SIZE);
-	agent = registry_add_agent(registry, &row, purses_at(purses, 1));
+	agent = registry_add_agent(registry, &row, purses_add(purses));
 	assert_int_equal(ask(&house, cache, token), PROBLEM_NONE);
 	assert_int_equal(ask(&house, cache, other), PROBLEM_NONE);
 	atomic_store(&agent->suspended, true);
