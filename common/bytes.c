@@ -193,13 +193,44 @@ bool base64url_decode(uint8_t **out, size_t *out_size, const char *text, size_t 
 	return decode(out, out_size, text, length, size_max, IN_BASE64URL);
 }
 
+/* Eight bytes at once: in which is there one below 0x20, or one that is 0x7f? Exact as a yes or
+ * no: a borrow reaches the byte above only from one that counts itself. */
+static bool has_control(uint64_t word)
+{
+	const uint64_t ones = UINT64_MAX / 0xff, tops = ones << 7;
+	uint64_t del = word ^ ones * 0x7f;
+
+	return ((((word - ones * 0x20) & ~word) | ((del - ones) & ~del)) & tops) != 0;
+}
+
+static uint64_t word_at(const uint8_t *bytes)
+{
+	uint64_t word;
+
+	memcpy(&word, bytes, sizeof(word));
+	return word;
+}
+
+size_t bytes_span_text(const void *bytes, size_t size)
+{
+	const uint8_t *at = bytes, *end = at + size;
+
+	while (end - at >= 8 && !has_control(word_at(at)))
+		at += 8;
+	while (at < end && *at >= 0x20 && *at != 0x7f)
+		at++;
+	return (size_t)(at - (const uint8_t *)bytes);
+}
+
 bool bytes_equal_ct(const void *a, const void *b, size_t size)
 {
-	const volatile uint8_t *left = a, *right = b;
-	uint8_t difference = 0;
-	size_t i;
+	const uint8_t *left = a, *right = b;
+	volatile uint64_t difference = 0; /* no compiler may stop at the first one */
+	size_t i = 0;
 
-	for (i = 0; i < size; i++)
+	for (; size - i >= 8; i += 8)
+		difference |= word_at(left + i) ^ word_at(right + i);
+	for (; i < size; i++)
 		difference |= left[i] ^ right[i];
 	return difference == 0;
 }

@@ -1,4 +1,4 @@
-/* common/bytes.h - hex, base64, secrets, randomness. */
+/* common/bytes.h - hex, base64, text, secrets, randomness. */
 #ifndef COMMON_BYTES_H
 #define COMMON_BYTES_H
 
@@ -34,6 +34,9 @@ bool base64_decode(uint8_t **out, size_t *out_size, const char *text, size_t len
 char *base64url_encode(const void *bytes, size_t size);
 bool base64url_decode(uint8_t **out, size_t *out_size, const char *text, size_t length,
     size_t size_max) MUST_CHECK;
+
+/** How many come before the first control character (0x00 to 0x1f, 0x7f); size: there is none. */
+size_t bytes_span_text(const void *bytes, size_t size);
 
 /** Equality in time that depends on size alone. */
 bool bytes_equal_ct(const void *a, const void *b, size_t size);

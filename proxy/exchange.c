@@ -151,12 +151,15 @@ static bool out_str(struct evbuffer *output, const char *text)
 /* "HTTP/1.1 503 Service Unavailable", Date, and what is written of the framing. */
 #define HEAD_OWN_MAX 256u
 
+static char *put_bytes(char *at, const char *bytes, size_t size)
+{
+	memcpy(at, bytes, size);
+	return at + size;
+}
+
 static char *put(char *at, const char *text)
 {
-	size_t size = strlen(text);
-
-	memcpy(at, text, size);
-	return at + size;
+	return put_bytes(at, text, strlen(text));
 }
 
 static char *put_number(char *at, int64_t number)
@@ -191,9 +194,9 @@ static char *put_fields(char *at, const struct exchange *exchange, const struct 
 		if (is_framing(field->name))
 			continue;
 		dated = dated || header_is(field->name, "Date");
-		at = put(at, field->name);
+		at = put_bytes(at, field->name, field->name_size);
 		at = put(at, ": ");
-		at = put(at, field->value);
+		at = put_bytes(at, field->value, field->value_size);
 		at = put(at, "\r\n");
 	}
 	if (dated)

@@ -5,6 +5,20 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/bytes.h"
+
+/* A usual head fits one of each. */
+#define ITEMS_FIRST 16u
+#define TEXTS_SIZE  1000u
+
+/* Names and values lie one behind the other, in as few pieces of memory as it takes: a head is
+ * made and dropped several times for each call. What is removed stays until headers_fini(). */
+struct header_texts {
+	struct header_texts *next;
+	size_t used, size;
+	char text[];
+};
+
 /* Connection-specific fields (RFC 9110 7.6.1), the two that are meant for the
  * next proxy only (11.7), and Trailer, because trailers are not passed on. */
 static const char *const hop_by_hop[] = {
@@ -26,8 +40,12 @@ void headers_init(struct headers *headers)
 
 void headers_fini(struct headers *headers)
 {
-	for (size_t i = 0; i < headers->count; i++)
-		free((char *)headers->items[i].name); /* the value lies behind it */
+	while (headers->texts != NULL) {
+		struct header_texts *first = headers->texts;
+
+		headers->texts = first->next;
+		free(first);
+	}
 	free(headers->items);
 	headers_init(headers);
 }
@@ -48,15 +66,16 @@ static bool is_token(const char *text, size_t size)
 	return size > 0;
 }
 
+/* No control character but the tab. */
 static bool is_value(const char *text, size_t size)
 {
-	for (size_t i = 0; i < size; i++) {
-		unsigned char c = (unsigned char)text[i];
+	size_t at = bytes_span_text(text, size);
 
-		if (c < 0x20 ? c != '\t' : c == 0x7f)
-			return false;
+	while (at < size && text[at] == '\t') {
+		at++;
+		at += bytes_span_text(text + at, size - at);
 	}
-	return true;
+	return at == size;
 }
 
 static bool is_blank(char c)
@@ -71,23 +90,40 @@ bool headers_fit(const struct headers *headers, size_t name_size, size_t value_s
 	       headers->size + name_size + value_size <= HEADERS_SIZE_MAX;
 }
 
+static char *texts_room(struct headers *headers, size_t size)
+{
+	struct header_texts *first = headers->texts;
+	char *room;
+
+	if (first == NULL || first->size - first->used < size) {
+		size_t all = size < TEXTS_SIZE ? TEXTS_SIZE : size;
+
+		first = must_alloc(sizeof(*first) + all);
+		*first = (struct header_texts){.next = headers->texts, .size = all};
+		headers->texts = first;
+	}
+	room = first->text + first->used;
+	first->used += size;
+	return room;
+}
+
 static void append(struct headers *headers, const char *name, size_t name_size, const char *value,
     size_t value_size)
 {
-	char *text;
+	char *text = texts_room(headers, name_size + value_size + 2);
 
 	if (headers->count == headers->capacity) {
-		headers->capacity = headers->capacity == 0 ? 8 : headers->capacity * 2;
+		headers->capacity = headers->capacity == 0 ? ITEMS_FIRST : headers->capacity * 2;
 		headers->items =
 		    must_realloc(headers->items, headers->capacity * sizeof(headers->items[0]));
 	}
-	text = must_alloc(name_size + value_size + 2);
 	memcpy(text, name, name_size);
 	text[name_size] = '\0';
 	if (value_size > 0)
 		memcpy(text + name_size + 1, value, value_size);
 	text[name_size + 1 + value_size] = '\0';
-	headers->items[headers->count++] = (struct header){text, text + name_size + 1};
+	headers->items[headers->count++] =
+	    (struct header){text, text + name_size + 1, name_size, value_size};
 	headers->size += name_size + value_size;
 }
 
@@ -110,11 +146,9 @@ bool headers_add(struct headers *headers, const char *name, size_t name_size, co
 
 bool headers_copy(struct headers *headers, const struct header *field)
 {
-	size_t name_size = strlen(field->name), value_size = strlen(field->value);
-
-	if (!headers_fit(headers, name_size, value_size))
+	if (!headers_fit(headers, field->name_size, field->value_size))
 		return false;
-	append(headers, field->name, name_size, field->value, value_size);
+	append(headers, field->name, field->name_size, field->value, field->value_size);
 	return true;
 }
 
@@ -134,8 +168,7 @@ size_t headers_remove(struct headers *headers, const char *name)
 			headers->items[kept++] = item;
 			continue;
 		}
-		headers->size -= strlen(item.name) + strlen(item.value);
-		free((char *)item.name);
+		headers->size -= item.name_size + item.value_size;
 	}
 	removed = headers->count - kept;
 	headers->count = kept;

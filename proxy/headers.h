@@ -16,6 +16,7 @@
 struct header {
 	const char *name;  /* NUL-terminated, as received */
 	const char *value; /* NUL-terminated, outer white space removed */
+	size_t name_size, value_size;
 };
 
 struct headers {
@@ -23,6 +24,7 @@ struct headers {
 	size_t count;
 	size_t capacity;
 	size_t size; /* bytes of all names and values */
+	struct header_texts *texts; /* where they lie */
 };
 
 /** Is this a field of that name? Most are not, which their first letters tell already. */

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/bytes.h"
 #include "proxy/connection.h"
 
 /* One call of llhttp gets at most this; between two calls a pause takes effect. */
@@ -53,13 +54,7 @@ static enum lines_result lines_byte(struct lines *lines, unsigned char byte)
 /* How many of these are plain bytes inside a line: as lines_byte() takes them, more slowly. */
 static size_t plain_count(const struct lines *lines, const unsigned char *bytes, size_t size)
 {
-	size_t count = 0;
-
-	if (lines->line_empty || lines->last == '\r')
-		return 0;
-	while (count < size && bytes[count] >= 0x20 && bytes[count] != 0x7f)
-		count++;
-	return count;
+	return lines->line_empty || lines->last == '\r' ? 0 : bytes_span_text(bytes, size);
 }
 
 static enum lines_result lines_piece(struct lines *lines, const unsigned char *bytes, size_t size)

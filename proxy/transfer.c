@@ -516,17 +516,15 @@ static const struct {
 /* "Name: value", or, for an empty value, curl's "Name;". Behind it. */
 static char *line_write(char *out, const struct header *field)
 {
-	size_t name_size = strlen(field->name), value_size = strlen(field->value);
-
-	memcpy(out, field->name, name_size);
-	out += name_size;
-	if (value_size == 0) {
+	memcpy(out, field->name, field->name_size);
+	out += field->name_size;
+	if (field->value_size == 0) {
 		*out++ = ';';
 	} else {
 		*out++ = ':';
 		*out++ = ' ';
-		memcpy(out, field->value, value_size);
-		out += value_size;
+		memcpy(out, field->value, field->value_size);
+		out += field->value_size;
 	}
 	*out++ = '\0';
 	return out;

@@ -228,9 +228,34 @@ static void base64_round_trips_every_byte(void **state)
 	}
 }
 
+/* Whatever stands there, wherever, among whatever neighbours. */
+static void text_ends_at_a_control_character(void **state)
+{
+	static const uint8_t neighbours[] = {0x20, 0x21, 'a', 0x7e, 0x80, 0x9f, 0xa0, 0xff};
+	uint8_t bytes[21];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(neighbours); i++) {
+		for (size_t size = 0; size < sizeof(bytes); size++) {
+			memset(bytes, neighbours[i], sizeof(bytes));
+			bytes[size] = '\0'; /* behind it */
+			assert_int_equal(bytes_span_text(bytes, size), size);
+			for (size_t at = 0; at < size * 256; at++) {
+				uint8_t byte = (uint8_t)at;
+				bool control = byte < 0x20 || byte == 0x7f;
+
+				bytes[at / 256] = byte;
+				assert_int_equal(
+				    bytes_span_text(bytes, size), control ? at / 256 : size);
+				bytes[at / 256] = neighbours[i];
+			}
+		}
+	}
+}
+
 static void equality_looks_at_every_byte(void **state)
 {
-	uint8_t a[16] = {0}, b[16] = {0};
+	uint8_t a[19] = {0}, b[19] = {0};
 	size_t i;
 
 	(void)state;
@@ -282,6 +307,7 @@ int main(void)
 	    cmocka_unit_test(base64_has_a_ceiling),
 	    cmocka_unit_test(base64_reads_length_bytes_only),
 	    cmocka_unit_test(base64_round_trips_every_byte),
+	    cmocka_unit_test(text_ends_at_a_control_character),
 	    cmocka_unit_test(equality_looks_at_every_byte),
 	    cmocka_unit_test(wipe_leaves_zeros),
 	    cmocka_unit_test(random_fills_and_differs),

@@ -129,7 +129,7 @@ static void add_stops_at_the_size(void **state)
 /* As it is, and within the same two limits. */
 static void copy_keeps_the_limits(void **state)
 {
-	const struct header field = {"Name", "a value"};
+	const struct header field = {"Name", "a value", 4, 7};
 	struct headers from, to;
 	char *value = must_alloc(HEADERS_SIZE_MAX);
 
@@ -152,6 +152,35 @@ static void copy_keeps_the_limits(void **state)
 	headers_fini(&from);
 	headers_fini(&to);
 	free(value);
+}
+
+/* Whatever does not fit where the others lie. */
+static void texts_stay_where_they_are(void **state)
+{
+	static const size_t sizes[] = {0, 1, 900, 200, 3000, 0, 80, 1100, 40};
+	const char *names[COUNT(sizes)], *values[COUNT(sizes)];
+	char value[3000];
+	struct headers headers;
+
+	(void)state;
+	headers_init(&headers);
+	for (size_t i = 0; i < COUNT(sizes); i++) {
+		memset(value, 'a' + (int)i, sizes[i]);
+		assert_true(headers_add(&headers, "Name", i % 4 + 1, value, sizes[i]));
+		names[i] = headers.items[i].name;
+		values[i] = headers.items[i].value;
+	}
+	for (size_t i = 0; i < COUNT(sizes); i++) {
+		memset(value, 'a' + (int)i, sizes[i]);
+		assert_ptr_equal(headers.items[i].name, names[i]);
+		assert_ptr_equal(headers.items[i].value, values[i]);
+		assert_int_equal(headers.items[i].name_size, strlen(names[i]));
+		assert_memory_equal(names[i], "Name", i % 4 + 1);
+		assert_int_equal(headers.items[i].value_size, sizes[i]);
+		assert_memory_equal(values[i], value, sizes[i]);
+		assert_int_equal(values[i][sizes[i]], '\0');
+	}
+	headers_fini(&headers);
 }
 
 static void remove_takes_every_one(void **state)
@@ -232,6 +261,7 @@ int main(void)
 	    cmocka_unit_test(add_stops_at_the_count),
 	    cmocka_unit_test(add_stops_at_the_size),
 	    cmocka_unit_test(copy_keeps_the_limits),
+	    cmocka_unit_test(texts_stay_where_they_are),
 	    cmocka_unit_test(remove_takes_every_one),
 	    cmocka_unit_test(hop_by_hop),
 	};
