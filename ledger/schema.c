@@ -592,6 +592,8 @@ enum store_result schema_connect(sqlite3 **out, char reason[256], const char *pa
 	/* Pages of 2 KiB, in ledgers made since this line: nonces are random, so that each payment
 	 * dirties pages of its own, and all that is dirty is written and summed at every commit.
 	 * With 4 KiB a lone commit took a tenth longer, with 1 KiB a large one a third. */
+	/* A cache of 4 MB holds what a commit of some 400 payments writes to; in a ledger of 150,000
+	 * payments from 1 to 16 MB cost the same. */
 	/* A savepoint's undo pages stay in memory: the default is a file in /var/tmp, which
 	 * would take the ledger's bytes out of its folder and its fate out of our hands. */
 	const char *settings = read_only
@@ -601,7 +603,7 @@ enum store_result schema_connect(sqlite3 **out, char reason[256], const char *pa
 	      "PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;"
 	      "PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON;"
 	      "PRAGMA cell_size_check = ON; PRAGMA wal_autocheckpoint = 0;"
-	      "PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384;";
+	      "PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -4096;";
 	const char *vfs;
 	sqlite3 *db = NULL;
 	static pthread_once_t configured = PTHREAD_ONCE_INIT;
