@@ -157,7 +157,8 @@ struct call {
 	struct problem_body refusal;
 	enum window window; /* of the limit that refused */
 	char detail[320];
-	struct sha256 *response_running;
+	struct hashing *hashing; /* of the answer; NULL before it */
+	bool hashed;             /* to its end, or that is under way */
 	int64_t response_bytes;
 	struct delivery *delivery; /* what is paid for, from its head on */
 	struct buf kept;           /* the answer, for its Idempotency-Key */
@@ -1693,6 +1694,39 @@ static char *headers_json(const struct headers *headers)
 	return text;
 }
 
+static void on_hashing_room(void *arg)
+{
+	struct call *call = arg;
+
+	call_enter(call);
+	if (call->transfer && !call->slow)
+		transfer_resume(call->transfer);
+	call_leave(call);
+}
+
+static void on_hashing_done(void *arg)
+{
+	struct call *call = arg;
+
+	call_enter(call);
+	call->pending--;
+	call_leave(call);
+}
+
+static const struct hashing_events hashing_events = {on_hashing_room, on_hashing_done};
+
+/* Is the answer's digest known, as far as one will be booked? on_hashing_done() comes if not. */
+static bool hashed(struct call *call)
+{
+	if (!call->hashing || call->cut || call->hashed)
+		return true;
+	call->hashed = true;
+	if (hashing_end(call->hashing))
+		return true;
+	call->pending++;
+	return false;
+}
+
 static enum step step_answer(struct call *call)
 {
 	const char *host =
@@ -1710,7 +1744,7 @@ static enum step step_answer(struct call *call)
 		    call, PROBLEM_UPSTREAM_UNREACHABLE, "the seller's headers are too large");
 	}
 	call->answering = true;
-	call->response_running = sha256_new();
+	call->hashing = hashing_new(call->worker->hasher, &hashing_events, call);
 	if (call->key) {
 		buf_init(&call->kept, (size_t)house_config(call->house)->answer_size_max);
 		call->kept_headers = headers_json(&headers);
@@ -1736,14 +1770,15 @@ static bool keeps_answer(const struct call *call)
 	       (!call->answering || buf_ok(&call->kept));
 }
 
-/* False: not now, the agent has not read what it was given; the piece comes again. */
+/* False: not now, the agent has not read what it was given, or the hasher has not hashed it; the
+ * piece comes again. */
 static bool pass_body(struct call *call, const void *bytes, size_t size)
 {
 	if (!call->answering || call->problem != PROBLEM_NONE)
 		return true;
-	if (call->slow)
+	if (call->slow || !hashing_room(call->hashing))
 		return false;
-	sha256_add(call->response_running, bytes, size);
+	hashing_add(call->hashing, bytes, size);
 	call->response_bytes += (int64_t)size;
 	if (call->delivery)
 		delivery_add(call->delivery, bytes, size);
@@ -2033,9 +2068,9 @@ static void audit(struct call *call)
 	row.has_request_digest = call->body_done;
 	if (call->body_done)
 		row.request_digest = body_digest(call);
-	row.has_response_digest = call->response_running && !call->cut;
+	row.has_response_digest = call->hashing && !call->cut;
 	if (row.has_response_digest)
-		row.response_digest = sha256_done(&call->response_running);
+		row.response_digest = hashing_digest(call->hashing);
 	batch_audit(batch, &row);
 	if (call->payment_id)
 		write_delivery(call, batch);
@@ -2110,7 +2145,7 @@ static void call_free(struct call *call)
 	tool_unref(&call->tool);
 	reserve_fini(&call->reservation);
 	policy_unref(&call->policy);
-	sha256_free(&call->response_running);
+	hashing_free(&call->hashing);
 	json_decref(call->options);
 	free(call->kept_headers);
 	free(call->replay_headers);
@@ -2134,13 +2169,14 @@ static void call_enter(struct call *call)
  * reads the audit row, so that a restart knows the same. */
 static bool answered(const struct call *call)
 {
-	return call->response_running && call->answered_us && !call->cut &&
+	return call->hashing && call->answered_us && !call->cut &&
 	       call->problem == PROBLEM_NONE;
 }
 
 static void call_leave(struct call *call)
 {
-	if (--call->depth > 0 || call->exchange || call->transfer || call->pending > 0)
+	if (--call->depth > 0 || call->exchange || call->transfer || call->pending > 0 ||
+	    !hashed(call))
 		return;
 	let_go(call);
 	must(!must_go_on(call));

@@ -121,6 +121,7 @@ struct worker *worker_start(struct house *house, struct workers_state *shared, i
 	worker->shared = shared;
 	worker->base = make_base();
 	worker->mailbox = mailbox_new(worker->base);
+	worker->hasher = hasher_new(worker->mailbox);
 	worker->upstream = make_upstream(worker);
 	worker->tokens = token_cache_new();
 	worker->challenges = challenges_new(CHALLENGES_MAX);
@@ -198,7 +199,9 @@ void worker_join(struct worker **worker_p)
 	*worker_p = NULL;
 	must(pthread_join(worker->thread, NULL) == 0);
 	listener_free(&worker->listener);
+	hasher_stop(worker->hasher);
 	mailbox_free(&worker->mailbox);
+	hasher_free(&worker->hasher);
 	upstream_free(&worker->upstream);
 	token_cache_free(&worker->tokens);
 	challenges_free(&worker->challenges);

@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "proxy/exchange.h"
+#include "proxy/hasher.h"
 #include "proxy/house.h"
 #include "proxy/mailbox.h"
 #include "proxy/token_cache.h"
@@ -29,6 +30,7 @@ struct worker {
 	struct workers_state *shared;
 	struct event_base *base;
 	struct mailbox *mailbox;
+	struct hasher *hasher;
 	struct upstream *upstream;
 	struct listener *listener;
 	struct token_cache *tokens;
