@@ -20,6 +20,17 @@ static const struct subcommand *const subcommands[] = {
     &ledger_subcommand, &dispute_subcommand, &doctor_subcommand, &backup_subcommand,
     &restore_subcommand,
 };
+/* Debian's libcurl speaks RTMP and LDAP too, whose libraries bring GnuTLS: two thirds of a
+ * megabyte that it makes itself ready with in every process that it is loaded into. Here nothing
+ * can reach it, because transfers are of http and https alone (proxy/transfer.c), by OpenSSL. What
+ * GnuTLS asks whoever loads it, as its GNUTLS_SKIP_GLOBAL_INIT answers:
+ * https://www.gnutls.org/manual/html_node/Core-TLS-API.html (gnutls_global_init). */
+int _gnutls_global_init_skip(void);
+int _gnutls_global_init_skip(void)
+{
+	return 1;
+}
+
 #define SUBCOMMAND_COUNT (sizeof(subcommands) / sizeof(subcommands[0]))
 #define VERBS_MAX        16u
 
