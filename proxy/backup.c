@@ -2,8 +2,6 @@
 
 #include <config.h>
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +17,7 @@
 #include "common/file.h"
 #include "ledger/verify.h"
 #include "proxy/rooms.h"
+#include "proxy/tar.h"
 
 #define PIECE_SIZE (64u * 1024u)
 /* The ledger is copied again when keys were changed meanwhile: an owner does not change them
@@ -363,9 +362,9 @@ static bool hash_piece(const void *bytes, size_t size, void *arg)
 	return true;
 }
 
-static bool archive_piece(const void *bytes, size_t size, void *arg)
+static bool write_piece(const void *bytes, size_t size, void *arg)
 {
-	return archive_write_data(arg, bytes, size) == (la_ssize_t)size;
+	return file_write(*(const int *)arg, bytes, size);
 }
 
 static bool describe(struct backup *backup)
@@ -385,57 +384,35 @@ static bool describe(struct backup *backup)
 	return true;
 }
 
-static bool put_member(struct archive *archive, const struct source *source, int64_t made_us)
+static bool put_member(int fd, const struct source *source, int64_t made_us)
 {
-	struct archive_entry *entry = archive_entry_new();
-	bool ok;
-
-	must(entry != NULL);
-	archive_entry_set_pathname(entry, source->name);
-	archive_entry_set_filetype(entry, AE_IFREG);
-	archive_entry_set_perm(entry, 0600);
-	archive_entry_set_size(entry, source->size);
-	archive_entry_set_mtime(entry, made_us / CLOCK_US_PER_S, 0);
-	ok = archive_write_header(archive, entry) == ARCHIVE_OK &&
-	     each_piece(source, archive_piece, archive) &&
-	     archive_write_finish_entry(archive) == ARCHIVE_OK;
-	archive_entry_free(entry);
-	return ok;
+	return tar_begin(fd, source->name, source->size, made_us / CLOCK_US_PER_S) &&
+	       each_piece(source, write_piece, &fd) && tar_pad(fd, source->size);
 }
 
-static bool put_members(struct archive *archive, const struct backup *backup)
+static bool put_members(int fd, const struct backup *backup)
 {
 	char *text = manifest_format(&backup->manifest);
 	struct source manifest = {
 	    .name = (char *)(uintptr_t)MANIFEST_FILE, .bytes = text, .size = (int64_t)strlen(text)};
-	bool ok = put_member(archive, &manifest, backup->manifest.made_us);
+	bool ok = put_member(fd, &manifest, backup->manifest.made_us);
 
 	free(text);
 	for (size_t i = 0; ok && i < backup->count; i++)
-		ok = put_member(archive, &backup->sources[i], backup->manifest.made_us);
-	return ok;
+		ok = put_member(fd, &backup->sources[i], backup->manifest.made_us);
+	return ok && tar_end(fd);
 }
 
 static bool write_archive(struct backup *backup, const char *path)
 {
-	struct archive *archive = archive_write_new();
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	bool ok = fd >= 0;
+	bool ok = true;
 
-	must(archive != NULL);
-	must(archive_write_set_format_pax_restricted(archive) == ARCHIVE_OK);
-	if (!ok)
-		fail(backup, "cannot make %s: %s", path, strerror(errno));
-	else if (archive_write_open_fd(archive, fd) != ARCHIVE_OK ||
-		 !put_members(archive, backup) || archive_write_close(archive) != ARCHIVE_OK)
-		ok = fail(backup, "cannot write %s: %s", path,
-		    archive_error_string(archive) ? archive_error_string(archive)
-						  : strerror(errno));
-	else if (fsync(fd) != 0)
+	if (fd < 0)
+		return fail(backup, "cannot make %s: %s", path, strerror(errno));
+	if (!put_members(fd, backup) || fsync(fd) != 0)
 		ok = fail(backup, "cannot write %s: %s", path, strerror(errno));
-	archive_write_free(archive);
-	if (fd >= 0)
-		close(fd);
+	close(fd);
 	return ok;
 }
 

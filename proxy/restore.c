@@ -3,6 +3,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -21,10 +22,35 @@
 
 #define PIECE_SIZE (64u * 1024u)
 
+/* What is called of libarchive, which is loaded when there is something to read: were it linked, it
+ * and what it brings would be in every daemon too (proxy/tar.h). */
+#define ARCHIVE_LIBRARY "libarchive.so.13" /* the ABI of archive.h, since libarchive 3.0 */
+#define ARCHIVE_CALLS(CALL)                                                                        \
+	CALL(entry_filetype)                                                                       \
+	CALL(entry_hardlink)                                                                       \
+	CALL(entry_pathname)                                                                       \
+	CALL(entry_size)                                                                           \
+	CALL(entry_size_is_set)                                                                    \
+	CALL(entry_symlink)                                                                        \
+	CALL(error_string)                                                                         \
+	CALL(read_data)                                                                            \
+	CALL(read_free)                                                                            \
+	CALL(read_new)                                                                             \
+	CALL(read_next_header)                                                                     \
+	CALL(read_open_fd)                                                                         \
+	CALL(read_support_format_tar)
+
+struct archive_calls {
+#define DECLARE(name) __typeof__(archive_##name) *name;
+	ARCHIVE_CALLS(DECLARE)
+#undef DECLARE
+};
+
 struct restore {
 	char *reason;
 	char *folder; /* being filled */
 	int folder_fd;
+	struct archive_calls calls;
 	struct archive *archive;
 	struct restored restored;
 };
@@ -46,10 +72,28 @@ static enum restore_result fail(
 
 static enum restore_result damaged(struct restore *restore)
 {
-	const char *words = archive_error_string(restore->archive);
+	const char *words = restore->calls.error_string(restore->archive);
 
 	return fail(restore, RESTORE_BAD, "the archive is damaged: %.200s",
 	    words ? words : "it ends too early");
+}
+
+/* It stays loaded: the process ends soon. */
+static enum restore_result load_calls(struct restore *restore)
+{
+	void *library = dlopen(ARCHIVE_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+	bool ok = library != NULL;
+
+	/* A function's address comes as an object's: POSIX allows it, C has no words for it. */
+#define LOOK_UP(name)                                                                              \
+	ok = ok && (*(void **)&restore->calls.name = dlsym(library, "archive_" #name)) != NULL;
+	ARCHIVE_CALLS(LOOK_UP)
+#undef LOOK_UP
+	if (ok)
+		return RESTORE_OK;
+	return fail(restore, RESTORE_FAILED,
+	    "archives are read by libarchive, which cannot be loaded: %s (Debian: libarchive13)",
+	    dlerror());
 }
 
 /* --- the archive --------------------------------------------------------------------- */
@@ -58,23 +102,24 @@ static enum restore_result damaged(struct restore *restore)
 static enum restore_result next_member(
     struct restore *restore, int64_t *size, const char *name, int64_t wanted, int64_t size_max)
 {
+	const struct archive_calls *calls = &restore->calls;
 	struct archive_entry *entry;
 	const char *path;
 
-	if (archive_read_next_header(restore->archive, &entry) != ARCHIVE_OK)
+	if (calls->read_next_header(restore->archive, &entry) != ARCHIVE_OK)
 		return damaged(restore);
-	path = archive_entry_pathname(entry);
+	path = calls->entry_pathname(entry);
 	if (!path || strcmp(path, name) != 0)
 		return fail(restore, RESTORE_BAD,
 		    "the archive holds another file where %s should be", name);
-	if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry) ||
-	    archive_entry_symlink(entry))
+	if (calls->entry_filetype(entry) != AE_IFREG || calls->entry_hardlink(entry) ||
+	    calls->entry_symlink(entry))
 		return fail(restore, RESTORE_BAD, "%s is no plain file in the archive", name);
-	if (!archive_entry_size_is_set(entry) || archive_entry_size(entry) < 0 ||
-	    archive_entry_size(entry) > size_max ||
-	    (wanted >= 0 && archive_entry_size(entry) != wanted))
+	if (!calls->entry_size_is_set(entry) || calls->entry_size(entry) < 0 ||
+	    calls->entry_size(entry) > size_max ||
+	    (wanted >= 0 && calls->entry_size(entry) != wanted))
 		return fail(restore, RESTORE_BAD, "%s has another size than it should", name);
-	*size = archive_entry_size(entry);
+	*size = calls->entry_size(entry);
 	return RESTORE_OK;
 }
 
@@ -90,7 +135,7 @@ static enum restore_result read_manifest(struct restore *restore)
 		return result;
 	text = must_alloc((size_t)size + 1);
 	text[size] = '\0';
-	if (archive_read_data(restore->archive, text, (size_t)size) != (la_ssize_t)size)
+	if (restore->calls.read_data(restore->archive, text, (size_t)size) != (la_ssize_t)size)
 		result = damaged(restore);
 	else if (!manifest_parse(&restore->restored.manifest, words, text, (size_t)size))
 		result = fail(restore, RESTORE_BAD, "%s", words);
@@ -107,7 +152,7 @@ static enum restore_result copy_bytes(
 	char piece[PIECE_SIZE];
 
 	while (size > 0) {
-		la_ssize_t got = archive_read_data(restore->archive, piece,
+		la_ssize_t got = restore->calls.read_data(restore->archive, piece,
 		    size < (int64_t)sizeof piece ? (size_t)size : sizeof piece);
 
 		if (got <= 0) {
@@ -166,7 +211,7 @@ static enum restore_result take_members(struct restore *restore)
 		if (result != RESTORE_OK)
 			return result;
 	}
-	switch (archive_read_next_header(restore->archive, &entry)) {
+	switch (restore->calls.read_next_header(restore->archive, &entry)) {
 	case ARCHIVE_EOF:
 		return RESTORE_OK;
 	case ARCHIVE_OK:
@@ -190,17 +235,20 @@ static enum restore_result unpack(struct restore *restore, const char *file)
 		result = fail(restore, RESTORE_BAD, "%s is no file", file);
 		goto out;
 	}
-	restore->archive = archive_read_new();
+	result = load_calls(restore);
+	if (result != RESTORE_OK)
+		goto out;
+	restore->archive = restore->calls.read_new();
 	must(restore->archive != NULL);
 	/* No filter: what is compressed is not unpacked, so nothing grows. */
-	must(archive_read_support_format_tar(restore->archive) == ARCHIVE_OK);
-	if (archive_read_open_fd(restore->archive, fd, PIECE_SIZE) != ARCHIVE_OK)
+	must(restore->calls.read_support_format_tar(restore->archive) == ARCHIVE_OK);
+	if (restore->calls.read_open_fd(restore->archive, fd, PIECE_SIZE) != ARCHIVE_OK)
 		result = damaged(restore);
 	else
 		result = read_manifest(restore);
 	if (result == RESTORE_OK)
 		result = take_members(restore);
-	archive_read_free(restore->archive);
+	restore->calls.read_free(restore->archive);
 	restore->archive = NULL;
 out:
 	close(fd);

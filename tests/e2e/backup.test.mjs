@@ -152,6 +152,13 @@ describe('a backup', () => {
 				assert.equal(fs.readFileSync(path.join(tw.home, 'mine'), 'utf8'), 'mine');
 		});
 
+	it('needs nothing in the daemon that reads archives', async () => {
+		await backup();
+		const maps = fs.readFileSync(`/proc/${tw.daemon.pid}/maps`, 'utf8');
+		assert.match(maps, /libsqlite3/);
+		assert.doesNotMatch(maps, /libarchive|libxml2|libicu|libbz2|liblzma/);
+	});
+
 	it('leaves a line in the audit', async () => {
 		const { file } = await backup('--with-passphrase');
 		const { stdout } = await tw.cli('ledger', 'audit', '--json');
