@@ -2163,6 +2163,7 @@ static void call_free(struct call *call)
 static void call_enter(struct call *call)
 {
 	call->depth++;
+	call->worker->stirred = true;
 }
 
 /* Has the agent been given an answer, all of it, whatever its status? As store_outstanding()

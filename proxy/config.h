@@ -28,6 +28,7 @@ struct config {
 	int64_t sandbox;      /* 0 or 1: filter system calls */
 	json_t *assets;  /* owner's own rows: array of {network, contract, symbol, name, version} */
 	int64_t workers; /* 0: one per core */
+	int64_t busy_poll_us; /* a lone call's loop does not sleep for this long */
 	int64_t token_ttl_s;
 	int64_t connections_max; /* per worker */
 	int64_t calls_max;       /* in flight, in all */

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "proxy/front.h"
 #include "proxy/rooms.h"
@@ -93,11 +94,32 @@ static struct event_base *make_base(void)
 	return base;
 }
 
+/* An idle core is put to sleep, and under a hypervisor takes some 50 us to wake: longer than a
+ * seller nearby takes to answer, and as long as half a commit. A call that is alone has a core to
+ * itself, so it may be spent on looking. With more calls something always happens, and other
+ * threads want the core. */
+static bool stays_awake(struct worker *worker)
+{
+	int64_t busy_us = house_config(worker->house)->busy_poll_us, now_us;
+
+	if (busy_us == 0 || worker->calls == NULL || atomic_load(&worker->shared->calls) != 1)
+		return false;
+	now_us = clock_mono_us();
+	if (worker->stirred)
+		worker->awake_until_us = now_us + busy_us;
+	worker->stirred = false;
+	return now_us < worker->awake_until_us;
+}
+
 static void *run(void *arg)
 {
 	struct worker *worker = arg;
 
-	event_base_loop(worker->base, EVLOOP_NO_EXIT_ON_EMPTY);
+	do
+		event_base_loop(
+		    worker->base, (stays_awake(worker) ? EVLOOP_NONBLOCK : EVLOOP_ONCE) |
+				      EVLOOP_NO_EXIT_ON_EMPTY);
+	while (!event_base_got_break(worker->base));
 	/* Now, and not when the slowest of the other workers is done: a connection that came in
 	 * at the last moment must not hang meanwhile. */
 	listener_free(&worker->listener);

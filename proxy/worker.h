@@ -36,6 +36,8 @@ struct worker {
 	struct token_cache *tokens;
 	struct challenges *challenges; /* met lately */
 	struct call *calls; /* in flight here */
+	bool stirred;	    /* something has happened to one of them in this turn of the loop */
+	int64_t awake_until_us; /* of a lone call's loop, on the monotonic clock */
 	pthread_t thread;
 	struct note drain, refresh;
 	atomic_bool refreshing; /* its note is on its way */
