@@ -101,6 +101,8 @@ static void easy_free(struct transfer *transfer)
 {
 	if (transfer->easy != NULL)
 		curl_easy_cleanup(transfer->easy);
+	curl_url_cleanup(transfer->place);
+	free(transfer->origin);
 	free(transfer);
 }
 
@@ -645,11 +647,74 @@ static bool options_set(struct transfer *transfer)
 	       SET(CURLOPT_WRITEFUNCTION, on_body) && SET(CURLOPT_WRITEDATA, transfer);
 }
 
+/* Of "https://host:1/path?query" what is before the path. 0: there is anything in it that needs
+ * to be understood before it is sent, a user, a zone, a name that is not ASCII, no path. */
+static size_t origin_size(const char *url)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789.-:[]";
+	size_t scheme_size = 0, size;
+
+	if (strncmp(url, "http://", 7) == 0)
+		scheme_size = 7;
+	else if (strncmp(url, "https://", 8) == 0)
+		scheme_size = 8;
+	size = scheme_size + strspn(url + scheme_size, plain);
+	return scheme_size > 0 && size > scheme_size && url[size] == '/' ? size : 0;
+}
+
+/* Is it sent as it is? A fragment is not, nor is what curl would escape. */
+static bool is_target(const char *target)
+{
+	for (; *target != '\0'; target++) {
+		if (*target <= 0x20 || *target >= 0x7f || *target == '#')
+			return false;
+	}
+	return true;
+}
+
+/* Has the handle this place in hand? Most requests go where the last one went. */
+static bool place_set(struct transfer *transfer, const char *url, size_t size)
+{
+	char *origin;
+
+	if (transfer->origin != NULL && strncmp(transfer->origin, url, size) == 0 &&
+	    transfer->origin[size] == '\0')
+		return true;
+	if (transfer->place == NULL)
+		transfer->place = curl_url();
+	free(transfer->origin);
+	transfer->origin = NULL;
+	origin = must_strndup(url, size);
+	if (curl_url_set(transfer->place, CURLUPART_URL, origin, CURLU_DISALLOW_USER) !=
+	    CURLUE_OK) {
+		free(origin);
+		return false;
+	}
+	transfer->origin = origin;
+	return true;
+}
+
+/* curl parses a URL, and writes it again, for each request. Where host and port are the last
+ * request's and the rest goes out as it is, both are spared; everything else is curl's to read,
+ * and to find fault with. */
+static bool url_set(struct transfer *transfer, const char *url)
+{
+	size_t size = origin_size(url);
+	CURL *easy = transfer->easy;
+
+	if (size > 0 && is_target(url + size) && place_set(transfer, url, size))
+		return SET(CURLOPT_CURLU, transfer->place) &&
+		       SET(CURLOPT_REQUEST_TARGET, url + size);
+	return SET(CURLOPT_CURLU, NULL) && SET(CURLOPT_REQUEST_TARGET, NULL) &&
+	       SET(CURLOPT_URL, url);
+}
+
 static bool request_set(struct transfer *transfer, const struct transfer_request *request)
 {
 	CURL *easy = transfer->easy;
 
-	return SET(CURLOPT_URL, request->url) && SET(CURLOPT_FRESH_CONNECT, 0L) &&
+	return url_set(transfer, request->url) && SET(CURLOPT_FRESH_CONNECT, 0L) &&
 	       method_set(transfer, request->method) && fields_set(transfer, request->headers);
 }
 
@@ -662,10 +727,13 @@ static struct transfer *transfer_new(struct upstream *upstream)
 
 	if (transfer != NULL) {
 		CURL *easy = transfer->easy;
+		CURLU *place = transfer->place;
+		char *origin = transfer->origin;
 
 		LL_DELETE(upstream->spares, transfer);
 		upstream->spare_count--;
-		*transfer = (struct transfer){.upstream = upstream, .easy = easy};
+		*transfer = (struct transfer){
+		    .upstream = upstream, .easy = easy, .place = place, .origin = origin};
 	} else {
 		transfer = must_calloc(1, sizeof(*transfer));
 		transfer->upstream = upstream;

@@ -90,6 +90,8 @@ struct transfer {
 	const struct transfer_events *events;
 	void *arg;
 	CURL *easy;
+	CURLU *place; /* scheme, host and port, that the handle may keep; NULL: none yet */
+	char *origin; /* as they were given, "https://host:1" */
 	struct curl_slist *fields; /* one piece of memory */
 	unsigned limits_count;     /* the upstream's, when its handle was made */
 	bool ended_well;

@@ -256,6 +256,100 @@ static void requests_as_they_go_out(void **state)
 	client_close(&client);
 }
 
+/* What stands behind host and port, and what is asked for: byte for byte where it can be. The
+ * same handle asks for all of them. */
+static void targets_as_they_go_out(void **state)
+{
+	static const struct {
+		const char *said, *target;
+	} rows[] = {
+	    {"/", "/"},
+	    {"", "/"},
+	    {"/a", "/a"},
+	    {"?x=1", "/?x=1"},
+	    {"/?", "/?"},
+	    {"/a?", "/a?"},
+	    {"/a??b?c", "/a??b?c"},
+	    {"//a//", "//a//"},
+	    {"/./../%2E%2e/", "/./../%2E%2e/"},
+	    {"/%4A%4a%zz%", "/%4A%4a%zz%"},
+	    {"/:@!$&'()*+,;=-._~?/:@[]", "/:@!$&'()*+,;=-._~?/:@[]"},
+	    {"/\"<>\\^`{|}[]", "/\"<>\\^`{|}[]"},
+	    {"/a#b", "/a"},
+	    {"/a?b#c", "/a?b"},
+	    {"#", "/"},
+	    {"/\xc3\xa9", "/%c3%a9"},
+	    {"/http://other/", "/http://other/"},
+	};
+	struct client client;
+	struct peer peer = peer_of(-1);
+
+	(void)state;
+	client_open(&client);
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		char *url = must_format("http://127.0.0.1:%d%s", client.port, rows[i].said);
+		char *wire = must_format("GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n",
+		    rows[i].target, client.port);
+
+		start_url(&client, "GET", url, NULL, NULL, 0);
+		free(url);
+		if (i == 0)
+			ACCEPT();
+		UNTIL(peer_has(&peer, "\r\n\r\n"));
+		if (strcmp(peer.in, wire) != 0)
+			fail_msg("row \"%s\":\n%s", rows[i].said, peer.in);
+		SAY("HTTP/1.1 204 No\r\n\r\n");
+		UNTIL(client.done_count == i + 1);
+		row_check(rows[i].said, client.result == TRANSFER_OK);
+		peer_forget(&peer);
+		free(wire);
+	}
+	peer_close(&peer);
+	client_close(&client);
+}
+
+/* One handle goes from one seller to the other, and each hears what was meant for it. */
+static void sellers_in_turn(void **state)
+{
+	static const unsigned turns[] = {0, 1, 1, 0, 2, 0, 2, 1};
+	static const char *const targets[] = {"/a", "/b?c", "/d#e"};
+	static const char *const sent[] = {"/a", "/b?c", "/d"};
+	struct client client;
+	struct peer peers[2] = {peer_of(-1), peer_of(-1)};
+	bool open[2] = {false, false};
+	int fds[2], other_fd;
+
+	(void)state;
+	client_open(&client);
+	other_fd = peer_listen();
+	fds[0] = client.listen_fd;
+	fds[1] = other_fd;
+	for (size_t i = 0; i < COUNT(turns); i++) {
+		unsigned to = turns[i] == 1;
+		char *url = must_format(
+		    "http://127.0.0.1:%d%s", port_of(fds[to]), targets[turns[i]]);
+		char *wire = must_format("GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n",
+		    sent[turns[i]], port_of(fds[to]));
+
+		start_url(&client, "GET", url, NULL, NULL, 0);
+		free(url);
+		if (!open[to])
+			UNTIL(peer_accept(&peers[to], fds[to]));
+		open[to] = true;
+		UNTIL(peer_has(&peers[to], "\r\n\r\n"));
+		assert_string_equal(peers[to].in, wire);
+		peer_say(client.base, &peers[to], "HTTP/1.1 204 No\r\n\r\n");
+		UNTIL(client.done_count == i + 1);
+		assert_int_equal(client.result, TRANSFER_OK);
+		peer_forget(&peers[to]);
+		free(wire);
+	}
+	peer_close(&peers[0]);
+	peer_close(&peers[1]);
+	client_close(&client);
+	close(other_fd);
+}
+
 static void redirects_and_cookies_stay_where_they_are(void **state)
 {
 	struct client client;
@@ -1768,6 +1862,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(requests_as_they_go_out),
+	    cmocka_unit_test(targets_as_they_go_out),
+	    cmocka_unit_test(sellers_in_turn),
 	    cmocka_unit_test(redirects_and_cookies_stay_where_they_are),
 	    cmocka_unit_test(good_answers),
 	    cmocka_unit_test(fields_of_the_answer),
