@@ -4,6 +4,7 @@
 // the daemon is as well as before: the next honest seller is paid.
 
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { startBed } from './bed/bed.mjs';
@@ -203,6 +204,24 @@ const made = (wire, fields) =>
 
 const TRAILING = 'Trailer: PAYMENT-REQUIRED, PAYMENT-RESPONSE';
 
+const ODD = Buffer.from(Array.from({ length: 3_000_017 }, (_, i) => (i * 31 + (i >> 8)) & 0xff));
+const ODD_SIZES = [1, 20_000, 100, 65_536, 4095, 300_000, 7, 4096];
+
+function* oddPieces() {
+	for (let at = 0, i = 0; at < ODD.length; at += ODD_SIZES[i++ % ODD_SIZES.length])
+		yield ODD.subarray(at, at + ODD_SIZES[i % ODD_SIZES.length]);
+}
+
+async function sendOddChunks(wire, end) {
+	await wire.write(chunked);
+	for (const piece of oddPieces()) {
+		await wire.write(`${piece.length.toString(16)}\r\n`);
+		await wire.write(piece);
+		await wire.write('\r\n');
+	}
+	await wire.write(end);
+}
+
 /** Other things that only bytes can say. */
 const WIRES = {
 	'free': (wire) => wire.write(ok('Content-Length: 5')),
@@ -241,6 +260,18 @@ const WIRES = {
 	'endless': async (wire) => {
 		await wire.write(head('200 OK', `Content-Length: ${10 * 2 ** 30}`));
 		await wire.flood(BIG, 10 * 2 ** 10);
+	},
+	// A large answer, framed in pieces of all sizes, whole or cut off in the middle.
+	'odd-sized': async (wire) => {
+		await wire.write(head('200 OK', `Content-Length: ${ODD.length}`));
+		for (const piece of oddPieces())
+			await wire.write(piece);
+	},
+	'odd-chunked': async (wire) => sendOddChunks(wire, '0\r\n\r\n'),
+	'odd-paid': paidFor(async (wire) => sendOddChunks(wire, '0\r\n\r\n')),
+	'odd-cut': async (wire) => {
+		await sendOddChunks(wire, '5\r\nhel');
+		wire.end('');
 	},
 	'endless-ware': paidFor(async (wire) => {
 		await wire.write(head('200 OK', `Content-Length: ${10 * 2 ** 30}`));
@@ -622,6 +653,61 @@ async function readSome(agent, target, bytes) {
 		return read;
 	} };
 }
+
+describe('the digest of an answer, in its audit row,', () => {
+	const sha256 = (data) => createHash('sha256').update(data).digest('hex');
+
+	/** The row of the agent's only call. */
+	async function audited(agent) {
+		let rows;
+		await until('the call to be written down', async () => {
+			rows = (await tw.must('ledger', 'audit', '--agent', agent.name)).filter(({ kind }) => kind === 'call');
+			return rows.length === 1;
+		});
+		return rows[0];
+	}
+
+	for (const [target, body] of [['/free', Buffer.from('hello')], ['/odd-sized', ODD], ['/odd-chunked', ODD], ['/odd-paid', ODD]])
+		it(`is of all that was delivered: ${target}`, async () => {
+			const agent = await newAgent();
+			const answer = await call(agent, 'crude', target);
+			assert.equal(answer.status, 200, answer.text);
+			assert.equal(sha256(answer.body), sha256(body));
+			const row = await audited(agent);
+			assert.equal(row.response_digest, sha256(body));
+			assert.equal(row.response_bytes, body.length);
+		});
+
+	it('is as right for a reader that stops for a while', async () => {
+		const agent = await newAgent();
+		let response;
+		const whole = call(agent, 'crude', '/odd-chunked', { onHead: (head) => {
+			response = head;
+			head.pause();
+		} });
+		await until('much to be on its way', () => response && crude.last.sent > 1 << 20);
+		response.resume();
+		assert.equal(sha256((await whole).body), sha256(ODD));
+		assert.equal((await audited(agent)).response_digest, sha256(ODD));
+	});
+
+	it('is none when the seller stops in the middle', async () => {
+		const agent = await newAgent();
+		assert.equal((await call(agent, 'crude', '/odd-cut')).status, 'lost');
+		const row = await audited(agent);
+		assert.equal(row.response_digest, null);
+		assert.equal(row.response_bytes, ODD.length + 3);
+	});
+
+	it('is none when the agent leaves in the middle', async () => {
+		const agent = await newAgent();
+		const reader = await readSome(agent, '/endless', 3 << 20);
+		await reader.hangUp();
+		const row = await audited(agent);
+		assert.equal(row.response_digest, null);
+		assert.ok(row.response_bytes >= 3 << 20, `${row.response_bytes} bytes`);
+	});
+});
 
 describe('10 GB', () => {
 	for (const [target, payment] of [['/endless', undefined], ['/endless-ware', 'open']])
