@@ -2,7 +2,6 @@
 #include "common/wait.h"
 
 #include <errno.h>
-#include <time.h>
 
 #include "common/must.h"
 
@@ -20,20 +19,32 @@ void wait_init(pthread_cond_t *cond)
 	must(pthread_condattr_destroy(&attributes) == 0);
 }
 
-bool wait_ms(pthread_cond_t *cond, pthread_mutex_t *lock, uint32_t ms)
+struct wait_end wait_end_in(uint32_t ms)
 {
-	struct timespec until;
-	int rc;
+	struct wait_end end;
 
 	must(ms >= 1 && ms <= MS_MAX);
-	must(clock_gettime(CLOCK_MONOTONIC, &until) == 0);
-	until.tv_sec += (time_t)(ms / 1000);
-	until.tv_nsec += (long)(ms % 1000) * NS_PER_MS;
-	if (until.tv_nsec >= NS_PER_S) {
-		until.tv_sec++;
-		until.tv_nsec -= NS_PER_S;
+	must(clock_gettime(CLOCK_MONOTONIC, &end.at) == 0);
+	end.at.tv_sec += (time_t)(ms / 1000);
+	end.at.tv_nsec += (long)(ms % 1000) * NS_PER_MS;
+	if (end.at.tv_nsec >= NS_PER_S) {
+		end.at.tv_sec++;
+		end.at.tv_nsec -= NS_PER_S;
 	}
-	rc = pthread_cond_timedwait(cond, lock, &until);
+	return end;
+}
+
+bool wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, const struct wait_end *end)
+{
+	int rc = pthread_cond_timedwait(cond, lock, &end->at);
+
 	must(rc == 0 || rc == ETIMEDOUT);
 	return rc == 0;
+}
+
+bool wait_ms(pthread_cond_t *cond, pthread_mutex_t *lock, uint32_t ms)
+{
+	struct wait_end end = wait_end_in(ms);
+
+	return wait_until(cond, lock, &end);
 }

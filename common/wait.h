@@ -8,6 +8,12 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
+
+/** A moment on the steady clock. */
+struct wait_end {
+	struct timespec at;
+};
 
 /** wait_init - a condition for wait_ms(); pthread_cond_wait(), _signal() and _destroy() work on
  * it as on any other. */
@@ -19,5 +25,12 @@ void wait_init(pthread_cond_t *cond);
  * Returns  true   woken, perhaps without reason
  *          false  the time is over */
 bool wait_ms(pthread_cond_t *cond, pthread_mutex_t *lock, uint32_t ms);
+
+/** wait_end_in - the moment ms milliseconds from now (1 to an hour). */
+struct wait_end wait_end_in(uint32_t ms);
+
+/** wait_until - like wait_ms, to the end of a span that may have begun long ago: several waits
+ * are then no longer than one. */
+bool wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, const struct wait_end *end);
 
 #endif

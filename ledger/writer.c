@@ -34,12 +34,15 @@
 /* While the disk fails it is tried this often, with or without traffic: soon enough that
  * nobody waits for it, seldom enough not to be felt. */
 #define RETRY_MS 1000u
-/* A batch that nobody waits for lets others join it for this long, unless somebody comes who does
- * wait: a commit that has just begun for an audit row would be in the way of the next signature,
- * and costs as much for one row as for many. Not long, because what is not on the disk is lost
- * with the process; and so many at most, because their memory is. */
+/* A batch that nobody waits for is applied at once, so that the next signature finds nothing but
+ * its own rows to be done; but it lets others join it for this long before it is committed, unless
+ * somebody comes who does wait: a commit that has just begun for an audit row would be in the way
+ * of the next signature, and costs as much for one row as for many. Not long, because what is not
+ * on the disk is lost with the process; and so many at most, because their memory is, and the
+ * pages they are in are to fit into the cache. */
 #define LINGER_MS      5u
 #define LINGER_BATCHES 256u
+#define LINGER_SIZE    (1u << 20)
 /* Kept batches written in one group: what a try costs while the disk still fails, since every
  * new append tries again. */
 #define RETRY_BATCHES 64u
@@ -52,6 +55,13 @@ struct chain {
 	struct digest head;
 	int64_t count;
 	int64_t last; /* id of the journal's last row; the record chain's last seq */
+};
+
+/* What the writer knows of the end of the ledger, as of the rows applied so far. */
+struct tail {
+	struct chain journal, record;
+	/* what the answers take; -1: to be summed again. Not kept while there is no limit */
+	int64_t answers_size;
 };
 
 enum writer_statement {
@@ -115,20 +125,19 @@ struct writer {
 	struct head_slot *slot; /* NULL: none */
 	sqlite3_stmt *statements[WRITER_STATEMENTS];
 	sqlite3_stmt *inserts[TABLE_LAST + 1];
-	/* the heads as of the rows applied so far; read again from disk after a failure */
-	struct chain journal, record;
-	bool heads_known;
+	struct tail tail, committed; /* committed: before the group at hand */
+	bool heads_known;            /* else they are read again from the disk, after a failure */
 	struct head known; /* rows of the journal that need not be counted */
 	struct footings *footings;
 	struct buf from, to; /* names of the accounts of the journal row at hand */
-	/* what the answers take, as of the rows applied so far; -1: to be summed again. Not
-	 * kept while there is no limit */
-	int64_t answers_size;
 	size_t answers_added; /* by the group at hand */
 	int64_t purge_us;     /* when rows of the cache that have expired are looked for again */
 	bool careful;         /* the group at hand has a batch that is refused */
 	int wal_pages;
 	char failure[256]; /* of the group at hand; "" when none */
+	/* The group at hand: applied in a transaction that is open, or being applied. */
+	struct queue group;
+	struct wait_end linger_end; /* it is committed then */
 	/* Batches nobody waits for, whose commit failed: older than all that is queued. The
 	 * writer thread's. */
 	struct queue kept;
@@ -268,7 +277,7 @@ static enum store_result apply_recorded(struct writer *writer, enum table table,
 {
 	const struct table_form *form = schema_table(table);
 	sqlite3_stmt *stmt = writer->inserts[table];
-	int64_t seq = writer->record.count + 1;
+	int64_t seq = writer->tail.record.count + 1;
 	struct digest hash;
 	enum store_result result;
 
@@ -276,7 +285,7 @@ static enum store_result apply_recorded(struct writer *writer, enum table table,
 	result = run_bound(writer, stmt, form->name);
 	if (result != STORE_OK)
 		return result;
-	hash = record_hash(&writer->record.head, seq, table, values);
+	hash = record_hash(&writer->tail.record.head, seq, table, values);
 	stmt = writer->statements[WRITER_RECORD];
 	sqlite3_bind_int64(stmt, 1, seq);
 	sqlite3_bind_int64(stmt, 2, table);
@@ -285,7 +294,7 @@ static enum store_result apply_recorded(struct writer *writer, enum table table,
 	result = run_bound(writer, stmt, "record");
 	if (result != STORE_OK)
 		return result;
-	writer->record = (struct chain){.head = hash, .count = seq, .last = seq};
+	writer->tail.record = (struct chain){.head = hash, .count = seq, .last = seq};
 	return STORE_OK;
 }
 
@@ -408,7 +417,7 @@ static enum store_result apply_journal_to(
 
 	id = writer_next_id(writer->last_id, now_us);
 	record->values[0] = value_int(id);
-	hash = journal_hash(&writer->journal.head, record->values, postings, 2,
+	hash = journal_hash(&writer->tail.journal.head, record->values, postings, 2,
 	    row->event == JOURNAL_SIGN ? &payment : NULL);
 	bind_row(stmt, record->values, form->column_count);
 	sqlite3_bind_blob(stmt, (int)form->column_count + 1, hash.bytes, DIGEST_SIZE,
@@ -421,8 +430,8 @@ static enum store_result apply_journal_to(
 	if (result == STORE_OK)
 		result = apply_pending(writer, row);
 	if (result == STORE_OK)
-		writer->journal = (struct chain){
-		    .head = hash, .count = writer->journal.count + 1, .last = id};
+		writer->tail.journal = (struct chain){
+		    .head = hash, .count = writer->tail.journal.count + 1, .last = id};
 	return result;
 }
 
@@ -492,18 +501,19 @@ static enum store_result count_answer(struct writer *writer, const struct record
 	size_t rows;
 
 	if (!bounds_answers(writer)) {
-		writer->answers_size = -1;
+		writer->tail.answers_size = -1;
 		return STORE_OK;
 	}
-	if (writer->answers_size < 0)
-		result = run_number(writer, WRITER_ANSWERS_SIZE, &writer->answers_size, &rows);
+	if (writer->tail.answers_size < 0)
+		result = run_number(writer, WRITER_ANSWERS_SIZE, &writer->tail.answers_size, &rows);
 	sqlite3_bind_int64(
 	    writer->statements[WRITER_ANSWER_SIZE], 1, record->values[0].number);
 	if (result == STORE_OK)
 		result = run_number(writer, WRITER_ANSWER_SIZE, &before, &rows);
 	if (result == STORE_OK) {
-		writer->answers_size += (int64_t)(record->values[2].size + record->values[3].size);
-		writer->answers_size -= before;
+		writer->tail.answers_size +=
+		    (int64_t)(record->values[2].size + record->values[3].size);
+		writer->tail.answers_size -= before;
 		writer->answers_added++;
 	}
 	return result;
@@ -518,10 +528,10 @@ static enum store_result drop_answers(struct writer *writer)
 	size_t allowed = writer->answers_added + PURGE_COUNT, rows = 1;
 	enum store_result result = STORE_OK;
 
-	while (result == STORE_OK && rows > 0 && allowed > 0 && writer->answers_size > max) {
+	while (result == STORE_OK && rows > 0 && allowed > 0 && writer->tail.answers_size > max) {
 		result = run_number(writer, WRITER_OLDEST_ANSWER, &size, &rows);
 		if (result == STORE_OK)
-			writer->answers_size -= size;
+			writer->tail.answers_size -= size;
 		allowed--;
 	}
 	return result;
@@ -617,8 +627,7 @@ static enum store_result write_balances(struct writer *writer)
 /* One batch in its savepoint: all of it, or nothing and the chains as they were. */
 static enum store_result apply_alone(struct writer *writer, struct batch *batch)
 {
-	struct chain journal = writer->journal, record = writer->record;
-	int64_t answers_size = writer->answers_size;
+	struct tail before = writer->tail;
 
 	if (run(writer, WRITER_SAVEPOINT) != STORE_OK)
 		return STORE_BROKEN;
@@ -630,9 +639,7 @@ static enum store_result apply_alone(struct writer *writer, struct batch *batch)
 		return STORE_BROKEN;
 	if (batch->result != STORE_OK) {
 		footings_forget(writer->footings);
-		writer->journal = journal;
-		writer->record = record;
-		writer->answers_size = answers_size;
+		writer->tail = before;
 		if (run(writer, WRITER_ROLLBACK_TO) != STORE_OK)
 			return STORE_BROKEN;
 	}
@@ -686,11 +693,11 @@ static bool read_head(
 static bool read_heads(struct writer *writer)
 {
 	writer->heads_known =
-	    read_head(&writer->journal, writer->db,
+	    read_head(&writer->tail.journal, writer->db,
 		"SELECT id, hash, (SELECT count(*) FROM journal WHERE id > ?1) FROM journal"
 		" ORDER BY id DESC LIMIT 1",
 		&writer->known) &&
-	    read_head(&writer->record, writer->db,
+	    read_head(&writer->tail.record, writer->db,
 		"SELECT seq, hash, seq - ?1 FROM record ORDER BY seq DESC LIMIT 1",
 		&(struct head){.rows = 0});
 	if (writer->heads_known || writer->failure[0] != '\0')
@@ -725,8 +732,8 @@ static enum store_result purge_expired(struct writer *writer, int64_t now_us)
 	result = run_number(writer, WRITER_PURGE_ANSWERS, &size, &answers);
 	if (result != STORE_OK)
 		return result;
-	if (writer->answers_size >= 0)
-		writer->answers_size -= size;
+	if (writer->tail.answers_size >= 0)
+		writer->tail.answers_size -= size;
 	if (keys < PURGE_COUNT && answers < PURGE_COUNT)
 		writer->purge_us = now_us + PURGE_US;
 	return STORE_OK;
@@ -744,56 +751,76 @@ static enum store_result trim_cache(struct writer *writer, int64_t now_us)
 
 /* After a failure a page is written whatever the group holds: an empty group asks the disk
  * alone, and one with nothing new to write does not pass for health. */
-static enum store_result apply_batches(struct writer *writer, struct queue *group)
+static enum store_result begin(struct writer *writer)
 {
-	enum store_result result;
-
 	writer->answers_added = 0;
 	FAULT_POINT("begin");
 	if (run(writer, WRITER_BEGIN) != STORE_OK)
 		return STORE_BROKEN;
 	FAULT_POINT("begun");
-	if (writer->health != STORE_OK && run(writer, WRITER_PROBE) != STORE_OK)
-		return STORE_BROKEN;
-	for (struct batch *batch = group->first; batch != NULL; batch = batch->next) {
+	return writer->health == STORE_OK ? STORE_OK : run(writer, WRITER_PROBE);
+}
+
+static enum store_result apply_from(struct writer *writer, struct batch *first)
+{
+	enum store_result result;
+
+	for (struct batch *batch = first; batch != NULL; batch = batch->next) {
 		result = apply_batch(writer, batch);
 		if (result != STORE_OK)
 			return result;
 		FAULT_POINT("batch applied");
 	}
-	if (group->first != NULL && trim_cache(writer, group->first->now_us) != STORE_OK)
+	return STORE_OK;
+}
+
+static enum store_result begin_group(struct writer *writer)
+{
+	if (!writer->heads_known && !read_heads(writer))
 		return STORE_BROKEN;
-	return write_balances(writer);
+	writer->committed = writer->tail;
+	writer->careful = false;
+	return begin(writer);
 }
 
 /* A savepoint costs a copy of every page that its batch writes to, and a refusal is seldom: so
  * there are none at first, and a group with a batch that is refused is begun once more. */
-static enum store_result apply_group(struct writer *writer, struct queue *group)
+static enum store_result begin_carefully(struct writer *writer)
 {
-	struct chain journal, record;
-	int64_t answers_size;
-	enum store_result result;
+	writer->tail = writer->committed;
+	footings_forget(writer->footings);
+	writer->careful = true;
+	if (run(writer, WRITER_ROLLBACK) != STORE_OK || begin(writer) != STORE_OK)
+		return STORE_BROKEN;
+	return apply_from(writer, writer->group.first);
+}
 
-	if (!writer->heads_known && !read_heads(writer))
+/* More batches to the group at hand, which is begun when there is none; STORE_OK or
+ * STORE_BROKEN. */
+static enum store_result join_group(struct writer *writer, struct queue *more)
+{
+	struct batch *first = more->first;
+	enum store_result result = STORE_OK;
+
+	queue_append(&writer->group, more);
+	if (sqlite3_get_autocommit(writer->db))
+		result = begin_group(writer);
+	if (result == STORE_OK)
+		result = apply_from(writer, first);
+	if (result != STORE_OK && result != STORE_BROKEN)
+		result = begin_carefully(writer);
+	return result == STORE_OK ? STORE_OK : STORE_BROKEN;
+}
+
+static enum store_result commit_group(struct writer *writer)
+{
+	const struct batch *first = writer->group.first;
+
+	if (first != NULL && trim_cache(writer, first->now_us) != STORE_OK)
 		return STORE_BROKEN;
-	journal = writer->journal;
-	record = writer->record;
-	answers_size = writer->answers_size;
-	writer->careful = false;
-	result = apply_batches(writer, group);
-	if (result != STORE_OK && result != STORE_BROKEN) {
-		writer->journal = journal;
-		writer->record = record;
-		writer->answers_size = answers_size;
-		footings_forget(writer->footings);
-		writer->careful = true;
-		if (run(writer, WRITER_ROLLBACK) != STORE_OK)
-			return STORE_BROKEN;
-		result = apply_batches(writer, group);
-	}
-	if (result != STORE_OK)
+	if (write_balances(writer) != STORE_OK)
 		return STORE_BROKEN;
-	for (struct batch *batch = group->first; batch != NULL; batch = batch->next)
+	for (struct batch *batch = writer->group.first; batch != NULL; batch = batch->next)
 		batch->uncertain = true;
 	FAULT_POINT("commit");
 	return run(writer, WRITER_COMMIT) == STORE_OK ? STORE_OK : STORE_BROKEN;
@@ -816,14 +843,14 @@ static void set_health(struct writer *writer, enum store_result health)
 
 /* Everything of the group or nothing; what is known about the disk is forgotten, because
  * after a failed commit only the disk can say what it holds. */
-static void abandon_group(struct writer *writer, struct queue *group)
+static void abandon_group(struct writer *writer)
 {
 	if (!sqlite3_get_autocommit(writer->db))
 		sqlite3_exec(writer->db, "ROLLBACK", NULL, NULL, NULL);
 	writer->heads_known = false;
-	writer->answers_size = -1;
+	writer->tail.answers_size = -1;
 	footings_forget(writer->footings);
-	for (struct batch *batch = group->first; batch != NULL; batch = batch->next)
+	for (struct batch *batch = writer->group.first; batch != NULL; batch = batch->next)
 		batch->result = STORE_BROKEN;
 }
 
@@ -915,7 +942,7 @@ static void checkpoint_when_due(struct writer *writer)
 /* What is durable now, a second time outside the database (ledger/head.h). */
 static void put_heads(struct writer *writer)
 {
-	const struct chain *journal = &writer->journal, *record = &writer->record;
+	const struct chain *journal = &writer->tail.journal, *record = &writer->tail.record;
 	struct heads heads = {{journal->count, journal->last, journal->head},
 	    {record->count, record->last, record->head}};
 
@@ -923,27 +950,44 @@ static void put_heads(struct writer *writer)
 		head_slot_put(writer->slot, &heads);
 }
 
-/* Writes one group and tells whoever waits; the batches of a group that failed are left in
- * it. */
-static enum store_result write_group(struct writer *writer, struct queue *group)
+/* Writes the group at hand with some more batches and tells whoever waits; the batches of a group
+ * that failed are left in it. */
+static enum store_result write_group(struct writer *writer, struct queue *more)
 {
 	enum store_result result;
 
 	writer->failure[0] = '\0';
-	result = apply_group(writer, group);
+	result = join_group(writer, more);
+	if (result == STORE_OK)
+		result = commit_group(writer);
 	if (result != STORE_OK)
-		abandon_group(writer, group);
+		abandon_group(writer);
 	else {
 		FAULT_POINT("committed");
 		put_heads(writer);
 		FAULT_POINT("head written");
 	}
 	set_health(writer, result);
-	while (result == STORE_OK && group->first != NULL)
-		end_batch(writer, queue_take(group));
+	while (result == STORE_OK && writer->group.first != NULL)
+		end_batch(writer, queue_take(&writer->group));
 	FAULT_POINT("callers told");
 	checkpoint_when_due(writer);
 	return result;
+}
+
+/* What nobody waits for is in the transaction before somebody comes who does. */
+static void apply_early(struct writer *writer, struct queue *more)
+{
+	enum store_result result;
+
+	writer->failure[0] = '\0';
+	result = join_group(writer, more);
+	FAULT_POINT("applied early");
+	if (result == STORE_OK)
+		return;
+	abandon_group(writer);
+	set_health(writer, result);
+	keep_or_tell(writer, &writer->group);
 }
 
 /* A few at a time, so that a disk that still fails costs no more than those few. */
@@ -951,85 +995,110 @@ static enum store_result write_kept(struct writer *writer)
 {
 	enum store_result result = STORE_OK;
 	size_t count = writer->kept.count;
-	struct queue group;
+	struct queue some;
 
-	queue_init(&group);
+	queue_init(&some);
 	while (result == STORE_OK && writer->kept.first != NULL) {
-		while (writer->kept.first != NULL && group.count < RETRY_BATCHES)
-			queue_add(&group, queue_take(&writer->kept));
-		result = write_group(writer, &group);
+		while (writer->kept.first != NULL && some.count < RETRY_BATCHES)
+			queue_add(&some, queue_take(&writer->kept));
+		result = write_group(writer, &some);
 	}
 	/* What failed stands in front again. */
-	queue_append(&group, &writer->kept);
-	queue_append(&writer->kept, &group);
+	if (result != STORE_OK) {
+		queue_append(&writer->group, &writer->kept);
+		queue_append(&writer->kept, &writer->group);
+	}
 	if (count > 0 && result == STORE_OK)
 		log_count(LOG_WARN, "ledger_caught_up", count);
 	return result;
 }
 
+/* While something is kept nothing is applied early: what is kept goes first. */
 static void write_all(struct writer *writer, struct queue *fresh)
 {
 	bool kept = writer->kept.first != NULL;
-	enum store_result result = write_kept(writer);
 
-	if (result != STORE_OK) {
+	must(!kept || writer->group.first == NULL);
+	if (write_kept(writer) != STORE_OK) {
 		for (struct batch *batch = fresh->first; batch != NULL; batch = batch->next)
 			batch->result = STORE_BROKEN;
-	} else if (fresh->first != NULL || !kept) {
-		result = write_group(writer, fresh);
-	}
-	if (result != STORE_OK)
 		keep_or_tell(writer, fresh);
+		return;
+	}
+	if (kept && fresh->first == NULL)
+		return;
+	if (write_group(writer, fresh) != STORE_OK)
+		keep_or_tell(writer, &writer->group);
 }
 
-static bool lingers(const struct writer *writer)
+static bool applies_early(const struct writer *writer)
 {
-	return writer->awaited == 0 && writer->fresh.count < LINGER_BATCHES && !writer->stopping;
+	return writer->health == STORE_OK && writer->kept.first == NULL;
 }
 
-/* Until there is something to write, or after RETRY_MS, when the disk is to be tried. Under the
- * lock. What comes within a linger of the last group wakes nobody: while calls follow one another
- * the thread is woken once a call, for its signature. */
-static void wait_for_batches(struct writer *writer)
+static bool commit_is_due(const struct writer *writer)
+{
+	return writer->awaited > 0 || writer->stopping ||
+	    writer->group.count + writer->fresh.count >= LINGER_BATCHES ||
+	    writer->group.size + writer->fresh.size >= LINGER_SIZE;
+}
+
+/* Until there is something to apply, or, true, to commit; or after RETRY_MS, when the disk is to
+ * be tried. Under the lock. What comes within a linger of the last group wakes nobody for an audit
+ * row: while calls follow one another the thread is woken for their payments alone. */
+static bool wait_for_batches(struct writer *writer)
 {
 	bool woken = true;
 
 	for (;;) {
-		while (lingers(writer) && wait_ms(&writer->wake, &writer->lock, LINGER_MS))
-			;
-		if (writer->fresh.first != NULL || writer->stopping || !woken)
-			return;
+		if (commit_is_due(writer))
+			return true;
+		if (writer->fresh.first != NULL && applies_early(writer))
+			return false;
+		if (wait_until(&writer->wake, &writer->lock, &writer->linger_end))
+			continue;
+		if (writer->group.first != NULL || writer->fresh.first != NULL || !woken)
+			return true;
 		writer->asleep = true;
 		if (writer->health == STORE_OK)
 			pthread_cond_wait(&writer->wake, &writer->lock);
 		else
 			woken = wait_ms(&writer->wake, &writer->lock, RETRY_MS);
 		writer->asleep = false;
+		writer->linger_end = wait_end_in(LINGER_MS);
 	}
 }
 
-/* What was handed over since; nothing, when the disk is to be tried. False: the end. */
-static bool next_group(struct queue *out, struct writer *writer)
+/* What was handed over since, to be applied, or to be committed with all that was applied before;
+ * nothing, when the disk is to be tried. False: the end. */
+static bool next_batches(struct queue *out, bool *commit, struct writer *writer)
 {
 	bool stopping;
 
 	pthread_mutex_lock(&writer->lock);
-	wait_for_batches(writer);
+	*commit = wait_for_batches(writer);
 	stopping = writer->stopping;
 	queue_init(out);
 	queue_append(out, &writer->fresh);
 	writer->awaited = 0;
 	pthread_mutex_unlock(&writer->lock);
-	return out->first != NULL || !stopping;
+	return out->first != NULL || writer->group.first != NULL || !stopping;
 }
 
 static void *writer_main(void *arg)
 {
 	struct writer *writer = arg;
-	struct queue group;
+	struct queue batches;
+	bool commit;
 
-	while (next_group(&group, writer))
-		write_all(writer, &group);
+	while (next_batches(&batches, &commit, writer)) {
+		if (commit) {
+			write_all(writer, &batches);
+			writer->linger_end = wait_end_in(LINGER_MS);
+		} else {
+			apply_early(writer, &batches);
+		}
+	}
 	if (write_kept(writer) != STORE_OK) {
 		log_count(LOG_ERROR, "ledger_rows_lost", writer->kept.count);
 		while (writer->kept.first != NULL)
@@ -1115,9 +1184,11 @@ enum store_result writer_start(struct writer **out, char reason[256], sqlite3 *d
 	writer->slot = slot;
 	queue_init(&writer->fresh);
 	queue_init(&writer->kept);
+	queue_init(&writer->group);
+	writer->linger_end = wait_end_in(LINGER_MS);
 	buf_init(&writer->from, ACCOUNT_NAME_SIZE_MAX);
 	buf_init(&writer->to, ACCOUNT_NAME_SIZE_MAX);
-	writer->answers_size = -1;
+	writer->tail.answers_size = -1;
 	atomic_init(&writer->answers_max, INT64_MAX);
 	must(pthread_mutex_init(&writer->lock, NULL) == 0);
 	wait_init(&writer->wake);
@@ -1157,7 +1228,9 @@ void writer_stop(struct writer **writer)
 void writer_append(struct writer *writer, struct batch **batch, store_done_fn *done, void *arg)
 {
 	struct batch *added = *batch;
-	bool wake;
+	/* Somebody waits for it, or it is a step of a payment whose next may be; else the first, if
+	 * the thread sleeps, or when there are enough. */
+	bool wake = done != NULL || !batch_is_expendable(added);
 
 	*batch = NULL;
 	added->done = done;
@@ -1168,8 +1241,8 @@ void writer_append(struct writer *writer, struct batch **batch, store_done_fn *d
 	must(!writer->stopping);
 	queue_add(&writer->fresh, added);
 	writer->awaited += done != NULL;
-	/* The first, if the thread sleeps; then only who ends its lingering. */
-	wake = (writer->asleep && writer->fresh.count == 1) || !lingers(writer);
+	wake = wake || (writer->asleep && writer->fresh.count == 1) ||
+	    writer->fresh.count >= LINGER_BATCHES || writer->fresh.size >= LINGER_SIZE;
 	pthread_mutex_unlock(&writer->lock);
 	/* Woken under the lock it would go to sleep again for the lock. */
 	if (wake)

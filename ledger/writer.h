@@ -1,8 +1,8 @@
 /* ledger/writer.h - the one thread that writes.
  *
- * It owns the writing connection and the heads of both chains. Callers queue
- * batches; the thread takes the whole queue, applies each batch in a savepoint of one
- * transaction, commits, and only then tells the callers, in order. */
+ * It owns the writing connection and the heads of both chains. Callers queue batches; the thread
+ * takes the whole queue, applies all batches in one transaction, commits as soon as somebody waits
+ * for one of them, and only then tells the callers, in order. */
 #ifndef LEDGER_WRITER_H
 #define LEDGER_WRITER_H
 

@@ -51,6 +51,25 @@ static void over_when_nobody_signals(void **state)
 	pthread_mutex_unlock(&shared->lock);
 }
 
+/* Several waits to one end are no longer than one; a span that is over is not waited for. */
+static void over_at_one_end(void **state)
+{
+	struct shared *shared = *state;
+	struct wait_end end = wait_end_in(20), later = wait_end_in(3600u * 1000u);
+
+	assert_true(later.at.tv_sec >= end.at.tv_sec + 3599);
+	assert_true(end.at.tv_nsec >= 0 && end.at.tv_nsec < 1000000000L);
+	pthread_mutex_lock(&shared->lock);
+	while (wait_until(&shared->cond, &shared->lock, &end))
+		assert_false(shared->rung);
+	while (wait_until(&shared->cond, &shared->lock, &end))
+		assert_false(shared->rung);
+	assert_int_equal(pthread_mutex_trylock(&shared->lock), EBUSY);
+	pthread_mutex_unlock(&shared->lock);
+	assert_aborts(wait_end_in(0));
+	assert_aborts(wait_end_in(3600u * 1000u + 1));
+}
+
 static void *wait_for_it(void *arg)
 {
 	struct shared *shared = arg;
@@ -100,6 +119,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    shared_test(over_when_nobody_signals),
+	    shared_test(over_at_one_end),
 	    shared_test(woken_by_a_signal),
 	    shared_test(spans_without_sense_end_the_process),
 	};

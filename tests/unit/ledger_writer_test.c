@@ -2,6 +2,7 @@
 #include "tests/unit/ledger_world.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/prctl.h>
 
 /* --- what is refused, and that it takes nothing else with it ---------------- */
@@ -624,6 +625,105 @@ static void journal_ids_rise(void **state)
 	store_close(&world.store);
 }
 
+/* --- what nobody waits for ------------------------------------------------------------- */
+
+#define ENDS 60
+
+static bool count_settle(const struct journal_row *row, void *arg)
+{
+	*(int *)arg += row->event == JOURNAL_SETTLE;
+	return true;
+}
+
+static int settles_in(struct store *store)
+{
+	int count = 0;
+
+	assert_int_equal(store_journal(store, 0, 0, 0, 0, count_settle, &count), STORE_OK);
+	return count;
+}
+
+static bool count_audit(const struct audit_row *row, void *arg)
+{
+	(void)row;
+	++*(int *)arg;
+	return true;
+}
+
+static void append_audit(struct world *world, int64_t id)
+{
+	struct batch *batch = batch_new(world->now);
+
+	batch_audit(batch, &(struct audit_row){.id = id, .kind = AUDIT_CALL});
+	store_append(world->store, &batch, NULL, NULL);
+}
+
+/* Ends that are applied before the next signature comes, some of them refused then: each refusal
+ * is alone, what stands beside it is there, and a signature that is told has all before it. */
+static void ends_that_nobody_waits_for(void **state)
+{
+	struct world world = world_open(*state);
+	int before = settles_in(world.store), audits = 0;
+
+	for (int i = 0; i < ENDS; i++) {
+		int64_t payment = world_sign(&world, 10 + i), audit = world_id(&world);
+		bool again = i % 3 == 1;
+
+		assert_int_equal(settles_in(world.store), before + i);
+		for (int times = 0; times <= again; times++) {
+			struct batch *batch = world_state(&world, payment, PAYMENT_SETTLED, 10 + i);
+
+			store_append(world.store, &batch, NULL, NULL);
+			append_audit(&world, audit);
+			for (int turns = 0; turns < i * 7 % 50; turns++)
+				sched_yield();
+		}
+		assert_in_range(settles_in(world.store), before + i, before + i + 1);
+	}
+	world_append(&world, batch_new(world.now));
+	assert_int_equal(store_queued(world.store), 0);
+	assert_int_equal(settles_in(world.store), before + ENDS);
+	world_assert_whole(world.store);
+	store_close(&world.store);
+
+	world.store = world_store(*state, WORLD_START);
+	assert_int_equal(settles_in(world.store), before + ENDS);
+	assert_int_equal(store_audit(world.store, 0, 0, 0, count_audit, &audits), STORE_OK);
+	assert_true(audits >= ENDS);
+	world_assert_whole(world.store);
+	store_close(&world.store);
+}
+
+/* Nobody comes who waits, and it is committed all the same, as the rest is at the end. */
+static void committed_by_itself(void **state)
+{
+	struct world world = world_open(*state);
+	int before = settles_in(world.store), audits = 0, audits_before = 0;
+	int64_t payments[4];
+
+	for (size_t i = 0; i < COUNT(payments); i++)
+		payments[i] = world_sign(&world, 7);
+	for (int i = 0; i < (int)COUNT(payments); i++) {
+		struct batch *batch = world_state(&world, payments[i], PAYMENT_SETTLED, 7);
+
+		store_append(world.store, &batch, NULL, NULL);
+		/* All but the last. */
+		while (i < 3 && settles_in(world.store) < before + i + 1)
+			sched_yield();
+	}
+	assert_int_equal(
+	    store_audit(world.store, 0, 0, 0, count_audit, &audits_before), STORE_OK);
+	for (int i = 0; i < 5000; i++)
+		append_audit(&world, world_id(&world));
+	store_close(&world.store);
+	world.store = world_store(*state, WORLD_START);
+	assert_int_equal(settles_in(world.store), before + (int)COUNT(payments));
+	assert_int_equal(store_audit(world.store, 0, 0, 0, count_audit, &audits), STORE_OK);
+	assert_int_equal(audits - audits_before, 5000);
+	world_assert_whole(world.store);
+	store_close(&world.store);
+}
+
 #define folder_test(test)                                                                          \
 	cmocka_unit_test_setup_teardown(test, unit_folder_make, unit_folder_remove)
 
@@ -639,6 +739,8 @@ int main(void)
 	    folder_test(callbacks_may_append),
 	    cmocka_unit_test(killed_while_appending),
 	    folder_test(journal_ids_rise),
+	    folder_test(ends_that_nobody_waits_for),
+	    folder_test(committed_by_itself),
 	};
 
 	return unit_run(tests);
