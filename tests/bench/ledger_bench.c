@@ -105,9 +105,10 @@ static void sign(struct bench *bench, struct flight *flight)
 
 	flight->call = payment.call = row.call = store_next_id(bench->store, now_us);
 	flight->payment = payment.id = row.payment = store_next_id(bench->store, now_us);
-	/* As random as a nonce is to an index, at both ends of it. */
-	snprintf(flight->nonce, sizeof(flight->nonce), "0x%016" PRIx64 "%032" PRIx64 "%016" PRIx64,
-	    scattered, (uint64_t)bench->begun, scattered);
+	/* As random as a nonce is to an index, whichever part of it the index has. */
+	snprintf(flight->nonce, sizeof(flight->nonce),
+	    "0x%016" PRIx64 "%016" PRIx64 "%016" PRIx64 "%016" PRIx64, scattered,
+	    scattered * scattered, scattered * UINT64_C(0xbf58476d1ce4e5b9), scattered);
 	batch_payment(batch, &payment);
 	batch_journal(batch, &row);
 	flight->begin_us = clock_now_us();
