@@ -302,7 +302,7 @@ struct keys {
 	struct house *house;
 	json_t *rows;
 	size_t count;
-	bool ok;
+	bool ok, unread;
 };
 
 static bool check_key(struct agent *agent, void *arg)
@@ -318,6 +318,19 @@ static bool check_key(struct agent *agent, void *arg)
 	check(keys->rows, "keys", false, "agent %s: %s", agent->name,
 	    result == KEYSTORE_BAD_KEY ? "the key is not the ledger's address"
 				       : keystore_result_str(result));
+	return true;
+}
+
+static bool check_policy(struct agent *agent, void *arg)
+{
+	struct keys *keys = arg;
+
+	if (registry_policy_reads(keys->house->registry, agent))
+		return true;
+	keys->unread = true;
+	check(keys->rows, "policies", false,
+	    "agent %s: the stored policy does not parse, and it may call nothing: set another",
+	    agent->name);
 	return true;
 }
 
@@ -468,7 +481,7 @@ static void check_tls(struct command *command, json_t *rows)
 static json_t *doctor(struct command *command)
 {
 	struct house *house = command->house;
-	struct keys keys = {house, json_array(), 0, true};
+	struct keys keys = {.house = house, .rows = json_array(), .ok = true};
 	int64_t now_us = command->now_us;
 	struct verify_report report;
 	char reason[256] = "";
@@ -494,6 +507,9 @@ static json_t *doctor(struct command *command)
 	registry_each_agent(house->registry, check_key, &keys);
 	if (keys.ok)
 		check(keys.rows, "keys", true, "%zu agents, every key opens", keys.count);
+	registry_each_agent(house->registry, check_policy, &keys);
+	if (!keys.unread)
+		check(keys.rows, "policies", true, "every stored policy parses");
 	check_chains(house, keys.rows);
 	check_tls(command, keys.rows);
 	check(keys.rows, "listeners", true, "%s",

@@ -54,6 +54,12 @@ static json_t *policy_show(struct command *command)
 	if (!agent)
 		return error;
 	policy = registry_policy(command->house->registry, agent);
+	if (policy->unreadable) {
+		policy_unref(&policy);
+		return answer_error(COMMAND_FAILED,
+		    "the stored policy of %s does not parse, and it may call nothing: set another",
+		    agent->name);
+	}
 	text = policy_format(policy->policy);
 	result = json_loads(text, 0, NULL);
 	free(text);

@@ -17,7 +17,7 @@
 /* Agents read before the other thread hears of them. */
 #define AGENTS_AT_ONCE 1024u
 
-/* A policy's text, parsed once for all agents that have it. */
+/* A policy, once for all agents that have the same text. */
 struct shared_policy {
 	char *text;
 	struct policy_ref *policy;
@@ -120,17 +120,16 @@ static struct agent *pass_agent(struct pass *pass, int64_t id)
 static struct policy_ref *policy_of(struct load *load, struct json_error *error, const char *text)
 {
 	struct shared_policy *shared;
-	struct policy *policy;
+	struct policy *policy = NULL;
 
 	HASH_FIND_STR(load->policies, text, shared);
 	if (shared)
 		return shared->policy;
-	policy = policy_parse(error, text, strlen(text));
-	if (!policy)
+	if (strlen(text) > POLICY_LATER_MAX && !(policy = policy_parse(error, text, strlen(text))))
 		return NULL;
 	shared = must_calloc(1, sizeof *shared);
 	shared->text = must_strdup(text);
-	shared->policy = policy_share(policy);
+	shared->policy = policy ? policy_share(policy) : policy_later(text);
 	HASH_ADD_KEYPTR(hh, load->policies, shared->text, strlen(shared->text), shared);
 	return shared->policy;
 }

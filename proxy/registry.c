@@ -7,6 +7,7 @@
 
 #include <curl/curl.h>
 
+#include "common/log.h"
 #include "proxy/reach.h"
 #include "proxy/relay.h"
 
@@ -240,6 +241,7 @@ void policy_unref(struct policy_ref **ref_p)
 	*ref_p = NULL;
 	if (ref && atomic_fetch_sub(&ref->refs, 1) == 1) {
 		policy_free(&ref->policy);
+		free(ref->text);
 		free(ref);
 	}
 }
@@ -250,6 +252,14 @@ struct policy_ref *policy_share(struct policy *policy)
 
 	atomic_init(&ref->refs, 1);
 	ref->policy = policy;
+	return ref;
+}
+
+struct policy_ref *policy_later(const char *text)
+{
+	struct policy_ref *ref = policy_share(NULL);
+
+	ref->text = must_strdup(text);
 	return ref;
 }
 
@@ -299,16 +309,79 @@ char *registry_default_policy_text(struct registry *registry)
 	return copy;
 }
 
-struct policy_ref *registry_policy(struct registry *registry, struct agent *agent)
+/* Fail closed: whoever has a policy that nobody can read may call nothing. */
+static struct policy *policy_of_text(
+    bool *unreadable, const char *text, const struct agent *agent)
+{
+	static const char nothing[] = "{\"tools\": {\"allowlist\": []}}";
+	struct json_error error;
+	struct policy *policy = policy_parse(&error, text, strlen(text));
+
+	*unreadable = policy == NULL;
+	if (policy)
+		return policy;
+	log_event(LOG_ERROR, "policy_unreadable", "agent", agent->name, "path", error.path,
+	    "reason", error.reason, NULL);
+	policy = policy_parse(&error, nothing, sizeof nothing - 1);
+	must(policy != NULL);
+	return policy;
+}
+
+/* In force for the agent, with a reference; *text is what is to be parsed, or NULL. */
+static struct policy_ref *policy_ref_of(
+    const char **text, struct registry *registry, const struct agent *agent)
 {
 	struct policy_ref *ref;
 
+	*text = NULL;
 	read_lock(registry);
 	ref = agent->policy ? agent->policy : registry->default_policy;
-	if (ref)
+	if (ref) {
 		atomic_fetch_add(&ref->refs, 1);
+		if (!ref->policy)
+			*text = ref->text;
+	}
 	unlock(registry);
 	return ref;
+}
+
+struct policy_ref *registry_policy(struct registry *registry, struct agent *agent)
+{
+	const char *text;
+	struct policy_ref *ref = policy_ref_of(&text, registry, agent);
+	struct policy *policy;
+	bool unreadable;
+
+	if (!text)
+		return ref;
+	/* The text stays while the reference does. Two may parse it at once; one is kept. */
+	policy = policy_of_text(&unreadable, text, agent);
+	write_lock(registry);
+	if (!ref->policy) {
+		ref->policy = policy;
+		ref->unreadable = unreadable;
+		policy = NULL;
+	}
+	unlock(registry);
+	policy_free(&policy);
+	return ref;
+}
+
+bool registry_policy_reads(struct registry *registry, struct agent *agent)
+{
+	const char *text;
+	struct policy_ref *ref = policy_ref_of(&text, registry, agent);
+	struct json_error error;
+	struct policy *policy;
+	bool ok = ref && !ref->unreadable;
+
+	if (text) {
+		policy = policy_parse(&error, text, strlen(text));
+		ok = policy != NULL;
+		policy_free(&policy);
+	}
+	policy_unref(&ref);
+	return ok;
 }
 
 size_t registry_agent_count(struct registry *registry)

@@ -19,10 +19,18 @@
 #include "proxy/delivery.h"
 #include "wallet/address.h"
 
+/* A stored policy is parsed when it is first asked for: an agent's own names that agent, most
+ * often, so that a start with 100,000 agents would parse as many. It was parsed before it was
+ * stored. A longer one is parsed at start, because a worker's other calls would wait for it. */
+#define POLICY_LATER_MAX 4096u
+
 /* A policy in use; immutable. */
 struct policy_ref {
 	atomic_int refs;
-	struct policy *policy;
+	struct policy *policy; /* never NULL in what registry_policy() returns */
+	/* The stored text does not parse (a damaged ledger, an older program): policy allows nothing. */
+	bool unreadable;
+	char *text; /* not parsed yet; the registry's own affair */
 };
 
 struct pin;
@@ -80,6 +88,9 @@ void registry_set_policy(struct registry *registry, struct agent *agent, struct 
 /** The same with one that several agents have: policy_share() makes it countable, with a
  * reference that is the caller's; registry_share_policy() takes one of its own. */
 struct policy_ref *policy_share(struct policy *policy);
+/** The same of a stored text, copied, that is parsed when registry_policy() is first asked for
+ * it. */
+struct policy_ref *policy_later(const char *text);
 void registry_share_policy(
     struct registry *registry, struct agent *agent, struct policy_ref *policy);
 /** The policy of agents without one of their own; takes it and copies text. */
@@ -90,6 +101,8 @@ char *registry_default_policy_text(struct registry *registry);
 /** The policy in force for an agent, a reference of the caller's own; policy_unref ends it.
  * NULL only while there is no default either. */
 struct policy_ref *registry_policy(struct registry *registry, struct agent *agent);
+/** Does the policy in force parse? Asked of all agents, it keeps none of what it parsed. */
+bool registry_policy_reads(struct registry *registry, struct agent *agent) MUST_CHECK;
 void policy_unref(struct policy_ref **ref);
 /** How many there are, and up to count of them, in order of creation, from index first. Returns
  * how many that were. */

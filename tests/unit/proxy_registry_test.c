@@ -489,6 +489,111 @@ static void a_policy_is_shared(void **state)
 	purses_free(&purses);
 }
 
+/* A stored one is read when it is asked for, and is one of all that share it from then on. */
+static void a_stored_policy_is_read_later(void **state)
+{
+	struct registry *registry = registry_new();
+	struct purses *purses = purses_new();
+	struct agent *one = add(registry, purses, 1, "one"), *two = add(registry, purses, 2, "two");
+	struct policy_ref *stored = policy_later("{\"budget\":{\"dailyLimit\":\"1\"}}");
+	struct policy_ref *first, *second;
+
+	(void)state;
+	registry_share_policy(registry, one, stored);
+	registry_share_policy(registry, two, stored);
+	assert_true(registry_policy_reads(registry, one));
+	/* To ask whether it reads is not to keep it. */
+	assert_null(stored->policy);
+	policy_unref(&stored);
+	first = registry_policy(registry, one);
+	second = registry_policy(registry, two);
+	assert_ptr_equal(first, second);
+	assert_false(first->unreadable);
+	assert_int_equal(first->policy->limit_count, 1);
+	assert_true(registry_policy_reads(registry, two));
+	policy_unref(&first);
+	registry_free(&registry);
+	assert_int_equal(second->policy->limit_count, 1);
+	policy_unref(&second);
+	purses_free(&purses);
+}
+
+/* What nobody can read allows nothing; another policy puts it right. */
+static void an_unreadable_policy_allows_nothing(void **state)
+{
+	static const char *const texts[] = {"", "{", "null", "[]",
+	    "{\"budget\":{\"dailyLimit\":\"-1\"}}", "{\"surprise\":1}",
+	    "{\"tools\":{\"allowlist\":[\"*\"]}} x"};
+	const char *rule;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		struct registry *registry = registry_new();
+		struct purses *purses = purses_new();
+		struct agent *one = add(registry, purses, 1, "one");
+		struct policy_ref *stored = policy_later(texts[i]), *read;
+
+		registry_share_policy(registry, one, stored);
+		policy_unref(&stored);
+		assert_false(registry_policy_reads(registry, one));
+		for (int again = 0; again < 2; again++) {
+			read = registry_policy(registry, one);
+			assert_true(read->unreadable);
+			assert_false(policy_rule(read->policy, "search", &rule));
+			policy_unref(&read);
+			assert_false(registry_policy_reads(registry, one));
+		}
+		registry_set_policy(registry, one, policy("{}"));
+		read = registry_policy(registry, one);
+		assert_false(read->unreadable);
+		assert_true(policy_rule(read->policy, "search", &rule));
+		policy_unref(&read);
+		registry_free(&registry);
+		purses_free(&purses);
+	}
+}
+
+struct askers {
+	struct registry *registry;
+	struct agent *agent;
+};
+
+static void *ask_for_policy(void *arg)
+{
+	struct askers *askers = arg;
+	struct policy_ref *ref = registry_policy(askers->registry, askers->agent);
+	void *policy = ref->policy;
+
+	policy_unref(&ref);
+	return policy;
+}
+
+/* Two who ask at once get one and the same. */
+static void a_stored_policy_is_read_once(void **state)
+{
+	(void)state;
+	for (int round = 0; round < 200; round++) {
+		struct registry *registry = registry_new();
+		struct purses *purses = purses_new();
+		struct askers askers = {registry, add(registry, purses, 1, "one")};
+		struct policy_ref *stored = policy_later("{\"budget\":{\"dailyLimit\":\"1\"}}");
+		pthread_t threads[4];
+		void *found[COUNT(threads)];
+
+		registry_share_policy(registry, askers.agent, stored);
+		for (size_t i = 0; i < COUNT(threads); i++)
+			assert_int_equal(
+			    pthread_create(&threads[i], NULL, ask_for_policy, &askers), 0);
+		for (size_t i = 0; i < COUNT(threads); i++)
+			assert_int_equal(pthread_join(threads[i], &found[i]), 0);
+		for (size_t i = 0; i < COUNT(threads); i++)
+			assert_ptr_equal(found[i], stored->policy);
+		policy_unref(&stored);
+		registry_free(&registry);
+		purses_free(&purses);
+	}
+}
+
 static void the_default_is_for_agents_without_their_own(void **state)
 {
 	struct registry *registry = registry_new();
@@ -568,6 +673,9 @@ int main(void)
 	    cmocka_unit_test(agents),
 	    cmocka_unit_test(policies_are_counted),
 	    cmocka_unit_test(a_policy_is_shared),
+	    cmocka_unit_test(a_stored_policy_is_read_later),
+	    cmocka_unit_test(an_unreadable_policy_allows_nothing),
+	    cmocka_unit_test(a_stored_policy_is_read_once),
 	    cmocka_unit_test(the_default_is_for_agents_without_their_own),
 	    cmocka_unit_test(tool_names),
 	    cmocka_unit_test(tool_urls),
