@@ -28,7 +28,7 @@
 struct policy_ref {
 	atomic_int refs;
 	struct policy *policy; /* never NULL in what registry_policy() returns */
-	/* The stored text does not parse (a damaged ledger, an older program): policy allows nothing. */
+	/* The stored text does not parse, of a damaged ledger say: policy allows nothing. */
 	bool unreadable;
 	char *text; /* not parsed yet; the registry's own affair */
 };
