@@ -39,6 +39,23 @@ static int hex_digit(char c)
 	return -1;
 }
 
+char *decimal_encode(char text[DECIMAL_TEXT_SIZE], int64_t number)
+{
+	/* The negation is done unsigned: INT64_MIN has no positive twin. */
+	uint64_t left = number < 0 ? -(uint64_t)number : (uint64_t)number;
+	char digits[DECIMAL_TEXT_SIZE];
+	char *first = digits + sizeof digits - 1;
+
+	*first = '\0';
+	do {
+		*--first = (char)('0' + left % 10);
+		left /= 10;
+	} while (left > 0);
+	if (number < 0)
+		*--first = '-';
+	return memcpy(text, first, (size_t)(digits + sizeof digits - first));
+}
+
 bool hex_decode(void *out, size_t size, const char *text)
 {
 	uint8_t *bytes = out;

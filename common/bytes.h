@@ -1,4 +1,4 @@
-/* common/bytes.h - hex, base64, text, secrets, randomness. */
+/* common/bytes.h - hex, decimals, base64, text, secrets, randomness. */
 #ifndef COMMON_BYTES_H
 #define COMMON_BYTES_H
 
@@ -17,6 +17,11 @@ char *hex_encode_0x(char *text, const void *bytes, size_t size);
  * Returns false, out untouched, when text is NULL, has another length or other
  * digits. */
 bool hex_decode(void *out, size_t size, const char *text) MUST_CHECK;
+
+/** Room for any number, its sign and the NUL. */
+#define DECIMAL_TEXT_SIZE 21
+/** The digits of a number; returns text. */
+char *decimal_encode(char text[DECIMAL_TEXT_SIZE], int64_t number);
 
 /** Standard alphabet, padded, no line breaks. The caller frees the result. */
 char *base64_encode(const void *bytes, size_t size);

@@ -286,10 +286,9 @@ static enum step refuse_reservation(struct call *call)
 
 static void add_our_headers(struct call *call, struct headers *headers)
 {
-	char text[AMOUNT_TEXT_SIZE], id[24];
+	char text[AMOUNT_TEXT_SIZE], id[DECIMAL_TEXT_SIZE];
 
-	snprintf(id, sizeof id, "%lld", (long long)call->id);
-	headers_put(headers, "Tallyward-Call", id);
+	headers_put(headers, "Tallyward-Call", decimal_encode(id, call->id));
 	headers_put(headers, "Tallyward-Cost", amount_format(text, amount_of(call->price)));
 	if (call->reservation.policy && call->reservation.hold.state != HOLD_NONE)
 		headers_put(headers, "Tallyward-Remaining",
@@ -2114,10 +2113,10 @@ static void audit(struct call *call)
  * fill the owner's disk with them. The line says why, in our words; never what was sent. */
 static void log_stranger(const struct call *call)
 {
-	char id[24];
+	char id[DECIMAL_TEXT_SIZE];
 
-	snprintf(id, sizeof id, "%lld", (long long)call->id);
-	log_event(LOG_INFO, problem_code(call->problem), "call", id, "reason", call->detail, NULL);
+	log_event(LOG_INFO, problem_code(call->problem), "call", decimal_encode(id, call->id),
+	    "reason", call->detail, NULL);
 }
 
 static void call_free(struct call *call)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/bytes.h"
 #include "proxy/connection.h"
 
 const char *exchange_status_str(int status)
@@ -164,15 +165,9 @@ static char *put(char *at, const char *text)
 
 static char *put_number(char *at, int64_t number)
 {
-	char digits[24];
-	size_t first = sizeof(digits) - 1;
+	char text[DECIMAL_TEXT_SIZE];
 
-	digits[first] = '\0';
-	do {
-		digits[--first] = (char)('0' + number % 10);
-		number /= 10;
-	} while (number > 0);
-	return put(at, digits + first);
+	return put(at, decimal_encode(text, number));
 }
 
 static char *put_status(char *at, int status)

@@ -144,7 +144,12 @@ bool relay_path_valid(const char *rest)
 
 char *relay_url(const struct tool *tool, const char *rest)
 {
-	return must_format("%s%s", tool->url, rest);
+	size_t base_size = strlen(tool->url), rest_size = strlen(rest);
+	char *url = must_alloc(base_size + rest_size + 1);
+
+	memcpy(url, tool->url, base_size);
+	memcpy(url + base_size, rest, rest_size + 1);
+	return url;
 }
 
 /* Gateways that hand fields on as variables turn '-' into '_', and some of them whatever else

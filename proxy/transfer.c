@@ -506,11 +506,12 @@ static bool is_framing(const char *name)
 static const struct {
 	const char *name;
 	const char *none; /* "Name:" takes it away */
+	bool of_body;     /* only where one is sent */
 } unasked[] = {
-    {"Accept", "Accept:"},
-    {"Content-Type", "Content-Type:"},
-    {"Expect", "Expect:"},
-    {"User-Agent", "User-Agent:"},
+    {"Accept", "Accept:", false},
+    {"Content-Type", "Content-Type:", true},
+    {"Expect", "Expect:", true},
+    {"User-Agent", "User-Agent:", false},
 };
 
 #define UNASKED_COUNT (sizeof(unasked) / sizeof(unasked[0]))
@@ -552,6 +553,8 @@ static bool fields_set(struct transfer *transfer, const struct headers *headers)
 		last->next = list;
 	}
 	for (size_t i = 0; i < UNASKED_COUNT; i++) {
+		if (unasked[i].of_body && !transfer->uploads)
+			continue;
 		if (headers != NULL && headers_get(headers, unasked[i].name) != NULL &&
 		    !is_framing(unasked[i].name))
 			continue;
@@ -559,7 +562,7 @@ static bool fields_set(struct transfer *transfer, const struct headers *headers)
 		last = list++;
 		last->next = list;
 	}
-	last->next = NULL; /* Expect is always there */
+	last->next = NULL; /* Accept is there, or its absence */
 	return curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->fields) == CURLE_OK;
 }
 
@@ -594,6 +597,7 @@ static bool method_set(struct transfer *transfer, const char *method)
 		if (!is_one_of(method, enclosing))
 			return SET(CURLOPT_CUSTOMREQUEST, method);
 	}
+	transfer->uploads = true;
 	return SET(CURLOPT_UPLOAD, 1L) && SET(CURLOPT_CUSTOMREQUEST, method) &&
 	       SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t)transfer->body_size);
 }

@@ -107,6 +107,7 @@ struct transfer {
 	bool spoiled; /* its kept connection was not fit to be used; nothing was sent */
 	bool hurried; /* its timer runs once, for all of the body */
 	bool safe; /* may be sent again */
+	bool uploads; /* a body, if only one of no bytes */
 	bool secure;
 	bool loopback;
 	unsigned reach; /* where it may go */

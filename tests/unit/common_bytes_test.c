@@ -228,6 +228,27 @@ static void base64_round_trips_every_byte(void **state)
 	}
 }
 
+static void decimals(void **state)
+{
+	static const struct {
+		int64_t number;
+		const char *text;
+	} rows[] = {
+	    {0, "0"},
+	    {7, "7"},
+	    {-1, "-1"},
+	    {10, "10"},
+	    {1763769600123456, "1763769600123456"},
+	    {INT64_MAX, "9223372036854775807"},
+	    {INT64_MIN, "-9223372036854775808"},
+	};
+	char text[DECIMAL_TEXT_SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_string_equal(decimal_encode(text, rows[i].number), rows[i].text);
+}
+
 /* Whatever stands there, wherever, among whatever neighbours. */
 static void text_ends_at_a_control_character(void **state)
 {
@@ -307,6 +328,7 @@ int main(void)
 	    cmocka_unit_test(base64_has_a_ceiling),
 	    cmocka_unit_test(base64_reads_length_bytes_only),
 	    cmocka_unit_test(base64_round_trips_every_byte),
+	    cmocka_unit_test(decimals),
 	    cmocka_unit_test(text_ends_at_a_control_character),
 	    cmocka_unit_test(equality_looks_at_every_byte),
 	    cmocka_unit_test(wipe_leaves_zeros),
