@@ -7,8 +7,9 @@
  * at any time either the worker's or, while blocks of it are under way, the thread's.
  *
  * The blocks are the bound: while HASHER_BLOCKS_MAX are under way there is no room, and whoever
- * has more waits, as it does for an agent that reads slowly. So the memory for it stays at a
- * mebibyte a worker, however many bodies there are and however late the thread gets a processor.
+ * has more waits, as it does for an agent that reads slowly. So the memory for it stays at one and a
+ * half mebibytes a worker, however many bodies there are and however late the thread gets a
+ * processor.
  *
  * One hasher a worker. All functions are the worker's thread's, on which the callbacks come too,
  * as a note. */
@@ -25,12 +26,12 @@ struct mailbox;
 struct hasher;
 struct hashing;
 
-/* A body's first bytes, hashed by the worker in an eighth of a millisecond, which is what a
+/* A body's first bytes, hashed by the worker in an eighth of a millisecond, which is what one and
  * hand-over costs the two threads at most. */
 #define HASHER_INLINE_MAX (256u * 1024u)
 /* What a block holds; with its head 64 KiB, which is what is read from a seller at once. */
 #define HASHER_BLOCK_SIZE (64u * 1024u - 64u)
-#define HASHER_BLOCKS_MAX 16u
+#define HASHER_BLOCKS_MAX 24u
 
 struct hashing_events {
 	/* There is room again, which hashing_room() had denied. */
