@@ -1091,6 +1091,7 @@ static void *writer_main(void *arg)
 	struct queue batches;
 	bool commit;
 
+	(void)pthread_setname_np(pthread_self(), "tw-writer");
 	while (next_batches(&batches, &commit, writer)) {
 		if (commit) {
 			write_all(writer, &batches);

@@ -74,6 +74,7 @@ static void *run(void *arg)
 	struct errands *errands = arg;
 	struct errand *errand;
 
+	(void)pthread_setname_np(pthread_self(), "tw-errand");
 	while ((errand = wait_for_work(errands))) {
 		errand->reply = command_run(errands->house, errand->request, clock_now_us());
 		errand->note.run = on_back;

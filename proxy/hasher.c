@@ -135,7 +135,7 @@ static void *run(void *arg)
 	struct hasher *hasher = arg;
 	struct block *block;
 
-	must(pthread_setname_np(pthread_self(), "hasher") == 0);
+	must(pthread_setname_np(pthread_self(), "tw-hasher") == 0);
 	lock(hasher);
 	while ((block = wait_for_block(hasher))) {
 		bool dropped = block->of->dropped;

@@ -405,6 +405,7 @@ static void *read_charges(void *arg)
 {
 	struct charges_pass *charges = arg;
 
+	(void)pthread_setname_np(pthread_self(), "tw-load");
 	charges->result = store_charges(charges->pass.load->house->store, charges->borders_us,
 	    BORDERS, load_charge, load_first_payee, &charges->pass);
 	return NULL;

@@ -401,7 +401,8 @@ static int exit_status(enum house_result result)
 static void run(struct daemon *daemon)
 {
 	for (long i = 0; i < daemon->count; i++)
-		daemon->workers[i] = worker_start(daemon->house, &daemon->shared, daemon->fds[i]);
+		daemon->workers[i] = worker_start(
+		    daemon->house, &daemon->shared, daemon->fds[i], (unsigned)i);
 	log_event(
 	    LOG_INFO, "listening", "agents", daemon->listen, "admin", daemon->admin_name, NULL);
 	warn_of_clear_text(daemon);

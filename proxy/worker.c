@@ -2,6 +2,7 @@
 
 #include <event2/event.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -114,7 +115,10 @@ static bool stays_awake(struct worker *worker)
 static void *run(void *arg)
 {
 	struct worker *worker = arg;
+	char name[16];
 
+	snprintf(name, sizeof(name), "tw-worker-%u", worker->number % 100000);
+	(void)pthread_setname_np(pthread_self(), name);
 	do
 		event_base_loop(
 		    worker->base, (stays_awake(worker) ? EVLOOP_NONBLOCK : EVLOOP_ONCE) |
@@ -134,13 +138,15 @@ bool worker_done(const struct worker *worker)
 	return atomic_load(&worker->done);
 }
 
-struct worker *worker_start(struct house *house, struct workers_state *shared, int fd)
+struct worker *worker_start(
+    struct house *house, struct workers_state *shared, int fd, unsigned number)
 {
 	struct worker *worker = must_calloc(1, sizeof *worker);
 	sigset_t all, before;
 
 	worker->house = house;
 	worker->shared = shared;
+	worker->number = number;
 	worker->base = make_base();
 	worker->mailbox = mailbox_new(worker->base);
 	worker->hasher = hasher_new(worker->mailbox);

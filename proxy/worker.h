@@ -39,13 +39,16 @@ struct worker {
 	bool stirred;	    /* something has happened to one of them in this turn of the loop */
 	int64_t awake_until_us; /* of a lone call's loop, on the monotonic clock */
 	pthread_t thread;
+	unsigned number;
 	struct note drain, refresh;
 	atomic_bool refreshing; /* its note is on its way */
 	atomic_bool done;
 };
 
-/** worker_start - serve the agents' side on fd (taken) in a thread of its own. */
-struct worker *worker_start(struct house *house, struct workers_state *shared, int fd);
+/** worker_start - serve the agents' side on fd (taken) in a thread of its own, which has number
+ * in its name. */
+struct worker *worker_start(
+    struct house *house, struct workers_state *shared, int fd, unsigned number);
 /** The configuration has changed: follow it (house_config). From the main thread. */
 void worker_refresh(struct worker *worker);
 /** Stop accepting; the loop ends when the calls in flight have ended. */

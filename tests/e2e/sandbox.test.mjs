@@ -166,6 +166,15 @@ describe('behind the filter', () => {
 		assert.equal((await tw.call(agent, 'tls', '/free')).problem.code, 'upstream_unreachable');
 	});
 
+	it('a name for each thread, by which an owner finds it', () => {
+		const tasks = `/proc/${tw.daemon.pid}/task`;
+		const names = fs.readdirSync(tasks)
+			.map((task) => fs.readFileSync(`${tasks}/${task}/comm`, 'utf8').trim());
+		for (const name of ['tallyward', 'tw-writer', 'tw-worker-0', 'tw-errand'])
+			assert.ok(names.includes(name), `${name}: ${names}`);
+		assert.deepEqual(names.filter((name) => !/^(tallyward|tw-[a-z]+(-\d+)?)$/.test(name)), []);
+	});
+
 	it('SIGHUP', async () => {
 		tw.configure({ token_ttl_s: 3600 });
 		assert.match(await tw.reload(), /event=reloaded/);
