@@ -1102,7 +1102,7 @@ static int stage_open(void **state)
 	fd = listener_socket_tcp(reason, "127.0.0.1:0", true);
 	must(fd >= 0);
 	stage->port = port_of(fd);
-	stage->worker = worker_start(stage->house, &stage->shared, fd);
+	stage->worker = worker_start(stage->house, &stage->shared, fd, 0);
 	*state = stage;
 	return 0;
 }
