@@ -11,8 +11,8 @@
 /* Less than this is hashed by the worker, also of a large body, when nothing of it is under way:
  * a body that comes in crumbs is no load, and would take a block for each. */
 #define CRUMB_SIZE 4096u
-/* The thread is woken for so many blocks at once, or for the end of a body: to wake a processor, and
- * to let it fall asleep again, costs both threads as much as half a block does. */
+/* The thread is woken for so many blocks at once, or for the end of a body: to wake a processor,
+ * and to let it fall asleep again, costs both threads as much as half a block does. */
 #define WAKE_COUNT 8u
 /* And who waits for room when there is enough of it to be worth the note. */
 #define ROOM_COUNT (HASHER_BLOCKS_MAX / 2)

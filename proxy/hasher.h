@@ -2,13 +2,13 @@
  *
  * What is small a worker hashes where it stands: to hand it over would cost more. Of a large body
  * that would be nearly half of its time, and nobody who waits for the answer needs the digest. So
- * behind the first INLINE_SIZE_MAX bytes of a body the worker copies what comes into blocks and
+ * behind the first HASHER_INLINE_MAX bytes of a body the worker copies what comes into blocks and
  * sends it on, and a thread beside it hashes the blocks, each body's in their order. A hashing is
  * at any time either the worker's or, while blocks of it are under way, the thread's.
  *
  * The blocks are the bound: while HASHER_BLOCKS_MAX are under way there is no room, and whoever
- * has more waits, as it does for an agent that reads slowly. So the memory for it stays at one and a
- * half mebibytes a worker, however many bodies there are and however late the thread gets a
+ * has more waits, as it does for an agent that reads slowly. So the memory for it stays at one and
+ * a half mebibytes a worker, however many bodies there are and however late the thread gets a
  * processor.
  *
  * One hasher a worker. All functions are the worker's thread's, on which the callbacks come too,
