@@ -640,11 +640,14 @@ static struct session *session_find(const struct registry *registry, const char 
 /* With the lock held for writing. NULL: over. */
 static struct session *session_add(struct registry *registry, const char *name, int64_t expires_s)
 {
-	struct session *session = session_find(registry, name);
+	struct session *session;
 
-	if (session || expires_s <= registry->over_s)
-		return session;
 	HASH_FIND_STR(registry->sessions, name, session);
+	if (session && session->expires_s > registry->over_s)
+		return session;
+	if (expires_s <= registry->over_s)
+		return NULL;
+	/* Forgotten, though its memory has not been given back yet. */
 	if (session)
 		session_drop(registry, session);
 	session = must_calloc(1, sizeof *session);
