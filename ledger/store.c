@@ -350,6 +350,11 @@ void store_append(struct store *store, struct batch **batch, store_done_fn *done
 	writer_append(store->writer, batch, done, arg);
 }
 
+void store_expect(struct store *store)
+{
+	writer_expect(store->writer);
+}
+
 struct waiting {
 	pthread_mutex_t lock;
 	pthread_cond_t told;

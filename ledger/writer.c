@@ -2,6 +2,7 @@
 #include "ledger/writer.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,9 @@
 #define LINGER_MS      5u
 #define LINGER_BATCHES 256u
 #define LINGER_SIZE    (1u << 20)
+/* How often an expected batch is looked for before the thread sleeps again: some 100 us where
+ * nobody else wants the core. A signature takes 40. */
+#define EXPECT_LOOKS 300
 /* Kept batches written in one group: what a try costs while the disk still fails, since every
  * new append tries again. */
 #define RETRY_BATCHES 64u
@@ -147,7 +151,8 @@ struct writer {
 	pthread_cond_t wake;
 	/* under lock: */
 	struct queue fresh;
-	size_t awaited; /* of fresh: somebody waits for them */
+	_Atomic size_t awaited; /* of fresh: somebody waits for them. Read without it as well */
+	bool expected; /* one more soon */
 	bool stopping;
 	bool asleep; /* to be woken for any batch, not only for one that somebody waits for */
 	enum store_result health; /* changed by the writer thread alone */
@@ -1043,6 +1048,17 @@ static bool commit_is_due(const struct writer *writer)
 	    writer->group.size + writer->fresh.size >= LINGER_SIZE;
 }
 
+/* Sleeping, and being woken, takes longer than what is expected. Whoever else wants the core has
+ * it meanwhile; so does the lock. */
+static void look_out(struct writer *writer)
+{
+	writer->expected = false;
+	pthread_mutex_unlock(&writer->lock);
+	for (int i = 0; i < EXPECT_LOOKS && atomic_load(&writer->awaited) == 0; i++)
+		sched_yield();
+	pthread_mutex_lock(&writer->lock);
+}
+
 /* Until there is something to apply, or, true, to commit; or after RETRY_MS, when the disk is to
  * be tried. Under the lock. What comes within a linger of the last group wakes nobody for an audit
  * row: while calls follow one another the thread is woken for their payments alone. */
@@ -1055,6 +1071,10 @@ static bool wait_for_batches(struct writer *writer)
 			return true;
 		if (writer->fresh.first != NULL && applies_early(writer))
 			return false;
+		if (writer->expected) {
+			look_out(writer);
+			continue;
+		}
 		if (wait_until(&writer->wake, &writer->lock, &writer->linger_end))
 			continue;
 		if (writer->group.first != NULL || writer->fresh.first != NULL || !woken)
@@ -1248,6 +1268,14 @@ void writer_append(struct writer *writer, struct batch **batch, store_done_fn *d
 	/* Woken under the lock it would go to sleep again for the lock. */
 	if (wake)
 		pthread_cond_signal(&writer->wake);
+}
+
+void writer_expect(struct writer *writer)
+{
+	pthread_mutex_lock(&writer->lock);
+	writer->expected = true;
+	pthread_mutex_unlock(&writer->lock);
+	pthread_cond_signal(&writer->wake);
 }
 
 size_t writer_queued(const struct writer *writer)

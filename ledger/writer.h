@@ -32,6 +32,8 @@ enum store_result writer_start(struct writer **out, char reason[256], sqlite3 *d
 void writer_stop(struct writer **writer);
 
 void writer_append(struct writer *writer, struct batch **batch, store_done_fn *done, void *arg);
+/** store_expect. */
+void writer_expect(struct writer *writer);
 size_t writer_queued(const struct writer *writer);
 /** store_set_answers_max. */
 void writer_set_answers_max(struct writer *writer, int64_t bytes);

@@ -1216,6 +1216,9 @@ static enum step step_quote(struct call *call)
 	if (count > HEADER_VALUES_MAX)
 		count = HEADER_VALUES_MAX;
 	call->quoted_us = clock_now_us();
+	/* Alone, it would find the writer asleep. */
+	if (atomic_load(&call->worker->shared->calls) == 1)
+		store_expect(call->house->store);
 	if (call->challenge_large) {
 		if (count == 0)
 			return refuse(call, PROBLEM_NO_PAYABLE_OPTION,

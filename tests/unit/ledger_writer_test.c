@@ -421,6 +421,31 @@ struct appender {
 	enum store_result worst;
 };
 
+/* Whether it comes or not, and whenever; a hint changes nothing but who is awake. */
+static void expected_batches(void **state)
+{
+	struct world world = world_open(*state);
+	struct batch *batch;
+
+	for (int i = 0; i < 20; i++) {
+		for (int j = 0; j < i % 4; j++)
+			store_expect(world.store);
+		batch = batch_new(world.now);
+		batch_policy(batch, world_id(&world), world.agent, "{}");
+		if (i % 3 == 0)
+			store_append(world.store, &batch, NULL, NULL);
+		else
+			assert_int_equal(store_append_wait(world.store, &batch), STORE_OK);
+		if (i % 2 == 0)
+			store_expect(world.store);
+	}
+	world_append(&world, batch_new(world.now));
+	assert_int_equal(store_queued(world.store), 0);
+	world_assert_whole(world.store);
+	store_expect(world.store);
+	store_close(&world.store);
+}
+
 static void *append_signs(void *arg)
 {
 	struct appender *appender = arg;
@@ -432,6 +457,8 @@ static void *append_signs(void *arg)
 		enum store_result result;
 
 		world_add_sign(world, batch, call, id, 3);
+		if (i % 2 == 0)
+			store_expect(world->store);
 		result = store_append_wait(world->store, &batch);
 		if (result != STORE_OK)
 			appender->worst = result;
@@ -735,6 +762,7 @@ int main(void)
 	    folder_test(more_evidence),
 	    folder_test(empty_and_unheard_batches),
 	    folder_test(large_batch),
+	    folder_test(expected_batches),
 	    folder_test(eight_threads),
 	    folder_test(callbacks_may_append),
 	    cmocka_unit_test(killed_while_appending),
