@@ -83,9 +83,9 @@ static const struct key keys[] = {
 	 "six decimals, EIP-3009, name and version as in the token's EIP-712 domain."),
 	.max = 128, .at_start = true},
     INTEGER_AT_START(workers, 0, 256, 0, "threads", "Worker threads; 0: one per core."),
-    INTEGER(busy_poll_us, 0, 1000, 0, "us",
+    INTEGER(busy_poll_us, 0, 1000, 200, "us",
 	"While one call alone is in flight its worker looks for the next event for so long before "
-	"it sleeps: quicker where cores are slow to wake, for a core's time. 0: it sleeps at once."),
+	"it sleeps, unless somebody else wants the core. 0: it sleeps at once."),
     INTEGER(token_ttl_s, 60, 315360000, 28800, "s", "Lifetime of a token issued without --ttl."),
     INTEGER(connections_max, 1, 1000000, 20000, "per worker",
 	"Agents' connections; further ones are answered 503 and closed."),

@@ -1,6 +1,7 @@
 #include "proxy/worker.h"
 
 #include <event2/event.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,9 +97,9 @@ static struct event_base *make_base(void)
 }
 
 /* An idle core is put to sleep, and under a hypervisor takes some 50 us to wake: longer than a
- * seller nearby takes to answer, and as long as half a commit. A call that is alone has a core to
- * itself, so it may be spent on looking. With more calls something always happens, and other
- * threads want the core. */
+ * seller nearby takes to answer, and as long as a third of a commit. A call that is alone may have
+ * a core to itself, which is then spent on looking; with more calls something always happens. A
+ * paid call waits four times, so the price is bounded by as many busy_poll_us. */
 static bool stays_awake(struct worker *worker)
 {
 	int64_t busy_us = house_config(worker->house)->busy_poll_us, now_us;
@@ -109,7 +110,11 @@ static bool stays_awake(struct worker *worker)
 	if (worker->stirred)
 		worker->awake_until_us = now_us + busy_us;
 	worker->stirred = false;
-	return now_us < worker->awake_until_us;
+	if (now_us >= worker->awake_until_us)
+		return false;
+	/* Whoever else wants the core has it meanwhile. */
+	sched_yield();
+	return true;
 }
 
 static void *run(void *arg)

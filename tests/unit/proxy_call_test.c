@@ -1095,8 +1095,6 @@ static int stage_open(void **state)
 	stage->house->configs->challenge_size_max = 1024;
 	stage->house->configs->answer_size_max = 1024;
 	stage->house->configs->waiting_ms_max = 300;
-	/* Every way a loop can wait for a call is taken then: most here are alone. */
-	stage->house->configs->busy_poll_us = 200;
 	stage->base = event_base_new();
 	stage->seller_fd = peer_listen();
 	fd = listener_socket_tcp(reason, "127.0.0.1:0", true);

@@ -98,9 +98,10 @@ async function measureKind(site, kind, calls) {
 
 export const measure = async (options) => {
 	const counts = options.short ? CALLS_SHORT : CALLS;
-	// The sandbox knows no valgrind, which runs one thread at a time anyway.
+	// The sandbox knows no valgrind, which runs one thread at a time anyway; and how often a worker
+	// looks before it sleeps is a matter of time.
 	const found = await withSite({
-		settings: { sandbox: 0, workers: 1 },
+		settings: { sandbox: 0, workers: 1, busy_poll_us: 0 },
 		under: ['valgrind', '--tool=callgrind', '--quiet', '--callgrind-out-file=callgrind.%p'],
 	}, async (site) => {
 		const kinds = [];
