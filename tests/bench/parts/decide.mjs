@@ -2,15 +2,26 @@
 
 import assert from 'node:assert/strict';
 import { check, say } from '../check.mjs';
-import { table, whole } from '../figures.mjs';
+import { median, table, whole } from '../figures.mjs';
 import { runBuilt } from '../load.mjs';
 
 export const name = 'decide';
 
-export async function measure(options) {
+const ROUNDS_MAX = 3;
+
+async function round(options) {
 	const text = await runBuilt('reserve_bench', options.short ? ['10000', '10000'] : []);
 	const rows = text.trim().split('\n').map((line) => JSON.parse(line));
 	check('reserve_bench has a figure for each', () => assert.ok(rows.length > 0));
+	return rows;
+}
+
+export async function measure(options) {
+	const rounds = [];
+	while (rounds.length < Math.min(options.rounds, ROUNDS_MAX))
+		rounds.push(await round(options));
+	// The same rows in the same order each time.
+	const rows = rounds[0].map((row, i) => ({ ...row, ns: median(rounds.map((each) => each[i].ns)) }));
 	for (const row of rows)
 		say(`decide: ${JSON.stringify(row)}`);
 	return { rows };

@@ -2,22 +2,28 @@
 
 import { lineChart } from '../chart.mjs';
 import { say } from '../check.mjs';
-import { cpu, rate, table, whole } from '../figures.mjs';
+import { cpu, median, rate, table, whole } from '../figures.mjs';
 import { policyOfSize, withSite } from '../site.mjs';
 import { FILL } from './past.mjs';
 
 export const name = 'growth';
 const KINDS = ['free', 'paid'];
 const IN_FLIGHT = 32;
+const ROUNDS_MAX = 3;
 /** As many different agents make the free calls of the chart over agents. */
 const CALLERS_MAX = 1000;
 
-async function point(site, at, options, inFlight = IN_FLIGHT) {
+/** Medians of what was measured in turn, warm only before the first of it. */
+async function point(site, at, { rounds, warmSeconds, tokens, ...options }, inFlight = IN_FLIGHT) {
+	const measured = { free: [], paid: [] };
+	for (let round = 1; round <= rounds; round++)
+		for (const kind of KINDS)
+			measured[kind].push(await site.measure(kind, inFlight, { ...options,
+				warmSeconds: round === 1 ? warmSeconds : 0, tokens: kind === 'free' ? tokens : undefined }));
 	const found = { at };
 	for (const kind of KINDS) {
-		const one = await site.measure(kind, inFlight,
-			{ ...options, tokens: kind === 'free' ? options.tokens : undefined });
-		found[kind] = { cpu: cpu(one), rate: rate(one), p50: one.p50 };
+		const of = (figure) => median(measured[kind].map(figure));
+		found[kind] = { cpu: of(cpu), rate: of(rate), p50: of(({ p50 }) => p50) };
 	}
 	say(`growth: ${at}: ${KINDS.map((kind) => `${kind} ${whole(found[kind].cpu)} µs of CPU`).join(', ')}`);
 	return found;
@@ -68,9 +74,9 @@ async function overRows(pasts, options) {
 	return points;
 }
 
-export async function measure({ short, seconds, warmSeconds }) {
-	// A figure for each point, not a comparison of two: one round does.
-	const options = { seconds: Math.min(seconds, 3), warmSeconds };
+export async function measure({ short, rounds, seconds, warmSeconds }) {
+	// Many points: of each the median of a few short rounds, which one disturbance does not move.
+	const options = { rounds: Math.min(rounds, ROUNDS_MAX), seconds: Math.min(seconds, 1), warmSeconds };
 	const past = (payments) => ({ payments, agents: 1000 });
 	return {
 		agents: await overAgents(short ? [100] : [10, 1000, 100_000], options),
