@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "common/buf.h"
-#include "ledger/page_cache.h"
 #include "ledger/wal_file.h"
 
 /* An external reader's lock is waited for this long before the disk counts as broken. */
@@ -587,7 +586,6 @@ static void configure(void)
 {
 	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	(void)sqlite3_config(SQLITE_CONFIG_MULTITHREAD);
-	page_cache_install();
 }
 
 enum store_result schema_connect(sqlite3 **out, char reason[256], const char *path, bool read_only)
