@@ -810,7 +810,8 @@ void transfer_resume(struct transfer *transfer)
 	transfer->resume_wished = true;
 	if (transfer->phase == TRANSFER_BODY)
 		timer_arm(transfer);
-	upstream_queue(transfer);
+	/* A seller and an agent who are both fast have a piece ready whenever there is room. */
+	upstream_queue_later(transfer);
 }
 
 void transfer_hurry(struct transfer *transfer)

@@ -18,15 +18,29 @@ void upstream_timer_set(struct event *timer, uint32_t ms)
 	event_add(timer, &after);
 }
 
+static bool join(struct transfer *transfer)
+{
+	if (transfer->queued)
+		return false;
+	transfer->queued = true;
+	DL_APPEND(transfer->upstream->queue, transfer);
+	return true;
+}
+
 void upstream_queue(struct transfer *transfer)
 {
-	struct upstream *upstream = transfer->upstream;
+	if (join(transfer))
+		event_active(&transfer->upstream->work, EV_TIMEOUT, 1);
+}
 
-	if (transfer->queued)
-		return;
-	transfer->queued = true;
-	DL_APPEND(upstream->queue, transfer);
-	event_active(&upstream->work, EV_TIMEOUT, 1);
+void upstream_queue_later(struct transfer *transfer)
+{
+	static const struct timeval now = {0, 0};
+
+	/* A timer that is due runs when the loop has asked for sockets, an event that is active
+	 * before that, and the next one too. */
+	if (join(transfer))
+		event_add(&transfer->upstream->work, &now);
 }
 
 /* curl has said of some transfers that they are over. */
@@ -327,7 +341,7 @@ static void upstream_work(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	/* Those that join meanwhile have their turn after the loop looked at its sockets. */
+	/* Those that join meanwhile are for the next time. */
 	upstream->working = true;
 	while (more) {
 		struct transfer *transfer = upstream->queue;
@@ -341,8 +355,6 @@ static void upstream_work(evutil_socket_t fd, short what, void *arg)
 	/* A turn of the loop sooner than the timer would. */
 	if (upstream->due)
 		on_curl_timer(-1, EV_TIMEOUT, upstream);
-	if (upstream->queue != NULL)
-		event_active(&upstream->work, EV_TIMEOUT, 1);
 }
 
 void upstream_set_limits(struct upstream *upstream, const struct upstream_limits *limits)

@@ -129,6 +129,9 @@ struct transfer {
 
 /** Have the transfer's wishes carried out from the loop, soon. */
 void upstream_queue(struct transfer *transfer);
+/** The same, once the loop has looked at its sockets: for what would go on and on otherwise, while
+ * all others wait. */
+void upstream_queue_later(struct transfer *transfer);
 void upstream_timer_set(struct event *timer, uint32_t ms);
 /** For curl: the socket of a new connection, or CURL_SOCKET_BAD. */
 curl_socket_t upstream_open(struct upstream *upstream, const struct curl_sockaddr *address);

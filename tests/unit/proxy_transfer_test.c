@@ -28,6 +28,7 @@ struct client {
 	bool sent;
 	int64_t content_length;
 	bool in_callback;
+	unsigned body_calls; /* for the test's own count */
 	void (*on_head)(struct client *client);
 	bool (*on_body)(struct client *client, size_t size);
 	void (*on_done)(struct client *client);
@@ -722,6 +723,49 @@ static void time_outs(void **state)
 		peer_close(&peer);
 		client_close(&client);
 	}
+}
+
+/* Refuses every other piece, and wants it again at once. */
+static bool stutter(struct client *client, size_t size)
+{
+	(void)size;
+	if (++client->body_calls % 2 == 0)
+		return true;
+	transfer_resume(client->transfer);
+	return false;
+}
+
+/* However fast a seller and an agent are: between two pauses the loop looks at its sockets, where
+ * others may wait. */
+static void what_is_resumed_lets_others_by(void **state)
+{
+	struct client client;
+	struct peer peer = peer_of(-1);
+	char *answer = text_repeat(OK "Content-Length: 2000000\r\n\r\n", "0123456789", 200000, "");
+	size_t sent = 0;
+	unsigned refused = 0;
+
+	(void)state;
+	client_open(&client);
+	client.on_body = stutter;
+	start(&client, "GET", NULL, 0);
+	ACCEPT();
+	while (client.done_count == 0) {
+		unsigned before = client.body_calls;
+
+		sent += peer_push(&peer, answer + sent, strlen(answer + sent));
+		/* Once round, not until nothing is left. */
+		event_base_loop(client.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		/* One that was refused, taken then, and the next one refused. */
+		assert_true(client.body_calls - before <= 3);
+		refused += (client.body_calls - before) / 2;
+	}
+	assert_true(refused > 10);
+	assert_int_equal(client.result, TRANSFER_OK);
+	assert_int_equal(client.body_size, 2000000);
+	peer_close(&peer);
+	client_close(&client);
+	free(answer);
 }
 
 /* 1xx and head fields that drip do not extend the one wait there is for a head. */
@@ -1874,6 +1918,7 @@ int main(void)
 	    cmocka_unit_test(time_outs),
 	    cmocka_unit_test(a_dripping_head_times_out),
 	    cmocka_unit_test(a_dripping_body_does_not),
+	    cmocka_unit_test(what_is_resumed_lets_others_by),
 	    cmocka_unit_test(a_hurried_body_times_out),
 	    cmocka_unit_test(no_connection_in_time),
 	    cmocka_unit_test(an_upload_that_stalls_times_out),
