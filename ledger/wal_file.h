@@ -10,7 +10,9 @@
  * are there (walFrames: walIndexWriteHdr comes last). So whoever else has the ledger open, in
  * this process or another, to read or to make a checkpoint, is never pointed at a frame that is
  * still here: what can be here is a transaction that is under way, or one that was given up. A
- * connection with another setting of synchronous must not use it. The connection itself reads
+ * connection with another setting of synchronous must not use it, nor one over a VFS without
+ * SQLITE_IOCAP_POWERSAFE_OVERWRITE, which the unix one has unless a URI takes it away: SQLite would
+ * fill the log up to a sector, and sync in the middle of that. The connection itself reads
  * back what it spilled: a read writes out first. Before xSync nothing was ever durable, so a
  * crash takes no more than it did.
  *

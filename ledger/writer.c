@@ -850,8 +850,12 @@ static void set_health(struct writer *writer, enum store_result health)
  * after a failed commit only the disk can say what it holds. */
 static void abandon_group(struct writer *writer)
 {
+	/* Whether a group is open is what SQLite says: one that stayed open would be committed with
+	 * the next, after its callers were told that it failed. The prepared statement takes no
+	 * memory; should it fail all the same, what is not committed goes with the process. */
 	if (!sqlite3_get_autocommit(writer->db))
-		sqlite3_exec(writer->db, "ROLLBACK", NULL, NULL, NULL);
+		(void)run(writer, WRITER_ROLLBACK);
+	must(sqlite3_get_autocommit(writer->db));
 	writer->heads_known = false;
 	writer->tail.answers_size = -1;
 	footings_forget(writer->footings);

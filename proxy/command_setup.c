@@ -254,8 +254,9 @@ static json_t *agent_show(struct command *command)
 		return answer_error(
 		    COMMAND_FAILED, "the ledger cannot be read: run `tallyward doctor`");
 	policy = registry_policy(command->house->registry, agent);
-	text = policy_format(policy->policy);
-	policy_json = json_loads(text, 0, NULL);
+	/* The stand-in for one that does not parse is not the owner's word. */
+	text = policy->unreadable ? NULL : policy_format(policy->policy);
+	policy_json = text ? json_loads(text, 0, NULL) : json_null();
 	free(text);
 	policy_unref(&policy);
 	result = agent_json(command->house, agent);

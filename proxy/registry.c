@@ -373,12 +373,15 @@ bool registry_policy_reads(struct registry *registry, struct agent *agent)
 	struct policy_ref *ref = policy_ref_of(&text, registry, agent);
 	struct json_error error;
 	struct policy *policy;
-	bool ok = ref && !ref->unreadable;
+	bool ok;
 
+	/* Where there is a text a worker may be about to write the rest. */
 	if (text) {
 		policy = policy_parse(&error, text, strlen(text));
 		ok = policy != NULL;
 		policy_free(&policy);
+	} else {
+		ok = ref && !ref->unreadable;
 	}
 	policy_unref(&ref);
 	return ok;

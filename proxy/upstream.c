@@ -38,8 +38,9 @@ void upstream_queue_later(struct transfer *transfer)
 	static const struct timeval now = {0, 0};
 
 	/* A timer that is due runs when the loop has asked for sockets, an event that is active
-	 * before that, and the next one too. */
-	if (join(transfer))
+	 * before that, and the next one too. Work that is due stays so: adding it once more would
+	 * put it off, turn after turn while others are resumed. */
+	if (join(transfer) && !event_pending(&transfer->upstream->work, EV_TIMEOUT, NULL))
 		event_add(&transfer->upstream->work, &now);
 }
 

@@ -768,6 +768,71 @@ static void what_is_resumed_lets_others_by(void **state)
 	free(answer);
 }
 
+struct turns {
+	struct client *streams;
+	size_t count;
+};
+
+/* A piece of each answer is refused, and all that comes later taken. */
+static bool refuse_first(struct client *client, size_t size)
+{
+	(void)size;
+	return ++client->body_calls > 1;
+}
+
+static void resume_next(evutil_socket_t fd, short what, void *arg)
+{
+	struct turns *turns = arg;
+
+	(void)fd;
+	(void)what;
+	transfer_resume(turns->streams[turns->count++].transfer);
+}
+
+/* However many agents have room again, one in each turn of the loop: what was resumed in front of
+ * them is not put off. */
+static void what_is_resumed_is_not_put_off(void **state)
+{
+	enum { STREAMS = 4 };
+	struct client client, streams[STREAMS];
+	struct peer peers[STREAMS];
+	struct turns turns = {streams, 0};
+	struct event *agent;
+
+	(void)state;
+	client_open(&client);
+	for (size_t i = 0; i < STREAMS; i++) {
+		struct peer peer = peer_of(-1);
+
+		streams[i] = (struct client){.base = client.base,
+		    .upstream = client.upstream,
+		    .listen_fd = client.listen_fd,
+		    .port = client.port,
+		    .reach = client.reach,
+		    .on_body = refuse_first};
+		start(&streams[i], "GET", NULL, 0);
+		ACCEPT();
+		SAY(OK "Content-Length: 10\r\n\r\nhello");
+		UNTIL(streams[i].body_calls == 1);
+		peers[i] = peer;
+	}
+	agent = event_new(client.base, -1, 0, resume_next, &turns);
+	while (turns.count < STREAMS) {
+		event_active(agent, EV_WRITE, 1);
+		event_base_loop(client.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		/* In the turn behind its own, at the latest. */
+		for (size_t i = 0; i + 1 < turns.count; i++)
+			assert_true(streams[i].body_calls > 1);
+	}
+	event_free(agent);
+	for (size_t i = 0; i < STREAMS; i++) {
+		transfer_cancel(&streams[i].transfer);
+		peer_close(&peers[i]);
+		free(streams[i].body);
+	}
+	client_close(&client);
+}
+
 /* 1xx and head fields that drip do not extend the one wait there is for a head. */
 static void a_dripping_head_times_out(void **state)
 {
@@ -1919,6 +1984,7 @@ int main(void)
 	    cmocka_unit_test(a_dripping_head_times_out),
 	    cmocka_unit_test(a_dripping_body_does_not),
 	    cmocka_unit_test(what_is_resumed_lets_others_by),
+	    cmocka_unit_test(what_is_resumed_is_not_put_off),
 	    cmocka_unit_test(a_hurried_body_times_out),
 	    cmocka_unit_test(no_connection_in_time),
 	    cmocka_unit_test(an_upload_that_stalls_times_out),
