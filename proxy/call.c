@@ -2165,7 +2165,13 @@ static void call_free(struct call *call)
 static void call_enter(struct call *call)
 {
 	call->depth++;
-	call->worker->stirred = true;
+}
+
+/* Set aside, or signed and not ended. An endpoint that was free the last time holds nothing. */
+static bool has_money_out(const struct call *call)
+{
+	return (call->money == MONEY_HELD && call->reservation.held > 0) ||
+	       call->money == MONEY_METERED || call->money == MONEY_SIGNED;
 }
 
 /* Has the agent been given an answer, all of it, whatever its status? As store_outstanding()
@@ -2178,6 +2184,7 @@ static bool answered(const struct call *call)
 
 static void call_leave(struct call *call)
 {
+	call->worker->stirred = has_money_out(call);
 	if (--call->depth > 0 || call->exchange || call->transfer || call->pending > 0 ||
 	    !hashed(call))
 		return;

@@ -84,8 +84,9 @@ static const struct key keys[] = {
 	.max = 128, .at_start = true},
     INTEGER_AT_START(workers, 0, 256, 0, "threads", "Worker threads; 0: one per core."),
     INTEGER(busy_poll_us, 0, 1000, 300, "us",
-	"While one call alone is in flight its worker looks for the next event for so long before "
-	"it sleeps, unless somebody else wants the core. 0: it sleeps at once."),
+	"While one call alone is in flight, with money set aside, its worker looks for the next "
+	"event for so long before it sleeps, unless somebody else wants the core. 0: it sleeps at "
+	"once."),
     INTEGER(token_ttl_s, 60, 315360000, 28800, "s", "Lifetime of a token issued without --ttl."),
     INTEGER(connections_max, 1, 1000000, 20000, "per worker",
 	"Agents' connections; further ones are answered 503 and closed."),

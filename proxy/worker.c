@@ -98,8 +98,9 @@ static struct event_base *make_base(void)
 
 /* An idle core is put to sleep, and under a hypervisor takes some 50 us to wake: longer than a
  * seller nearby takes to answer, and as long as a third of a commit. A call that is alone may have
- * a core to itself, which is then spent on looking; with more calls something always happens. A
- * paid call waits four times, so the price is bounded by as many busy_poll_us. */
+ * a core to itself, which is then spent on looking while money is set aside for it; with more calls
+ * something always happens, and a free one is not worth a core. A paid call waits three times, so
+ * the price is bounded by as many busy_poll_us. */
 static bool stays_awake(struct worker *worker)
 {
 	int64_t busy_us = house_config(worker->house)->busy_poll_us, now_us;

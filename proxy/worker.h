@@ -36,7 +36,7 @@ struct worker {
 	struct token_cache *tokens;
 	struct challenges *challenges; /* met lately */
 	struct call *calls; /* in flight here */
-	bool stirred;	    /* something has happened to one of them in this turn of the loop */
+	bool stirred;	    /* something has happened to one that has money out, in this turn */
 	int64_t awake_until_us; /* of a lone call's loop, on the monotonic clock */
 	pthread_t thread;
 	unsigned number;
