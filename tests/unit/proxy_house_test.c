@@ -745,6 +745,7 @@ static void what_the_owner_said_is_remembered(void **state)
 	struct ledger ledger;
 	struct house *house;
 	struct tool *tool;
+	struct policy_ref *policy;
 	char *rpc;
 
 	init(state);
@@ -792,7 +793,9 @@ static void what_the_owner_said_is_remembered(void **state)
 	rpc = registry_rpc(house->registry, NETWORK);
 	assert_string_equal(rpc, "http://127.0.0.1:8545");
 	free(rpc);
-	assert_int_equal(ledger.agent->policy->policy->limits[0].max, 7);
+	policy = registry_policy(house->registry, ledger.agent);
+	assert_int_equal(policy->policy->limits[0].max, 7);
+	policy_unref(&policy);
 	house_close(&house);
 }
 
