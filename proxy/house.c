@@ -484,6 +484,19 @@ void house_furnish(struct house *house)
 	house->tls = tls_new();
 }
 
+void house_clear(struct house *house)
+{
+	registry_free(&house->registry);
+	purses_free(&house->purses);
+	quotes_free(&house->quotes);
+	idempotency_free(&house->idempotency);
+	outstanding_free(&house->outstanding);
+	watch_free(&house->watch);
+	outlook_free(&house->outlook);
+	tls_free(&house->tls);
+	assets_free(&house->assets);
+}
+
 enum house_result house_open(
     struct house **out, char reason[512], const struct house_options *options)
 {
@@ -528,15 +541,7 @@ void house_close(struct house **house_p)
 	anchors_free(&house->anchors);
 	store_close(&house->store);
 	keystore_close(&house->keystore);
-	registry_free(&house->registry);
-	purses_free(&house->purses);
-	quotes_free(&house->quotes);
-	idempotency_free(&house->idempotency);
-	outstanding_free(&house->outstanding);
-	watch_free(&house->watch);
-	outlook_free(&house->outlook);
-	tls_free(&house->tls);
-	assets_free(&house->assets);
+	house_clear(house);
 	while (house->configs) {
 		struct config *config = house->configs;
 

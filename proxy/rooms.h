@@ -61,8 +61,11 @@ static inline const struct config *house_config(const struct house *house)
  * open the keystore is slow on purpose.
  *   house_furnish  the rooms in memory, empty; the configuration is there
  *   house_load     what the open store remembers into them; first what the last stop left
- *                  behind is written. Returns what house_open() does */
+ *                  behind is written. Returns what house_open() does
+ * And of house_close() one, which undoes the first:
+ *   house_clear    the rooms in memory are gone; nobody is in them. Without them: nothing */
 void house_furnish(struct house *house);
+void house_clear(struct house *house);
 enum house_result house_load(struct house *house, char reason[512], int64_t now_us) MUST_CHECK;
 
 /** Write why into reason, and return result. */

@@ -102,12 +102,7 @@ static inline void books_open_ago(struct books *books, const char *dir, int64_t 
 	if (store_create(reason, dir) != STORE_OK ||
 	    store_open(&books->house.store, reason, dir, books->now_us) != STORE_OK)
 		fail_msg("%s", reason);
-	books->house.assets = assets_new();
-	books->house.purses = purses_new();
-	books->house.registry = registry_new();
-	books->house.outstanding = outstanding_new();
-	books->house.watch = watch_new();
-	books->house.outlook = outlook_new();
+	house_furnish(&books->house);
 	books->asset = assets_default(books->house.assets, BOOKS_NETWORK);
 	books->slot = house_slot(&books->house, books->asset);
 	row.id = books_id(books);
@@ -129,12 +124,7 @@ static inline void books_open(struct books *books, const char *dir)
 static inline void books_close(struct books *books)
 {
 	store_close(&books->house.store);
-	registry_free(&books->house.registry);
-	purses_free(&books->house.purses);
-	outstanding_free(&books->house.outstanding);
-	watch_free(&books->house.watch);
-	outlook_free(&books->house.outlook);
-	assets_free(&books->house.assets);
+	house_clear(&books->house);
 	config_fini(&books->config);
 }
 

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "common/log.h"
-#include "proxy/tls.h"
 
 /* More than are handed over at a time, and not a whole number of that. */
 #define AGENTS 2600
@@ -28,19 +27,6 @@ static void furnish(struct house *house, struct books *books)
 	*house = (struct house){.store = books->house.store};
 	atomic_init(&house->config, &books->config);
 	house_furnish(house);
-}
-
-static void leave(struct house *house)
-{
-	registry_free(&house->registry);
-	purses_free(&house->purses);
-	quotes_free(&house->quotes);
-	idempotency_free(&house->idempotency);
-	outstanding_free(&house->outstanding);
-	watch_free(&house->watch);
-	outlook_free(&house->outlook);
-	tls_free(&house->tls);
-	assets_free(&house->assets);
 }
 
 static int64_t calls_of(const struct house *house, struct agent *agent, int64_t at_us)
@@ -96,7 +82,7 @@ static void each_of_many_has_its_own(void **state)
 		assert_ptr_equal(registry_agent_by_id(house.registry, ids[i]), agent);
 		assert_int_equal(calls_of(&house, agent, books.now_us), i % 4);
 	}
-	leave(&house);
+	house_clear(&house);
 	books_close(&books);
 	free(ids);
 }
@@ -132,7 +118,7 @@ static void policies_that_do_not_parse(void **state)
 	policy = registry_policy(house.registry, registry_agent(house.registry, "bad"));
 	assert_false(policy_rule(policy->policy, "search", &rule));
 	policy_unref(&policy);
-	leave(&house);
+	house_clear(&house);
 
 	/* A long one keeps the daemon from starting. */
 	batch = batch_new(books.now_us);
@@ -143,7 +129,7 @@ static void policies_that_do_not_parse(void **state)
 	furnish(&house, &books);
 	assert_int_equal(house_load(&house, reason, books.now_us), HOUSE_BROKEN);
 	assert_non_null(strstr(reason, "the stored policy of agent too-bad does not parse"));
-	leave(&house);
+	house_clear(&house);
 	books_close(&books);
 	free(text);
 }
