@@ -377,7 +377,7 @@ static bool is_pattern(const char *name)
 	return strpbrk(name, "*?") != NULL;
 }
 
-static const struct purse_meter *purse_find(
+static const struct purse_meter *subject_of(
     const struct purse *purse, enum purse_subject subject, const char *name)
 {
 	switch (subject) {
@@ -432,7 +432,7 @@ static void reading_each(struct purse_reading *sum, reading_fn *add, struct purs
 				add(sum, found, window, calls, at_us);
 		return;
 	}
-	found = purse_find(purse, subject, name);
+	found = subject_of(purse, subject, name);
 	if (found != NULL)
 		add(sum, found, window, calls, at_us);
 }
@@ -443,6 +443,32 @@ struct purse_reading purse_sum(struct purse *purse, enum purse_subject subject, 
 	struct purse_reading reading = {0};
 
 	reading_each(&reading, reading_add, purse, subject, name, window, calls, at_us);
+	return reading;
+}
+
+struct purse_subjects purse_find(
+    struct purse *purse, const char *session, const char *tool, const char *payee)
+{
+	purse_wake(purse);
+	return (struct purse_subjects){.found = {
+		[PURSE_SESSION] = session == NULL ? NULL : subject_find(purse->sessions, session),
+		[PURSE_AGENT] = &purse->whole,
+		[PURSE_WALLET] = &purse->wallet,
+		[PURSE_TOOL] = tool == NULL ? NULL : subject_find(purse->tools, tool),
+		[PURSE_PAYEE] = payee == NULL ? NULL : payee_find(purse, payee),
+	}};
+}
+
+struct purse_reading purse_subject_sum(const struct purse_subjects *subjects,
+    enum purse_subject subject, enum window window, bool calls, int64_t at_us)
+{
+	struct purse_reading reading = {0};
+	const struct purse_meter *found;
+
+	must(subject >= PURSE_SESSION && subject <= PURSE_PAYEE);
+	found = subjects->found[subject];
+	if (found != NULL)
+		reading_add(&reading, found, window, calls, at_us);
 	return reading;
 }
 
@@ -502,7 +528,7 @@ int64_t purse_frees_at(struct purse *purse, enum purse_subject subject, const ch
 		return subject_frees_at(&purse->whole, window, calls, at_us, amount);
 	if (subject == PURSE_TOOL && is_pattern(name))
 		return pattern_frees_at(purse, name, window, calls, at_us, amount);
-	found = purse_find(purse, subject, name);
+	found = subject_of(purse, subject, name);
 	return found != NULL ? subject_frees_at(found, window, calls, at_us, amount) : at_us;
 }
 

@@ -96,6 +96,18 @@ struct purse_reading purse_read(struct purse *purse, enum purse_subject subject,
 /** The same but for the time, which takes longer to find: resets_us is 0. */
 struct purse_reading purse_sum(struct purse *purse, enum purse_subject subject, const char *name,
     enum window window, bool calls, int64_t at_us);
+/* Whose meters the limits of one call read: found once, read for each limit. */
+struct purse_subjects {
+	const struct purse_meter *found[PURSE_PAYEE + 1]; /* by subject; NULL: used by nobody */
+};
+
+/** Names as for purse_read, but none is a glob; NULL: that subject will not be asked about. For
+ * as long as the lock is held and nothing is charged. */
+struct purse_subjects purse_find(
+    struct purse *purse, const char *session, const char *tool, const char *payee);
+/** As purse_sum of that subject's name. */
+struct purse_reading purse_subject_sum(const struct purse_subjects *subjects,
+    enum purse_subject subject, enum window window, bool calls, int64_t at_us);
 /** When `amount` (money, or calls) of that window will have been given back, with no
  * further charges, or all of it when it holds less; at_us when there is nothing to
  * wait for. The end of a day or month; 0 (never) for total and call. */

@@ -14,7 +14,7 @@ _Static_assert(
 /* Most policies have a handful of limits; beyond these the heap is asked. */
 #define LIMITS_INLINE 32u
 
-/* The limits that speak about a call, with their totals: one snapshot under the lock. */
+/* The limits that speak about a call, with room for their totals: one snapshot under the lock. */
 struct view {
 	size_t count;
 	const struct limit **limits;
@@ -23,62 +23,90 @@ struct view {
 	struct limit_total totals_inline[LIMITS_INLINE];
 };
 
-static const char *subject_name(
-    const struct limit *limit, const char *session, const char *tool, const char *payee)
+/* Who is asked about: a session, a tool and, once it is known, a payee. */
+struct asked {
+	const char *session, *tool, *payee;
+};
+
+static const char *subject_name(const struct limit *limit, const struct asked *asked)
 {
 	switch (limit->scope) {
 	case LIMIT_SCOPE_SESSION:
-		return session;
+		return asked->session;
 	case LIMIT_SCOPE_AGENT:
 	case LIMIT_SCOPE_WALLET:
 		return NULL;
 	case LIMIT_SCOPE_TOOL:
-		return limit->target ? limit->target : tool;
+		return limit->target ? limit->target : asked->tool;
 	case LIMIT_SCOPE_PAYEE:
-		return limit->target ? limit->target : payee;
+		return limit->target ? limit->target : asked->payee;
 	}
 	must(!"a scope we know");
 	return NULL;
 }
 
-typedef struct purse_reading read_fn(struct purse *purse, enum purse_subject subject,
-    const char *name, enum window window, bool calls, int64_t at_us);
-
-/* read: purse_read, or purse_sum where nobody asks for times. own: this call's own provisional
- * hold, which must not stand in its own way. */
-static struct limit_total total_read(read_fn *read, struct purse *purse, const struct limit *limit,
-    const char *session, const char *tool, const char *payee, int64_t at_us, int64_t own)
+/* own: this call's own provisional hold, which must not stand in its own way. */
+static struct limit_total total_of(
+    const struct limit *limit, struct purse_reading reading, int64_t own)
 {
-	struct limit_total total = {0, 0, 0};
-	struct purse_reading reading;
+	struct limit_total total = {reading.firm, 0, reading.resets_us};
 
-	if (limit->window == WINDOW_CALL)
-		return total;
-	reading = read(purse, (enum purse_subject)limit->scope,
-	    subject_name(limit, session, tool, payee), limit->window, limit->measure == LIMIT_CALLS,
-	    at_us);
-	total.firm = reading.firm;
-	total.resets_us = reading.resets_us;
 	if (limit->measure == LIMIT_SPEND && limit->scope != LIMIT_SCOPE_PAYEE)
 		total.provisional = reading.provisional - own;
 	return total;
 }
 
-static void view_init(struct view *view, read_fn *read, struct purse *purse,
-    const struct policy *policy, const char *session, const char *tool, const char *payee,
-    bool metered, int64_t at_us, int64_t own)
+/* With the time at which it gives something back. */
+static struct limit_total total_read(struct purse *purse, const struct limit *limit,
+    const struct asked *asked, int64_t at_us, int64_t own)
+{
+	if (limit->window == WINDOW_CALL)
+		return (struct limit_total){0, 0, 0};
+	return total_of(limit,
+	    purse_read(purse, (enum purse_subject)limit->scope, subject_name(limit, asked),
+		limit->window, limit->measure == LIMIT_CALLS, at_us),
+	    own);
+}
+
+/* Is the limit about others than the call's own subjects as well? */
+static bool is_of_others(const struct limit *limit, const struct asked *asked)
+{
+	if (limit->target == NULL)
+		return false;
+	if (limit->scope == LIMIT_SCOPE_TOOL)
+		return strcmp(limit->target, asked->tool) != 0;
+	return limit->scope == LIMIT_SCOPE_PAYEE && strcmp(limit->target, asked->payee) != 0;
+}
+
+/* The same without that time, which takes longer to find. subjects: of those asked about. */
+static struct limit_total total_sum(struct purse *purse, const struct purse_subjects *subjects,
+    const struct limit *limit, const struct asked *asked, int64_t at_us, int64_t own)
+{
+	enum purse_subject subject = (enum purse_subject)limit->scope;
+	bool calls = limit->measure == LIMIT_CALLS;
+
+	if (limit->window == WINDOW_CALL)
+		return (struct limit_total){0, 0, 0};
+	if (is_of_others(limit, asked))
+		return total_of(limit,
+		    purse_sum(purse, subject, limit->target, limit->window, calls, at_us), own);
+	return total_of(
+	    limit, purse_subject_sum(subjects, subject, limit->window, calls, at_us), own);
+}
+
+static void view_init(
+    struct view *view, const struct policy *policy, const struct asked *asked, bool metered)
 {
 	view->limits = view->limits_inline;
 	view->totals = view->totals_inline;
-	view->count = policy_limits(view->limits, LIMITS_INLINE, policy, tool, payee, metered);
+	view->count = policy_limits(
+	    view->limits, LIMITS_INLINE, policy, asked->tool, asked->payee, metered);
 	if (view->count > LIMITS_INLINE) {
 		view->limits = must_calloc(view->count, sizeof *view->limits);
 		view->totals = must_calloc(view->count, sizeof *view->totals);
-		policy_limits(view->limits, view->count, policy, tool, payee, metered);
+		policy_limits(
+		    view->limits, view->count, policy, asked->tool, asked->payee, metered);
 	}
-	for (size_t i = 0; i < view->count; i++)
-		view->totals[i] =
-		    total_read(read, purse, view->limits[i], session, tool, payee, at_us, own);
 }
 
 static void view_fini(struct view *view)
@@ -102,10 +130,14 @@ static void view_keep_stage(struct view *view, enum reserve_stage stage)
 
 		if (limit->measure == LIMIT_CALLS && at_sign != (stage == RESERVE_EXACT))
 			continue;
-		view->limits[kept] = limit;
-		view->totals[kept++] = view->totals[i];
+		view->limits[kept++] = limit;
 	}
 	view->count = kept;
+}
+
+static struct asked asked_of(const struct reservation *r)
+{
+	return (struct asked){r->session, r->tool, r->payee};
 }
 
 static struct decision ask_limits(
@@ -113,18 +145,24 @@ static struct decision ask_limits(
 {
 	struct decide_request request = {
 	    .spend = spend, .may_shrink = may_shrink, .count_call = true};
+	struct purse *purse = r->agent->purse;
+	struct asked asked = asked_of(r);
+	struct purse_subjects subjects;
 	struct decision decision;
 	struct view view;
 
-	view_init(&view, purse_sum, r->agent->purse, r->policy->policy, r->session, r->tool,
-	    r->payee, r->stage == RESERVE_METERED, r->at_us, own);
+	view_init(&view, r->policy->policy, &asked, r->stage == RESERVE_METERED);
 	view_keep_stage(&view, r->stage);
+	subjects = purse_find(purse, asked.session, asked.tool, asked.payee);
+	for (size_t i = 0; i < view.count; i++)
+		view.totals[i] =
+		    total_sum(purse, &subjects, view.limits[i], &asked, r->at_us, own);
 	decision = decide(&request, view.limits, view.totals, view.count);
 	view_fini(&view);
 	/* A refusal says when to come again. */
 	if (decision.verdict != DECIDE_ALLOW)
-		decision.resets_us = total_read(purse_read, r->agent->purse, decision.limit,
-		    r->session, r->tool, r->payee, r->at_us, own).resets_us;
+		decision.resets_us =
+		    total_read(purse, decision.limit, &asked, r->at_us, own).resets_us;
 	return decision;
 }
 
@@ -397,19 +435,26 @@ void reserve_retry(struct purses *purses, struct agent *agent)
 
 int64_t reserve_remaining(struct reservation *r)
 {
+	struct purse *purse = r->agent->purse;
+	struct asked asked = asked_of(r);
+	struct purse_subjects subjects;
 	struct view view;
 	int64_t remaining;
 
 	purses_lock(r->purses);
-	remaining = r->stage == RESERVE_METERED ? INT64_MAX : purse_free(r->agent->purse);
-	view_init(&view, purse_sum, r->agent->purse, r->policy->policy, r->session, r->tool,
-	    r->payee, r->stage == RESERVE_METERED, r->at_us, 0);
+	remaining = r->stage == RESERVE_METERED ? INT64_MAX : purse_free(purse);
+	view_init(&view, r->policy->policy, &asked, r->stage == RESERVE_METERED);
+	subjects = purse_find(purse, asked.session, asked.tool, asked.payee);
 	for (size_t i = 0; i < view.count; i++) {
 		const struct limit *limit = view.limits[i];
-		int64_t left = limit->max - view.totals[i].firm - view.totals[i].provisional;
+		struct limit_total total;
+		int64_t left;
 
-		if (limit->measure == LIMIT_SPEND && limit->window != WINDOW_CALL)
-			remaining = least(remaining, left > 0 ? left : 0);
+		if (limit->measure != LIMIT_SPEND || limit->window == WINDOW_CALL)
+			continue;
+		total = total_sum(purse, &subjects, limit, &asked, r->at_us, 0);
+		left = limit->max - total.firm - total.provisional;
+		remaining = least(remaining, left > 0 ? left : 0);
 	}
 	purses_unlock(r->purses);
 	view_fini(&view);
@@ -432,12 +477,14 @@ size_t reserve_explain(struct decision *out, struct limit_reading *readings, siz
     int64_t now_us)
 {
 	struct decide_request request = {.spend = spend, .may_shrink = false, .count_call = true};
+	struct asked asked = {session, tool, payee};
 	struct view view;
 	size_t count;
 
+	view_init(&view, policy, &asked, metered);
 	purses_lock(purses);
-	view_init(&view, purse_read, agent->purse, policy, session, tool, payee, metered, now_us,
-	    0);
+	for (size_t i = 0; i < view.count; i++)
+		view.totals[i] = total_read(agent->purse, view.limits[i], &asked, now_us, 0);
 	purses_unlock(purses);
 	*out = decide(&request, view.limits, view.totals, view.count);
 	count = view.count;
@@ -451,10 +498,11 @@ struct limit_reading reserve_read(struct purses *purses, const struct agent *age
     const struct limit *limit, const char *session, const char *tool, const char *payee,
     int64_t now_us)
 {
+	struct asked asked = {session, tool, payee};
 	struct limit_total total;
 
 	purses_lock(purses);
-	total = total_read(purse_read, agent->purse, limit, session, tool, payee, now_us, 0);
+	total = total_read(agent->purse, limit, &asked, now_us, 0);
 	purses_unlock(purses);
 	return reading_of(limit, total, now_us);
 }

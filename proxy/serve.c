@@ -456,6 +456,14 @@ static int serve_house(struct daemon *daemon)
 	return status;
 }
 
+/* Of what libcurl frees for a request, eighty are nothing at all, and jemalloc would look each of
+ * them up before it finds that out. */
+static void free_if_any(void *memory)
+{
+	if (memory != NULL)
+		free(memory);
+}
+
 int serve_run(const struct serve_options *options)
 {
 	struct daemon *daemon = must_calloc(1, sizeof *daemon);
@@ -468,8 +476,8 @@ int serve_run(const struct serve_options *options)
 	/* An event that could not be added would never come: a listener that is deaf, a call that
 	 * hangs. Without memory the process ends instead, and its next start reads the truth. */
 	event_set_mem_functions(must_alloc, must_realloc, free);
-	must(curl_global_init_mem(CURL_GLOBAL_DEFAULT, must_alloc, free, must_realloc, must_strdup,
-		 must_calloc) == CURLE_OK);
+	must(curl_global_init_mem(CURL_GLOBAL_DEFAULT, must_alloc, free_if_any, must_realloc,
+		 must_strdup, must_calloc) == CURLE_OK);
 	must(evthread_use_pthreads() == 0);
 	daemon->options = options;
 	daemon->admin_fd = -1;

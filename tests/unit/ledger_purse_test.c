@@ -799,6 +799,7 @@ static void test_a_hold_out_of_turn_ends_the_process(void **state)
 static void test_other_broken_promises_end_the_process(void **state)
 {
 	struct purse *purse = ((struct fixture *)*state)->purse;
+	struct purse_subjects subjects;
 
 	assert_aborts(purse_deposit(purse, PURSE_OFF_CHAIN, 1));
 	assert_aborts(purse_deposit(purse, PURSE_SLOT_MAX, 1));
@@ -815,6 +816,9 @@ static void test_other_broken_promises_end_the_process(void **state)
 	assert_aborts((void)purse_read(purse, PURSE_SESSION, NULL, WINDOW_DAY, false, 0));
 	assert_aborts((void)purse_sum(purse, PURSE_SESSION, NULL, WINDOW_DAY, false, 0));
 	assert_aborts((void)purse_read(purse, (enum purse_subject)9, "s", WINDOW_DAY, false, 0));
+	subjects = purse_find(purse, NULL, NULL, NULL);
+	assert_aborts(
+	    (void)purse_subject_sum(&subjects, (enum purse_subject)9, WINDOW_DAY, false, 0));
 	assert_aborts((void)purse_frees_at(purse, PURSE_TOOL, NULL, WINDOW_HOUR, false, 0, 1));
 	assert_aborts((void)purse_frees_at(purse, PURSE_AGENT, NULL, WINDOW_HOUR, false, 0, -1));
 }
@@ -1068,6 +1072,21 @@ static int64_t model_provisional(const struct model *model, size_t subject)
 	return sum;
 }
 
+/* Found first and asked then, it says what it says when it is asked by its name. */
+static void compare_found(struct purse *purse, enum purse_subject kind, const char *name,
+    enum window window, int64_t at_us)
+{
+	struct purse_subjects found = purse_find(purse, kind == PURSE_SESSION ? name : NULL,
+	    kind == PURSE_TOOL ? name : NULL, kind == PURSE_PAYEE ? name : NULL);
+
+	for (int calls = 0; calls <= 1; calls++) {
+		struct purse_reading named = purse_sum(purse, kind, name, window, calls, at_us);
+		struct purse_reading sum = purse_subject_sum(&found, kind, window, calls, at_us);
+
+		assert_memory_equal(&sum, &named, sizeof(sum));
+	}
+}
+
 static void compare_one(struct model *model, struct purse *purse, const struct total *total,
     size_t subject, size_t window, int64_t at_us)
 {
@@ -1081,6 +1100,8 @@ static void compare_one(struct model *model, struct purse *purse, const struct t
 		    sum.resets_us == 0);
 	sum = purse_sum(purse, kind, name, windows[window], true, at_us);
 	assert_true(sum.firm == number.firm && sum.provisional == 0 && sum.resets_us == 0);
+	if (name == NULL || strpbrk(name, "*?") == NULL)
+		compare_found(purse, kind, name, windows[window], at_us);
 	if (money.firm != total->spend || number.firm != total->calls ||
 	    money.resets_us != total->spend_resets_us || number.resets_us != total->calls_resets_us)
 		fail_msg("TEST_SEED=%llu, step %zu, at %lld: subject %zu, %s: %lld (%lld calls), "
