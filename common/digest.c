@@ -62,12 +62,27 @@ void sha256_add(struct sha256 *running, const void *bytes, size_t size)
 	must(EVP_DigestUpdate(running->context, bytes, size) == 1);
 }
 
-struct digest sha256_done(struct sha256 **running)
+static struct digest finish(struct sha256 *running)
 {
 	struct digest out;
 
-	must(EVP_DigestFinal_ex((*running)->context, out.bytes, NULL) == 1);
+	must(EVP_DigestFinal_ex(running->context, out.bytes, NULL) == 1);
+	return out;
+}
+
+struct digest sha256_done(struct sha256 **running)
+{
+	struct digest out = finish(*running);
+
 	sha256_free(running);
+	return out;
+}
+
+struct digest sha256_next(struct sha256 *running)
+{
+	struct digest out = finish(running);
+
+	must(EVP_DigestInit_ex2(running->context, NULL, NULL) == 1);
 	return out;
 }
 

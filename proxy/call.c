@@ -50,6 +50,8 @@
 
 /* A header may be sent twice at most before it is one too many; we look at the first few. */
 #define HEADER_VALUES_MAX 4u
+/* Of a refusal's words; longer ones end there. */
+#define DETAIL_SIZE 320u
 
 enum step {
 	STEP_WAIT,
@@ -156,7 +158,7 @@ struct call {
 	enum problem problem;
 	struct problem_body refusal;
 	enum window window; /* of the limit that refused */
-	char detail[320];
+	char *detail; /* of the refusal; NULL: there is none */
 	struct hashing *hashing; /* of the answer; NULL before it */
 	bool hashed;             /* to its end, or that is under way */
 	int64_t response_bytes;
@@ -184,8 +186,10 @@ static enum step refuse(struct call *call, enum problem problem, const char *for
 	va_list args;
 
 	call->problem = problem;
+	if (!call->detail)
+		call->detail = must_alloc(DETAIL_SIZE);
 	va_start(args, format);
-	vsnprintf(call->detail, sizeof call->detail, format, args);
+	vsnprintf(call->detail, DETAIL_SIZE, format, args);
 	va_end(args);
 	return STEP_REFUSE;
 }
@@ -791,7 +795,8 @@ static enum step step_reserve(struct call *call)
 	r->arg = call;
 	if (call->resending)
 		return reserve_resend(call);
-	call->endpoint = quote_key(call->tool->name, call->method, call->rest);
+	call->endpoint = quote_key(
+	    call->worker->running, call->tool->name, call->method, call->rest);
 	r->spend = most_it_may_cost(call);
 	switch (reserve_ask(r, metered ? RESERVE_METERED : RESERVE_PROVISIONAL)) {
 	case RESERVE_OK:
@@ -2149,6 +2154,7 @@ static void call_free(struct call *call)
 	policy_unref(&call->policy);
 	hashing_free(&call->hashing);
 	json_decref(call->options);
+	free(call->detail);
 	free(call->kept_headers);
 	free(call->replay_headers);
 	free(call->replay_body);
