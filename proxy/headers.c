@@ -21,17 +21,22 @@ struct header_texts {
 
 /* Connection-specific fields (RFC 9110 7.6.1), the two that are meant for the
  * next proxy only (11.7), and Trailer, because trailers are not passed on. */
-static const char *const hop_by_hop[] = {
-    "Connection",
-    "Keep-Alive",
-    "Proxy-Authenticate",
-    "Proxy-Authorization",
-    "Proxy-Connection",
-    "TE",
-    "Trailer",
-    "Transfer-Encoding",
-    "Upgrade",
+#define NAME(text) {(text), sizeof(text) - 1}
+static const struct {
+	const char *name;
+	size_t size;
+} hop_by_hop[] = {
+    NAME("Connection"),
+    NAME("Keep-Alive"),
+    NAME("Proxy-Authenticate"),
+    NAME("Proxy-Authorization"),
+    NAME("Proxy-Connection"),
+    NAME("TE"),
+    NAME("Trailer"),
+    NAME("Transfer-Encoding"),
+    NAME("Upgrade"),
 };
+#undef NAME
 
 void headers_init(struct headers *headers)
 {
@@ -125,6 +130,8 @@ static void append(struct headers *headers, const char *name, size_t name_size, 
 	headers->items[headers->count++] =
 	    (struct header){text, text + name_size + 1, name_size, value_size};
 	headers->size += name_size + value_size;
+	if (header_is(text, "Connection"))
+		headers->connection_count++;
 }
 
 bool headers_add(struct headers *headers, const char *name, size_t name_size, const char *value,
@@ -169,6 +176,8 @@ size_t headers_remove(struct headers *headers, const char *name)
 			continue;
 		}
 		headers->size -= item.name_size + item.value_size;
+		if (header_is(item.name, "Connection"))
+			headers->connection_count--;
 	}
 	removed = headers->count - kept;
 	headers->count = kept;
@@ -222,11 +231,13 @@ static bool list_has(const char *list, const char *name)
 
 bool headers_hop_by_hop(const struct headers *headers, const char *name)
 {
+	size_t size = strlen(name);
+
 	for (size_t i = 0; i < sizeof(hop_by_hop) / sizeof(hop_by_hop[0]); i++) {
-		if (header_is(name, hop_by_hop[i]))
+		if (size == hop_by_hop[i].size && header_is(name, hop_by_hop[i].name))
 			return true;
 	}
-	for (size_t i = 0; i < headers->count; i++) {
+	for (size_t i = 0; i < headers->count && headers->connection_count > 0; i++) {
 		if (header_is(headers->items[i].name, "Connection") &&
 		    list_has(headers->items[i].value, name))
 			return true;

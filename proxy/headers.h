@@ -24,6 +24,7 @@ struct headers {
 	size_t count;
 	size_t capacity;
 	size_t size; /* bytes of all names and values */
+	size_t connection_count; /* of them are named Connection */
 	struct header_texts *texts; /* where they lie */
 };
 

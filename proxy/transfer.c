@@ -47,7 +47,7 @@ const char *transfer_result_str(enum transfer_result result)
 /* --- time --- */
 
 /* The wait that fits where the transfer is; none while a pause of ours holds it. */
-static void timer_arm(struct transfer *transfer)
+static void timer_set(struct transfer *transfer)
 {
 	const struct upstream_limits *limits = &transfer->upstream->limits;
 
@@ -72,6 +72,38 @@ static void timer_arm(struct transfer *transfer)
 	case TRANSFER_OVER:
 		event_del(&transfer->timer);
 		return;
+	}
+}
+
+/* The transfer waits for something else than before. */
+static void timer_arm(struct transfer *transfer)
+{
+	struct upstream *upstream = transfer->upstream;
+
+	if (!upstream->acting) {
+		timer_set(transfer);
+	} else if (!transfer->untimed) {
+		transfer->untimed = true;
+		DL_APPEND2(upstream->untimed, transfer, prev_untimed, next_untimed);
+	}
+}
+
+static void timed(struct transfer *transfer)
+{
+	if (!transfer->untimed)
+		return;
+	transfer->untimed = false;
+	DL_DELETE2(transfer->upstream->untimed, transfer, prev_untimed, next_untimed);
+}
+
+void transfer_timers_set(struct upstream *upstream)
+{
+	struct transfer *transfer;
+
+	while ((transfer = upstream->untimed) != NULL) {
+		timed(transfer);
+		if (!transfer->cancelled)
+			timer_set(transfer);
 	}
 }
 
@@ -103,6 +135,7 @@ static void easy_free(struct transfer *transfer)
 		curl_easy_cleanup(transfer->easy);
 	curl_url_cleanup(transfer->place);
 	free(transfer->origin);
+	free(transfer->method);
 	free(transfer);
 }
 
@@ -118,6 +151,7 @@ void transfer_free(struct transfer *transfer)
 	if (transfer->queued)
 		DL_DELETE(upstream->queue, transfer);
 	event_del(&transfer->timer);
+	timed(transfer);
 	free(transfer->fields);
 	headers_fini(&transfer->headers);
 	upstream->transfer_count--;
@@ -147,10 +181,18 @@ void transfer_finish(struct transfer *transfer, enum transfer_result result, con
 	if (!transfer->cancelled) {
 		transfer->phase = TRANSFER_OVER;
 		transfer->ended_well = result == TRANSFER_OK;
-		event_del(&transfer->timer);
 		transfer->events->done(transfer, result, reason, transfer->arg);
 	}
 	transfer_free(transfer);
+}
+
+static bool fresh_set(struct transfer *transfer, bool fresh)
+{
+	if (transfer->told_fresh == fresh)
+		return true;
+	transfer->told_fresh = fresh;
+	return curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L) ==
+	       CURLE_OK;
 }
 
 /* On a connection of its own: at most once, as that is not a kept one. */
@@ -159,7 +201,7 @@ static void start_again(struct transfer *transfer)
 	transfer->spoiled = false;
 	(void)curl_multi_remove_handle(transfer->upstream->multi, transfer->easy);
 	upstream_rest(transfer);
-	(void)curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L);
+	(void)fresh_set(transfer, true);
 	transfer->error[0] = '\0';
 	transfer->phase = TRANSFER_NEW;
 	upstream_queue(transfer);
@@ -577,6 +619,26 @@ static bool is_one_of(const char *word, const char *const *words)
 
 #define SET(option, value) (curl_easy_setopt(easy, (option), (value)) == CURLE_OK)
 
+/* Tells the handle, unless it was told so for its last request. Asking for GET takes back all
+ * that may have been set for another method. */
+static bool method_tell(struct transfer *transfer, const char *method)
+{
+	CURL *easy = transfer->easy;
+
+	if (transfer->method != NULL && transfer->told_upload == transfer->uploads &&
+	    strcmp(transfer->method, method) == 0)
+		return true;
+	free(transfer->method);
+	transfer->method = must_strdup(method);
+	transfer->told_upload = transfer->uploads;
+	if (!SET(CURLOPT_HTTPGET, 1L))
+		return false;
+	if (strcmp(method, "HEAD") == 0)
+		return SET(CURLOPT_CUSTOMREQUEST, NULL) && SET(CURLOPT_NOBODY, 1L);
+	return (!transfer->uploads || SET(CURLOPT_UPLOAD, 1L)) &&
+	       SET(CURLOPT_CUSTOMREQUEST, method);
+}
+
 /* A body goes with any method but HEAD; POST, PUT and PATCH say so when they have none. */
 static bool method_set(struct transfer *transfer, const char *method)
 {
@@ -585,21 +647,14 @@ static bool method_set(struct transfer *transfer, const char *method)
 	CURL *easy = transfer->easy;
 
 	transfer->safe = is_one_of(method, safe);
-	/* Takes back what an earlier request on this handle may have set. */
-	if (!SET(CURLOPT_HTTPGET, 1L))
-		return false;
-	if (strcmp(method, "HEAD") == 0) {
+	if (strcmp(method, "HEAD") == 0)
 		transfer->body = NULL;
-		return SET(CURLOPT_CUSTOMREQUEST, NULL) && SET(CURLOPT_NOBODY, 1L);
-	}
-	if (transfer->body == NULL) {
+	if (transfer->body == NULL)
 		transfer->body_size = 0;
-		if (!is_one_of(method, enclosing))
-			return SET(CURLOPT_CUSTOMREQUEST, method);
-	}
-	transfer->uploads = true;
-	return SET(CURLOPT_UPLOAD, 1L) && SET(CURLOPT_CUSTOMREQUEST, method) &&
-	       SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t)transfer->body_size);
+	transfer->uploads = transfer->body != NULL || is_one_of(method, enclosing);
+	return method_tell(transfer, method) &&
+	       (!transfer->uploads ||
+		   SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t)transfer->body_size));
 }
 
 /* Debian's curl trusts a file and a folder by default, which hold the same. The folder would be
@@ -677,14 +732,19 @@ static bool is_target(const char *target)
 	return true;
 }
 
-/* Has the handle this place in hand? Most requests go where the last one went. */
+/* Does the handle have the URL's place in hand? How much of the URL it is, else 0. Most requests
+ * go where the last one went. */
+static size_t place_size(const struct transfer *transfer, const char *url)
+{
+	size_t size = transfer->origin == NULL ? 0 : strlen(transfer->origin);
+
+	return size > 0 && strncmp(transfer->origin, url, size) == 0 && url[size] == '/' ? size : 0;
+}
+
 static bool place_set(struct transfer *transfer, const char *url, size_t size)
 {
 	char *origin;
 
-	if (transfer->origin != NULL && strncmp(transfer->origin, url, size) == 0 &&
-	    transfer->origin[size] == '\0')
-		return true;
 	if (transfer->place == NULL)
 		transfer->place = curl_url();
 	free(transfer->origin);
@@ -704,10 +764,10 @@ static bool place_set(struct transfer *transfer, const char *url, size_t size)
  * and to find fault with. */
 static bool url_set(struct transfer *transfer, const char *url)
 {
-	size_t size = origin_size(url);
+	size_t known = place_size(transfer, url), size = known > 0 ? known : origin_size(url);
 	CURL *easy = transfer->easy;
 
-	if (size > 0 && is_target(url + size) && place_set(transfer, url, size))
+	if (size > 0 && is_target(url + size) && (known > 0 || place_set(transfer, url, size)))
 		return SET(CURLOPT_CURLU, transfer->place) &&
 		       SET(CURLOPT_REQUEST_TARGET, url + size);
 	return SET(CURLOPT_CURLU, NULL) && SET(CURLOPT_REQUEST_TARGET, NULL) &&
@@ -716,9 +776,7 @@ static bool url_set(struct transfer *transfer, const char *url)
 
 static bool request_set(struct transfer *transfer, const struct transfer_request *request)
 {
-	CURL *easy = transfer->easy;
-
-	return url_set(transfer, request->url) && SET(CURLOPT_FRESH_CONNECT, 0L) &&
+	return url_set(transfer, request->url) && fresh_set(transfer, false) &&
 	       method_set(transfer, request->method) && fields_set(transfer, request->headers);
 }
 
@@ -730,14 +788,17 @@ static struct transfer *transfer_new(struct upstream *upstream)
 	struct transfer *transfer = upstream->spares;
 
 	if (transfer != NULL) {
-		CURL *easy = transfer->easy;
-		CURLU *place = transfer->place;
-		char *origin = transfer->origin;
-
 		LL_DELETE(upstream->spares, transfer);
 		upstream->spare_count--;
 		*transfer = (struct transfer){
-		    .upstream = upstream, .easy = easy, .place = place, .origin = origin};
+		    .upstream = upstream,
+		    .easy = transfer->easy,
+		    .place = transfer->place,
+		    .origin = transfer->origin,
+		    .method = transfer->method,
+		    .told_upload = transfer->told_upload,
+		    .told_fresh = transfer->told_fresh,
+		};
 	} else {
 		transfer = must_calloc(1, sizeof(*transfer));
 		transfer->upstream = upstream;

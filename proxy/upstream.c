@@ -66,16 +66,31 @@ static void collect(struct upstream *upstream)
 
 /* --- curl and the loop --- */
 
+static void acted(struct upstream *upstream)
+{
+	upstream->acting = false;
+	transfer_timers_set(upstream);
+}
+
+/* Something has happened on a socket, or it is time for something. */
+static void act(struct upstream *upstream, curl_socket_t fd, int action)
+{
+	int running;
+
+	upstream->acting = true;
+	(void)curl_multi_socket_action(upstream->multi, fd, action, &running);
+	collect(upstream);
+	acted(upstream);
+}
+
 static void on_curl_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct upstream *upstream = arg;
-	int running;
 
 	(void)fd;
 	(void)what;
 	upstream->due = false;
-	(void)curl_multi_socket_action(upstream->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-	collect(upstream);
+	act(upstream, CURL_SOCKET_TIMEOUT, 0);
 }
 
 static int on_timer_wish(CURLM *multi, long timeout_ms, void *arg)
@@ -322,14 +337,11 @@ static void on_socket_event(evutil_socket_t fd, short what, void *arg)
 	struct upstream *upstream = socket->upstream;
 	int action =
 	    (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0);
-	int running;
 
-	if (socket->wanted == 0) {
+	if (socket->wanted == 0)
 		unwanted(socket);
-		return;
-	}
-	(void)curl_multi_socket_action(upstream->multi, fd, action, &running);
-	collect(upstream);
+	else
+		act(upstream, fd, action);
 }
 
 /* --- the multi handle --- */
@@ -343,7 +355,7 @@ static void upstream_work(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	/* Those that join meanwhile are for the next time. */
-	upstream->working = true;
+	upstream->working = upstream->acting = true;
 	while (more) {
 		struct transfer *transfer = upstream->queue;
 
@@ -356,6 +368,8 @@ static void upstream_work(evutil_socket_t fd, short what, void *arg)
 	/* A turn of the loop sooner than the timer would. */
 	if (upstream->due)
 		on_curl_timer(-1, EV_TIMEOUT, upstream);
+	else
+		acted(upstream);
 }
 
 void upstream_set_limits(struct upstream *upstream, const struct upstream_limits *limits)

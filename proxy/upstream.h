@@ -31,6 +31,8 @@ struct upstream {
 	bool working;           /* upstream_work() is, */
 	bool due;               /* and curl wants to be called back at once */
 	struct transfer *queue; /* those with a wish */
+	bool acting;		/* curl is, or wishes are carried out */
+	struct transfer *untimed; /* whose timers are set when it has acted */
 	struct upstream_socket *sockets;     /* by fd */
 	struct upstream_socket *connections; /* those of them that stand, by their ends */
 	size_t transfer_count;
@@ -86,12 +88,17 @@ enum transfer_phase {
 struct transfer {
 	struct upstream *upstream;
 	struct transfer *prev, *next; /* in the queue */
+	struct transfer *prev_untimed, *next_untimed;
+	bool untimed;
 	struct upstream_socket *socket; /* its connection's, once its request may go out */
 	const struct transfer_events *events;
 	void *arg;
 	CURL *easy;
 	CURLU *place; /* scheme, host and port, that the handle may keep; NULL: none yet */
 	char *origin; /* as they were given, "https://host:1" */
+	char *method; /* that the handle was told last; NULL: none */
+	bool told_upload; /* and that a body goes with it */
+	bool told_fresh;  /* not to use a kept connection */
 	struct curl_slist *fields; /* one piece of memory */
 	unsigned limits_count;     /* the upstream's, when its handle was made */
 	bool ended_well;
@@ -151,6 +158,9 @@ void upstream_rest(struct transfer *transfer);
 /* In proxy/transfer.c; never to be called from inside curl. */
 /** Carry out what was wished. */
 void transfer_work(struct transfer *transfer);
+/** Set the timers of those that went from one wait to the next while curl acted. A request on a
+ * kept connection goes through two at once, and an answer in one piece through two and its end. */
+void transfer_timers_set(struct upstream *upstream);
 /** Tell `done`, unless it was cancelled, and free it. */
 void transfer_finish(struct transfer *transfer, enum transfer_result result, const char *reason);
 /** The same for what curl ended with. */
