@@ -12,19 +12,25 @@
 #include "common/log.h"
 #include "common/wait.h"
 #include "ledger/account.h"
+#include "ledger/checkpointer.h"
 #include "ledger/footing.h"
 #include "ledger/journal.h"
 
-/* A checkpoint is due when the WAL has this many pages (8 MB, in older ledgers 16); it runs
- * after the callers have been told, never between them and their commit. It writes a page once
- * however often it was changed, and waits for the disk twice however much it writes; but the
- * payment behind it waits for all of it. A test that ends the process in one has not the time
- * for so many. */
+/* The log is to begin anew when it has this many pages (32 MB, in older ledgers 64): that makes the
+ * next commit wait, so it is not to come often, and a start after a crash reads all of the log. A
+ * test that ends the process in a checkpoint has not the time for so many. */
 #ifdef FAULT_BUILD
-#define CHECKPOINT_PAGES 500
+#define LOG_PAGES 500
 #else
-#define CHECKPOINT_PAGES 4000
+#define LOG_PAGES 16000
 #endif
+/* Pages that the log grows by between two rounds of the checkpointer. A round writes a page once
+ * however often it was changed, so that fewer are cheaper. */
+#define ROUND_PAGES (LOG_PAGES / 4)
+/* So few are left when the writer itself copies the rest, after the callers have been told, that it
+ * takes some milliseconds with the disk's; or whatever there is, when the log has become twice as
+ * long as it should, because commits came faster than rounds can copy. */
+#define REST_PAGES (LOG_PAGES / 8)
 /* Expired rows of the answer cache taken out per group: more than one group adds, small
  * enough not to be felt. Once one finds fewer there are none until a second later. */
 #define PURGE_COUNT 64
@@ -137,7 +143,11 @@ struct writer {
 	size_t answers_added; /* by the group at hand */
 	int64_t purge_us;     /* when rows of the cache that have expired are looked for again */
 	bool careful;         /* the group at hand has a batch that is refused */
-	int wal_pages;
+	struct checkpointer *checkpointer;
+	/* Pages of the log as of the last commit; those that are copied into the database, as far
+	 * as is known; and how many there are to be before more are. */
+	int log_pages, copied_pages, round_pages;
+	bool log_stays; /* a sync failed: it must not begin anew (ledger/checkpointer.h) */
 	char failure[256]; /* of the group at hand; "" when none */
 	/* The group at hand: applied in a transaction that is open, or being applied. */
 	struct queue group;
@@ -931,21 +941,57 @@ static void keep_or_tell(struct writer *writer, struct queue *group)
 	give_up_some(writer);
 }
 
+/* One that has reached the end, or was held up by somebody who reads an older state, is not
+ * repeated before there is more to do. */
+static void note_checkpoint(struct writer *writer, const struct checkpoint *checkpoint)
+{
+	bool gains = checkpoint->copied_pages > writer->copied_pages;
+
+	/* What is committed stays safe in the log; if the disk is at fault the next commit
+	 * finds out and stops payments. */
+	if (checkpoint->rc != SQLITE_OK)
+		log_event(checkpoint->lost ? LOG_ERROR : LOG_WARN, "ledger_checkpoint_failed",
+		    "reason", sqlite3_errstr(checkpoint->rc), "remedy",
+		    checkpoint->lost ? "look after the disk, then restart" : NULL, NULL);
+	else
+		writer->copied_pages = checkpoint->copied_pages;
+	writer->log_stays = writer->log_stays || checkpoint->lost;
+	writer->round_pages = writer->log_pages;
+	if (!gains || writer->log_pages < LOG_PAGES)
+		writer->round_pages += ROUND_PAGES;
+}
+
+/* Right after a commit: see ledger/checkpointer.h for what that is worth. */
 static void checkpoint_when_due(struct writer *writer)
 {
-	int rc;
+	struct checkpoint checkpoint;
+	bool too_long = writer->log_pages >= 2 * LOG_PAGES;
+	int rest;
 
-	if (writer->wal_pages < CHECKPOINT_PAGES)
+	if (too_long)
+		checkpointer_wait(writer->checkpointer);
+	if (checkpointer_ended(writer->checkpointer, &checkpoint))
+		note_checkpoint(writer, &checkpoint);
+	rest = writer->log_pages - writer->copied_pages;
+	if (checkpointer_is_busy(writer->checkpointer) || writer->log_stays || rest <= 0 ||
+	    writer->log_pages < writer->round_pages)
 		return;
-	writer->wal_pages = 0;
+	if (writer->log_pages < LOG_PAGES || (rest > REST_PAGES && !too_long)) {
+		checkpointer_begin(writer->checkpointer);
+		return;
+	}
 	FAULT_POINT("checkpoint");
-	rc = sqlite3_wal_checkpoint_v2(writer->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-	/* What is committed stays safe in the WAL; if the disk is at fault the next commit
-	 * finds out and stops payments. */
-	if (rc != SQLITE_OK && rc != SQLITE_BUSY)
-		log_event(LOG_WARN, "ledger_checkpoint_failed", "reason",
-		    sqlite3_errmsg(writer->db), NULL);
+	checkpoint = checkpoint_run(writer->db);
+	note_checkpoint(writer, &checkpoint);
 	FAULT_POINT("checkpoint done");
+}
+
+static void end_checkpoints(struct writer *writer)
+{
+	struct checkpoint last;
+
+	checkpointer_stop(&writer->checkpointer, &last);
+	note_checkpoint(writer, &last);
 }
 
 /* What is durable now, a second time outside the database (ledger/head.h). */
@@ -1081,7 +1127,9 @@ static bool wait_for_batches(struct writer *writer)
 		}
 		if (wait_until(&writer->wake, &writer->lock, &writer->linger_end))
 			continue;
-		if (writer->group.first != NULL || writer->fresh.first != NULL || !woken)
+		/* The time may have run out just as somebody called, who does not call again. */
+		if (writer->group.first != NULL || writer->fresh.first != NULL ||
+		    writer->stopping || !woken)
 			return true;
 		writer->asleep = true;
 		if (writer->health == STORE_OK)
@@ -1129,16 +1177,23 @@ static void *writer_main(void *arg)
 		while (writer->kept.first != NULL)
 			end_batch(writer, queue_take(&writer->kept));
 	}
+	end_checkpoints(writer);
 	return NULL;
 }
 
-static int note_wal_pages(void *arg, sqlite3 *db, const char *name, int pages)
+/* After each commit that has written. */
+static int note_log_pages(void *arg, sqlite3 *db, const char *name, int pages)
 {
 	struct writer *writer = arg;
 
 	(void)db;
 	(void)name;
-	writer->wal_pages = pages;
+	/* It has begun anew. */
+	if (pages < writer->log_pages) {
+		writer->copied_pages = 0;
+		writer->round_pages = ROUND_PAGES;
+	}
+	writer->log_pages = pages;
 	return SQLITE_OK;
 }
 
@@ -1225,10 +1280,17 @@ enum store_result writer_start(struct writer **out, char reason[256], sqlite3 *d
 		return STORE_BROKEN;
 	}
 	put_heads(writer);
-	sqlite3_wal_hook(db, note_wal_pages, writer);
+	if (checkpointer_start(&writer->checkpointer, reason, sqlite3_db_filename(db, "main")) !=
+	    STORE_OK) {
+		writer_free(&writer);
+		return STORE_BROKEN;
+	}
+	writer->round_pages = ROUND_PAGES;
+	sqlite3_wal_hook(db, note_log_pages, writer);
 	if (pthread_create(&writer->thread, NULL, writer_main, writer) != 0) {
 		snprintf(reason, 256, "cannot start the thread that writes the ledger");
 		sqlite3_wal_hook(db, NULL, NULL);
+		end_checkpoints(writer);
 		writer_free(&writer);
 		return STORE_BROKEN;
 	}
@@ -1239,14 +1301,20 @@ enum store_result writer_start(struct writer **out, char reason[256], sqlite3 *d
 void writer_stop(struct writer **writer)
 {
 	sqlite3 *db = (*writer)->db;
+	bool log_stays;
 
 	pthread_mutex_lock(&(*writer)->lock);
 	(*writer)->stopping = true;
 	pthread_cond_signal(&(*writer)->wake);
 	pthread_mutex_unlock(&(*writer)->lock);
 	must(pthread_join((*writer)->thread, NULL) == 0);
+	log_stays = (*writer)->log_stays;
 	writer_free(writer);
-	sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	/* What was not copied stays in the log, and so does what was. */
+	if (log_stays)
+		sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)NULL);
+	else
+		sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 	must(sqlite3_close(db) == SQLITE_OK);
 }
 

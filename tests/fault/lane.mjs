@@ -27,7 +27,8 @@ const COMMANDS = { 'command': 4, 'command written': 4, 'key': 2, 'key stored': 2
 const STARTS = new Set(['open', 'opened']);
 /** Passages come often, or seldom: the kill is at one of the first so many. */
 const SELDOM = { 'STEP_RECALL': 12, 'STEP_REPLAY': 3, 'STEP_COLLECT': 12, 'STEP_RECORD': 15,
-	'checkpoint': 1, 'checkpoint done': 1, 'anchor': 3, 'anchor written': 3, ...COMMANDS };
+	'round': 2, 'round copied': 2, 'round done': 2, 'checkpoint': 1, 'checkpoint done': 1,
+	'anchor': 3, 'anchor written': 3, ...COMMANDS };
 const OFTEN = 40;
 
 /** "sync begun", "power: write done": the shim's own points. */

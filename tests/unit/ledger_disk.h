@@ -27,7 +27,8 @@ struct disk {
 	int64_t acts;        /* so far */
 	int64_t from, until; /* fail; until 0: none */
 	int64_t failed, synced;
-	bool syncs_only; /* only syncs are acts */
+	bool syncs_only;     /* only syncs are acts */
+	bool databases_only; /* not what is done to logs */
 	enum disk_failure how;
 	sqlite3_vfs vfs, *real;
 };
@@ -36,7 +37,7 @@ static struct disk disk = {.lock = PTHREAD_MUTEX_INITIALIZER, .acted = PTHREAD_C
 
 struct disk_file {
 	sqlite3_file base;
-	bool watched;
+	bool watched, database;
 	sqlite3_file real[]; /* the real one's bytes */
 };
 
@@ -65,6 +66,15 @@ static inline void disk_break_sync(int64_t after, int64_t count, enum disk_failu
 	disk_break(after, count, how);
 }
 
+/* The next sync of a database fails, whenever it comes. */
+static inline void disk_break_database_sync(void)
+{
+	pthread_mutex_lock(&disk.lock);
+	disk.databases_only = true;
+	pthread_mutex_unlock(&disk.lock);
+	disk_break_sync(0, 1, DISK_ERROR);
+}
+
 /* How many acts failed. */
 static inline int64_t disk_heal(void)
 {
@@ -73,7 +83,7 @@ static inline int64_t disk_heal(void)
 	pthread_mutex_lock(&disk.lock);
 	disk.until = 0;
 	disk.synced = 0;
-	disk.syncs_only = false;
+	disk.syncs_only = disk.databases_only = false;
 	failed = disk.failed;
 	pthread_mutex_unlock(&disk.lock);
 	return failed;
@@ -110,14 +120,15 @@ static inline void disk_wait_synced(void)
 /* Counts one act; true: it fails. */
 static inline bool disk_act(const sqlite3_file *file, bool sync, enum disk_failure *how)
 {
-	bool fails;
+	const struct disk_file *opened = (const struct disk_file *)file;
+	bool counts, fails;
 
-	if (!((const struct disk_file *)file)->watched)
+	if (!opened->watched)
 		return false;
 	pthread_mutex_lock(&disk.lock);
-	sync = sync || !disk.syncs_only;
-	fails = sync && disk.acts >= disk.from && disk.acts < disk.until;
-	disk.acts += sync;
+	counts = (sync || !disk.syncs_only) && (opened->database || !disk.databases_only);
+	fails = counts && disk.acts >= disk.from && disk.acts < disk.until;
+	disk.acts += counts;
 	disk.failed += fails;
 	*how = disk.how;
 	pthread_cond_broadcast(&disk.acted);
@@ -268,7 +279,8 @@ static inline int disk_open(
 	int rc = disk.real->xOpen(disk.real, path, opened->real, flags, out_flags);
 
 	(void)vfs;
-	opened->watched = (flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL)) != 0;
+	opened->database = (flags & SQLITE_OPEN_MAIN_DB) != 0;
+	opened->watched = opened->database || (flags & SQLITE_OPEN_WAL) != 0;
 	opened->base.pMethods = opened->real->pMethods == NULL ? NULL : &disk_methods;
 	return rc;
 }

@@ -754,6 +754,28 @@ static void committed_by_itself(void **state)
 #define folder_test(test)                                                                          \
 	cmocka_unit_test_setup_teardown(test, unit_folder_make, unit_folder_remove)
 
+/* --- a stop ----------------------------------------------------------------------------- */
+
+/* Whoever says stop as the thread's wait is over must not say it in vain: it would go to sleep
+ * for good. The wait begins somewhere in store_open and lasts 5 ms (LINGER_MS); where it ends is
+ * found by coming a little later each time. */
+static void a_stop_as_a_wait_ends(void **state)
+{
+	struct store *first = world_store(*state, WORLD_START);
+
+	store_close(&first);
+	for (int64_t late_us = 5000; late_us < 6200; late_us += 6) {
+		char reason[256] = "";
+		int64_t begin_us = clock_mono_us();
+		struct store *store;
+
+		assert_int_equal(store_open(&store, reason, *state, WORLD_START), STORE_OK);
+		while (clock_mono_us() - begin_us < late_us)
+			continue;
+		store_close(&store);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -765,6 +787,8 @@ int main(void)
 	    folder_test(expected_batches),
 	    folder_test(eight_threads),
 	    folder_test(callbacks_may_append),
+	    cmocka_unit_test_setup_teardown(
+		a_stop_as_a_wait_ends, unit_folder_make, unit_folder_remove),
 	    cmocka_unit_test(killed_while_appending),
 	    folder_test(journal_ids_rise),
 	    folder_test(ends_that_nobody_waits_for),
