@@ -2,6 +2,7 @@
  * right whatever is refused beside them, and never built on what another hand changed. */
 #include "tests/unit/ledger_world.h"
 
+#include <sched.h>
 #include <sqlite3.h>
 
 #include "common/file.h"
@@ -96,6 +97,93 @@ static void no_balance(void **state)
 	store_close(&world.store);
 }
 
+/* --- a group that was applied before anybody waited for it, and fails ------------------ */
+
+/* What it leaves in the ledger. */
+struct traces {
+	int64_t audits, states, settles;
+};
+
+static struct traces traces_in(const char *dir)
+{
+	return (struct traces){.audits = number(dir, "SELECT count(*) FROM audit"),
+	    .states = number(dir, "SELECT count(*) FROM payment_state"),
+	    .settles = number(dir, "SELECT count(*) FROM journal WHERE event = 4")};
+}
+
+static void assert_traces(const char *dir, const struct traces *before, int64_t more)
+{
+	struct traces now = traces_in(dir);
+
+	assert_int_equal(now.audits, before->audits + more);
+	assert_int_equal(now.states, before->states + more);
+	assert_int_equal(now.settles, before->settles + more);
+}
+
+/* On the writer's thread, so that it finds all of it at once: an audit row, which can be
+ * written, and an end, whose state can be written and whose money cannot be moved. */
+static void append_unheard(enum store_result result, void *arg)
+{
+	struct world *world = arg;
+	struct batch *audit = batch_new(world->now), *end;
+
+	assert_int_equal(result, STORE_OK);
+	batch_audit(audit, &(struct audit_row){.id = world_id(world), .kind = AUDIT_CALL});
+	end = world_state(world, world->open, PAYMENT_SETTLED, 30000);
+	store_append(world->store, &audit, NULL, NULL);
+	store_append(world->store, &end, NULL, NULL);
+}
+
+static void append_policy(struct world *world, enum store_result expected)
+{
+	struct batch *batch = batch_new(world->now);
+
+	batch_policy(batch, world_id(world), world->agent, "{}");
+	assert_int_equal(store_append_wait(world->store, &batch), expected);
+}
+
+/* Its error is none that SQLite ends a transaction for: the writer has to, or what it had applied
+ * would be committed with the next group, and once more when it is tried again. */
+static void applied_early_and_failed(void **state)
+{
+	static const char insert[] = "INSERT INTO balance (account, amount) VALUES (%lld, %lld)";
+	struct world world = world_open(*state);
+	int64_t spent = number(*state, "SELECT id FROM account WHERE name LIKE 'spent/%'"
+				       " AND network = '" WORLD_NETWORK "'");
+	struct batch *batch = batch_new(world.now);
+	char sql[128], reason[256] = "";
+	struct traces before;
+	int64_t amount;
+
+	store_close(&world.store);
+	snprintf(sql, sizeof(sql), "SELECT amount FROM balance WHERE account = %lld",
+	    (long long)spent);
+	amount = number(*state, sql);
+	snprintf(sql, sizeof(sql), "DELETE FROM balance WHERE account = %lld", (long long)spent);
+	run_sql(*state, sql);
+	world.store = world_store(*state, world.now);
+	before = traces_in(*state);
+
+	store_append(world.store, &batch, append_unheard, &world);
+	while (store_health(world.store, reason) == STORE_OK)
+		sched_yield();
+	assert_non_null(strstr(reason, "changed by another hand"));
+	assert_traces(*state, &before, 0);
+	/* Whoever comes next is told, and takes nothing of it along. */
+	append_policy(&world, STORE_BROKEN);
+	assert_traces(*state, &before, 0);
+	assert_int_equal(store_queued(world.store), 2);
+
+	snprintf(sql, sizeof(sql), insert, (long long)spent, (long long)amount);
+	run_sql(*state, sql);
+	append_policy(&world, STORE_OK);
+	assert_int_equal(store_queued(world.store), 0);
+	assert_traces(*state, &before, 1);
+	world_assert_whole(world.store);
+	store_close(&world.store);
+	assert_traces(*state, &before, 1);
+}
+
 static void count_result(enum store_result result, void *arg)
 {
 	((int *)arg)[result]++;
@@ -156,6 +244,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    folder_test(another_hand),
 	    folder_test(no_balance),
+	    folder_test(applied_early_and_failed),
 	    folder_test(refused_neighbours),
 	    folder_test(many_accounts),
 	};
