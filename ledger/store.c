@@ -14,6 +14,7 @@
 #include "common/buf.h"
 #include "common/file.h"
 #include "common/log.h"
+#include "common/wait.h"
 #include "ledger/schema.h"
 #include "ledger/store_parts.h"
 
@@ -355,36 +356,77 @@ void store_expect(struct store *store)
 	writer_expect(store->writer);
 }
 
+/* Of two: the one who waits, and the writer that will tell him. The last of them frees it. */
 struct waiting {
 	pthread_mutex_t lock;
 	pthread_cond_t told;
-	bool done;
+	bool done, left;
 	enum store_result result;
 };
+
+static struct waiting *waiting_new(void)
+{
+	struct waiting *waiting = must_calloc(1, sizeof(*waiting));
+
+	must(pthread_mutex_init(&waiting->lock, NULL) == 0);
+	wait_init(&waiting->told);
+	return waiting;
+}
+
+static void waiting_free(struct waiting *waiting)
+{
+	pthread_cond_destroy(&waiting->told);
+	pthread_mutex_destroy(&waiting->lock);
+	free(waiting);
+}
 
 static void stop_waiting(enum store_result result, void *arg)
 {
 	struct waiting *waiting = arg;
+	bool left;
 
 	pthread_mutex_lock(&waiting->lock);
 	waiting->result = result;
 	waiting->done = true;
+	left = waiting->left;
 	pthread_cond_signal(&waiting->told);
 	pthread_mutex_unlock(&waiting->lock);
+	if (left)
+		waiting_free(waiting);
 }
 
 enum store_result store_append_wait(struct store *store, struct batch **batch)
 {
-	struct waiting waiting = {.done = false};
+	struct waiting *waiting = waiting_new();
+	enum store_result result;
 
-	must(pthread_mutex_init(&waiting.lock, NULL) == 0);
-	must(pthread_cond_init(&waiting.told, NULL) == 0);
-	store_append(store, batch, stop_waiting, &waiting);
-	pthread_mutex_lock(&waiting.lock);
-	while (!waiting.done)
-		pthread_cond_wait(&waiting.told, &waiting.lock);
-	pthread_mutex_unlock(&waiting.lock);
-	pthread_cond_destroy(&waiting.told);
-	pthread_mutex_destroy(&waiting.lock);
-	return waiting.result;
+	store_append(store, batch, stop_waiting, waiting);
+	pthread_mutex_lock(&waiting->lock);
+	while (!waiting->done)
+		pthread_cond_wait(&waiting->told, &waiting->lock);
+	result = waiting->result;
+	pthread_mutex_unlock(&waiting->lock);
+	waiting_free(waiting);
+	return result;
+}
+
+enum store_result store_flush(struct store *store, int64_t now_us, uint32_t ms)
+{
+	struct waiting *waiting = waiting_new();
+	struct wait_end end = wait_end_in(ms);
+	struct batch *batch = batch_new(now_us);
+	enum store_result result;
+	bool done;
+
+	store_append(store, &batch, stop_waiting, waiting);
+	pthread_mutex_lock(&waiting->lock);
+	while (!waiting->done && wait_until(&waiting->told, &waiting->lock, &end))
+		;
+	done = waiting->done;
+	waiting->left = !done;
+	result = done ? waiting->result : STORE_BROKEN;
+	pthread_mutex_unlock(&waiting->lock);
+	if (done)
+		waiting_free(waiting);
+	return result;
 }

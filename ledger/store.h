@@ -324,6 +324,13 @@ void store_append(struct store *store, struct batch **batch, store_done_fn *done
 void store_expect(struct store *store);
 /** store_append, waiting: for owner's commands and tests. */
 enum store_result store_append_wait(struct store *store, struct batch **batch) MUST_CHECK;
+/** store_flush - wait until what was appended before is durable, but at most ms milliseconds (1 to
+ * an hour): for a process that is about to end without store_close(), because other threads are
+ * still in the store; what they append meanwhile may or may not be written.
+ *
+ * Returns  STORE_OK      all of it is
+ *          STORE_BROKEN  the disk fails, or is not done in time */
+enum store_result store_flush(struct store *store, int64_t now_us, uint32_t ms) MUST_CHECK;
 /** Batches handed over whose outcome is not told yet. */
 size_t store_queued(const struct store *store);
 

@@ -336,11 +336,7 @@ void herald_finish(struct herald *herald, int64_t wait_ms)
 {
 	const struct timeval wait = {wait_ms / 1000, wait_ms % 1000 * 1000};
 	char reason[ANCHORS_REASON_SIZE];
-	struct batch *batch = batch_new(clock_now_us());
 
-	/* Everything handed over before this is committed when this is. */
-	if (store_append_wait(herald->house->store, &batch) != STORE_OK)
-		log_event(LOG_ERROR, "last_rows_not_written", NULL);
 	event_del(herald->due);
 	while (anchors_make(herald->house->anchors, reason, clock_now_us()) == ANCHORS_MORE)
 		;

@@ -32,8 +32,8 @@ void herald_refresh(struct herald *herald);
 /** No callback comes after this. */
 void herald_free(struct herald **herald);
 
-/** herald_finish - the last anchors, for rows that were handed to the store before; and their
- * POSTs, as far as they come through within wait_ms, running the loop meanwhile. */
+/** herald_finish - the last anchors, for the rows committed so far; and their POSTs, as far as
+ * they come through within wait_ms, running the loop meanwhile. */
 void herald_finish(struct herald *herald, int64_t wait_ms);
 
 /** One datagram in syslog's form to the socket at path ("/dev/log"); never waits. False with

@@ -28,6 +28,9 @@
 
 #define WORKERS_MAX 256
 #define NAME_SIZE   128
+/* How long a stop waits for the last rows before it goes on without them: a commit takes some
+ * milliseconds where the disk is well. */
+#define FLUSH_MS 3000u
 
 struct daemon {
 	const struct serve_options *options;
@@ -398,6 +401,15 @@ static int exit_status(enum house_result result)
 	return COMMAND_FAILED;
 }
 
+/* Everything handed to the store before this is written now. */
+static bool flush(const struct daemon *daemon)
+{
+	if (store_flush(daemon->house->store, clock_now_us(), FLUSH_MS) == STORE_OK)
+		return true;
+	log_event(LOG_ERROR, "last_rows_not_written", NULL);
+	return false;
+}
+
 static void run(struct daemon *daemon)
 {
 	for (long i = 0; i < daemon->count; i++)
@@ -413,13 +425,18 @@ static void run(struct daemon *daemon)
 	if (all_done(daemon)) {
 		for (long i = 0; i < daemon->count; i++)
 			worker_join(&daemon->workers[i]);
+		(void)flush(daemon);
 		herald_finish(daemon->herald, HERALD_STOP_MS);
 		return;
 	}
-	/* What is queued is written; calls cut off here are found open by the next start, as
-	 * after a crash. The workers still run, so nothing is freed. */
+	/* Calls cut off here are found open by the next start, as after a crash. The workers still
+	 * run, so nothing is freed and the store is not closed: what they have handed to it by now
+	 * is written, a disk that fails or takes too long apart. */
 	log_event(LOG_WARN, "stopped_with_calls_in_flight", NULL);
-	herald_finish(daemon->herald, 0);
+	if (flush(daemon)) {
+		herald_finish(daemon->herald, 0);
+		(void)flush(daemon);
+	}
 	unlink(daemon->socket_path);
 	_exit(COMMAND_DONE);
 }

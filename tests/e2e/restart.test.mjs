@@ -7,6 +7,7 @@ import http from 'node:http';
 import path from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { startBed } from './bed/bed.mjs';
+import { Disk } from './bed/disk.mjs';
 import { GENEROUS, policyOf, spend } from './bed/policies.mjs';
 import { Tallyward, micros, send } from './bed/tallyward.mjs';
 import { Gate, listen, shut, until } from './bed/wait.mjs';
@@ -167,6 +168,72 @@ describe('a stop that will not wait', () => {
 		daemon.kill('SIGTERM');
 		assert.deepEqual(await stopped, { code: 0, signal: null });
 		await assertFoundOpen(hanging);
+	});
+
+	/**
+	 * Calls that end while the disk is held up, behind one that does not; then the second signal.
+	 * What nobody waits for, their receipts and audit rows, has been handed over by then.
+	 */
+	async function stopOnHeldDisk(disk) {
+		tw.env = disk.env;
+		await tw.restart();
+		const hanging = await hangingCall();
+		const agent = await newAgent();
+		bed.seller.gate.close();
+		const wires = [];
+		for (let i = 0; i < 5; i++)
+			wires.push((await tw.connect()).say('GET /t/seller/slow/0.01 HTTP/1.1\r\nHost: proxy\r\n' +
+				`Authorization: Bearer ${agent.token}\r\n\r\n`));
+		await until('the handlers to be reached', () => bed.seller.gate.waiting === wires.length);
+		disk.hold();
+		const { daemon } = tw;
+		const stopped = tw.stop();
+		await until('it to be stopping', () => /event=stopping$/m.test(daemon.log));
+		bed.seller.gate.open();
+		const answers = await Promise.all(wires.map((wire) => wire.answer()));
+		for (const { status, text } of answers)
+			assert.equal(status, 200, text);
+		// It ends the connection once the call is over.
+		await Promise.all(wires.map((wire) => wire.ended()));
+		tw.hangUp();
+		daemon.kill('SIGTERM');
+		await until('it to give up', () => /event=stopped_with_calls_in_flight/.test(daemon.log));
+		return { hanging, agent, answers, stopped };
+	}
+
+	const states = async (agent) => (await tw.payments(agent.name)).map(({ state }) => state);
+
+	it('first writes what ended calls have left behind', async () => {
+		const disk = await Disk.create(tw.home);
+		try {
+			const { hanging, agent, answers, stopped } = await stopOnHeldDisk(disk);
+			disk.letGo();
+			assert.deepEqual(await stopped, { code: 0, signal: null });
+			assert.doesNotMatch(tw.log, /event=last_rows_not_written/);
+			await assertFoundOpen(hanging);
+			assert.deepEqual(await states(agent), answers.map(() => 'settled'));
+			for (const { headers } of answers)
+				await tw.must('dispute', headers['tallyward-call']);
+		} finally {
+			disk.letGo();
+			tw.env = {};
+		}
+	});
+
+	it('is not held up by a disk that hangs', async () => {
+		const disk = await Disk.create(tw.home);
+		try {
+			const { hanging, agent, answers, stopped } = await stopOnHeldDisk(disk);
+			assert.deepEqual(await stopped, { code: 0, signal: null });
+			assert.match(tw.log, /event=last_rows_not_written/);
+			disk.letGo();
+			await assertFoundOpen(hanging);
+			// As after a crash: paid, and nobody wrote down that a receipt came.
+			assert.deepEqual(await states(agent), answers.map(() => 'open'));
+		} finally {
+			disk.letGo();
+			tw.env = {};
+		}
 	});
 
 	it('still tells the last anchor, whatever signals come meanwhile', async () => {

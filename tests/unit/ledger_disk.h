@@ -19,6 +19,7 @@ enum disk_failure {
 	DISK_DONE = 3,       /* all of it is done, and an error is told */
 	DISK_KILL = 4,       /* the process ends before */
 	DISK_KILL_AFTER = 5, /* … and right after */
+	DISK_STALL = 6,      /* it hangs until disk_heal(), and is done then */
 };
 
 struct disk {
@@ -85,6 +86,7 @@ static inline int64_t disk_heal(void)
 	disk.synced = 0;
 	disk.syncs_only = disk.databases_only = false;
 	failed = disk.failed;
+	pthread_cond_broadcast(&disk.acted);
 	pthread_mutex_unlock(&disk.lock);
 	return failed;
 }
@@ -132,6 +134,9 @@ static inline bool disk_act(const sqlite3_file *file, bool sync, enum disk_failu
 	disk.failed += fails;
 	*how = disk.how;
 	pthread_cond_broadcast(&disk.acted);
+	while (fails && *how == DISK_STALL && disk.until != 0)
+		pthread_cond_wait(&disk.acted, &disk.lock);
+	fails = fails && *how != DISK_STALL;
 	pthread_mutex_unlock(&disk.lock);
 	if (fails && *how == DISK_KILL)
 		_exit(0);

@@ -333,6 +333,40 @@ static void kept_rows_are_written_by_themselves(void **state)
 	store_close(&story.world.store);
 }
 
+/* --- flushing ------------------------------------------------------------------------------ */
+
+/* The caller is held up no longer than it says, and told nothing that is not so; and what comes
+ * of it later is nobody's memory. */
+static void a_flush_ends(void **state)
+{
+	struct bench *bench = *state;
+	struct story story;
+
+	copy_ledger(bench);
+	story = (struct story){.world = open_copy(bench)};
+	append_story(&story, bench);
+	assert_int_equal(store_flush(story.world.store, story.world.now, 60000), STORE_OK);
+	assert_int_equal(store_queued(story.world.store), 0);
+	check_story(&story, bench, story.world.store, false);
+
+	disk_break(0, INT64_MAX, DISK_STALL);
+	append_audit(&story, 0);
+	assert_int_equal(store_flush(story.world.store, story.world.now, 1), STORE_BROKEN);
+	disk_wait_failed(1);
+	assert_true(store_queued(story.world.store) >= 2);
+	disk_heal();
+	assert_int_equal(store_flush(story.world.store, story.world.now, 60000), STORE_OK);
+	check_story(&story, bench, story.world.store, false);
+
+	disk_break(0, INT64_MAX, DISK_ERROR);
+	append_audit(&story, 1);
+	assert_int_equal(store_flush(story.world.store, story.world.now, 60000), STORE_BROKEN);
+	disk_heal();
+	assert_int_equal(store_flush(story.world.store, story.world.now, 60000), STORE_OK);
+	check_story(&story, bench, story.world.store, false);
+	store_close(&story.world.store);
+}
+
 /* --- closing ---------------------------------------------------------------------------------- */
 
 static void closing_tries_once_more(void **state)
@@ -527,6 +561,7 @@ int main(void)
 	    bench_test(each_act_fails_and_some_more),
 	    bench_test(health_comes_back_by_itself),
 	    bench_test(kept_rows_are_written_by_themselves),
+	    bench_test(a_flush_ends),
 	    bench_test(closing_tries_once_more),
 	    bench_test(closing_a_broken_ledger),
 	    bench_test(audit_rows_are_given_up_first),

@@ -2,10 +2,7 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { run } from './child.mjs';
-
-const source = path.join(path.dirname(fileURLToPath(import.meta.url)), 'names.c');
+import { preload } from './preload.mjs';
 
 export class Names {
 	#names = new Map();
@@ -13,19 +10,12 @@ export class Names {
 	/** Builds names.c in `folder`; it is loaded into what is started with `env`. */
 	static async create(folder) {
 		const names = new Names();
-		const library = path.join(folder, 'names.so');
-		const { code, stderr } = await run(process.env.CC || 'cc', ['-std=c11', '-D_GNU_SOURCE',
-			'-Wall', '-Wextra', '-Werror', '-O1', '-shared', '-fPIC', '-o', library, source, '-ldl']);
-		if (code !== 0)
-			throw new Error(`names.c does not build: ${stderr}`);
 		names.file = path.join(folder, 'names');
 		names.log = path.join(folder, 'names.log');
 		fs.writeFileSync(names.file, '');
 		fs.writeFileSync(names.log, '');
 		names.env = {
-			LD_PRELOAD: library, NAMES_FILE: names.file, NAMES_LOG: names.log,
-			// A build with sanitizers does not come first any more.
-			ASAN_OPTIONS: `${process.env.ASAN_OPTIONS ?? ''}:verify_asan_link_order=0`,
+			...await preload('names', folder), NAMES_FILE: names.file, NAMES_LOG: names.log,
 		};
 		return names;
 	}
