@@ -30,7 +30,7 @@
 /* So few are left when the writer itself copies the rest, after the callers have been told, that it
  * takes some milliseconds with the disk's; or whatever there is, when the log has become twice as
  * long as it should, because commits came faster than rounds can copy. */
-#define REST_PAGES (LOG_PAGES / 8)
+#define REST_PAGES (LOG_PAGES / 32)
 /* Expired rows of the answer cache taken out per group: more than one group adds, small
  * enough not to be felt. Once one finds fewer there are none until a second later. */
 #define PURGE_COUNT 64
