@@ -1,10 +1,9 @@
-/* ledger/charge.c - what counts against limits, from the first row: store_charges of store.h.
+/* ledger/charge.c - what of an agent's past counts against limits: store_charges of store.h.
  *
- * Asked once, at start, of all that was ever written. So each table is read in one pass,
- * from an index that has every column needed, and what belongs together is summed here: the
- * caller is handed as many rows as there are agents, tools and payees, not calls. Payments,
- * holds and calls are read side by side, one agent after the other, so that what is held in
- * memory is one agent's. */
+ * Asked once for each agent that a process meets, of all that was ever written about it. Each
+ * table is read in one pass, from an index that has the agent first and every column needed, or
+ * nearly; what belongs together is summed here: the caller is handed as many rows as the agent
+ * has tools and payees, not calls. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,12 +19,6 @@ struct word {
 	UT_hash_handle hh;
 };
 
-/* A session whose token had not expired. */
-struct live_session {
-	int64_t agent;
-	struct word word; /* in no table */
-};
-
 struct charge {
 	const struct word *session, *tool, *payee; /* or NULL */
 	bool wallet;
@@ -39,39 +32,21 @@ struct charges {
 	size_t count, size;
 };
 
-struct unused {
-	int64_t payment;
-	UT_hash_handle hh;
-};
-
-struct agents_charge {
-	int64_t agent;
-	struct charge charge;
-};
-
 struct charging {
 	struct reader *reader;
+	int64_t agent, until_us;
 	const int64_t *borders_us;
 	size_t border_count;
 	charge_each_fn *each;
 	first_payee_fn *first; /* or NULL */
 	void *arg;
 	struct word *words;
-	struct unused *unused;
-	struct live_session *sessions; /* by agent and name */
+	struct word *sessions; /* by name, in no table: those whose token had not expired */
 	size_t session_count, session_size;
-	size_t session_first, session_end; /* where to look: all, or one agent's */
-	struct agents_charge *holds; /* by agent */
-	size_t hold_count, hold_size;
+	struct charge row; /* the one at hand; its names are those of the row before */
+	bool held;	   /* it is a hold whose end may follow */
 	struct charges sums, singles; /* before the last border, and since */
-	size_t merge_at;              /* count of sums */
-};
-
-/* Rows of one table, by agent. */
-struct stream {
-	sqlite3_stmt *stmt;
-	int rc;
-	int64_t agent; /* INT64_MAX: no more */
+	size_t merge_at;	      /* count of sums */
 };
 
 static const char *column_text(sqlite3_stmt *stmt, int column)
@@ -110,69 +85,45 @@ static const struct word *word_of(
 	return word != NULL ? word : word_add(charging, text);
 }
 
-static int compare_sessions(const void *a, const void *b)
+static int compare_names(const void *a, const void *b)
 {
-	const struct live_session *left = a, *right = b;
+	const struct word *left = a, *right = b;
 
-	if (left->agent != right->agent)
-		return left->agent < right->agent ? -1 : 1;
-	return strcmp(left->word.text, right->word.text);
+	return strcmp(left->text, right->text);
 }
 
 /* A session of a sum counts only while it lives; those that are over are many, and are not
  * stored. */
-static const struct word *session_of(struct charging *charging, int64_t agent,
-    const struct word *before, const char *text, int64_t at_us)
+static const struct word *session_of(
+    struct charging *charging, const struct word *before, const char *text, int64_t at_us)
 {
-	const struct live_session *found,
-	    wanted = {.agent = agent, .word = {.text = (char *)(uintptr_t)text}};
+	const struct word wanted = {.text = (char *)(uintptr_t)text};
 
 	if (text == NULL || at_us >= charging->borders_us[charging->border_count - 1])
 		return word_of(charging, before, text);
-	if (charging->session_first == charging->session_end)
+	if (charging->session_count == 0)
 		return NULL;
-	found = bsearch(&wanted, charging->sessions + charging->session_first,
-	    charging->session_end - charging->session_first, sizeof(*charging->sessions),
-	    compare_sessions);
-	return found == NULL ? NULL : &found->word;
-}
-
-/* Agents come in order, so that what an agent's sessions follow has been passed. */
-static void look_among_sessions_of(struct charging *charging, int64_t agent)
-{
-	size_t at = charging->session_end;
-
-	while (at < charging->session_count && charging->sessions[at].agent < agent)
-		at++;
-	charging->session_first = at;
-	while (at < charging->session_count && charging->sessions[at].agent == agent)
-		at++;
-	charging->session_end = at;
+	return bsearch(&wanted, charging->sessions, charging->session_count,
+	    sizeof(*charging->sessions), compare_names);
 }
 
 static void free_all(struct charging *charging)
 {
 	struct word *word, *next_word;
-	struct unused *unused, *next_unused;
 
 	HASH_ITER (hh, charging->words, word, next_word) {
 		HASH_DEL(charging->words, word);
 		free(word->text);
 		free(word);
 	}
-	HASH_ITER (hh, charging->unused, unused, next_unused) {
-		HASH_DEL(charging->unused, unused);
-		free(unused);
-	}
 	for (size_t i = 0; i < charging->session_count; i++)
-		free(charging->sessions[i].word.text);
+		free(charging->sessions[i].text);
 	free(charging->sessions);
-	free(charging->holds);
 	free(charging->sums.rows);
 	free(charging->singles.rows);
 }
 
-/* --- charges of one agent ------------------------------------------------------ */
+/* --- sums ------------------------------------------------------ */
 
 /* An array one longer. */
 static void *grown(void *array, size_t *size, size_t count, size_t item)
@@ -281,12 +232,11 @@ static void add_charge(struct charging *charging, struct charge *charge)
 	}
 }
 
-static bool tell(
-    const struct charging *charging, const struct charges *charges, int64_t agent)
+static bool tell(const struct charging *charging, const struct charges *charges)
 {
 	for (size_t i = 0; i < charges->count; i++) {
 		const struct charge *charge = &charges->rows[i];
-		struct charge_row row = {.agent = agent,
+		struct charge_row row = {.agent = charging->agent,
 		    .session = charge->session == NULL ? NULL : charge->session->text,
 		    .tool = charge->tool == NULL ? NULL : charge->tool->text,
 		    .payee = charge->payee == NULL ? NULL : charge->payee->text,
@@ -301,241 +251,152 @@ static bool tell(
 	return true;
 }
 
-/* Oldest first, the sums before the single ones. False: the caller has enough. */
-static bool tell_agent(struct charging *charging, int64_t agent)
+/* Oldest first, the sums before the single ones, while the caller wants more. */
+static void tell_all(struct charging *charging)
 {
-	bool more;
-
 	merge(&charging->sums);
 	sort(&charging->sums, compare_times);
 	sort(&charging->singles, compare_times);
-	more = tell(charging, &charging->sums, agent) && tell(charging, &charging->singles, agent);
-	charging->sums.count = charging->singles.count = 0;
-	charging->merge_at = SUMS_FIRST;
-	return more;
+	if (tell(charging, &charging->sums))
+		(void)tell(charging, &charging->singles);
 }
 
 /* --- what is read -------------------------------------------------------------- */
 
-/* Sessions that may still place calls, as of the last border. */
-static bool read_live_sessions(struct charging *charging)
+enum past_query { PAST_SESSIONS = 0, PAST_PAYMENTS, PAST_HOLDS, PAST_CALLS, PAST_QUERIES };
+_Static_assert(READER_PAST_FIRST + PAST_QUERIES <= READER_STATEMENTS_MAX, "a slot per query");
+
+/* ?1 the agent, ?2 the end of the past, ?3 the last border. Rows are never changed and
+ * their ids only grow, so that what stands before ?2 is the same whenever it is asked. */
+static const char *const past_sql[PAST_QUERIES] = {
+	[PAST_SESSIONS] = "SELECT session FROM token INDEXED BY token_agent"
+			  " WHERE agent = ?1 AND id < ?2 AND expires_s * 1000000 >= ?3",
+	/* Payments that turned out unused count no more, until they are reopened. What a seller
+	 * pays back later does count: it did go out (ledger/purse.h). By tool and then by call, so
+	 * that of each tool the first comes first. */
+	[PAST_PAYMENTS] =
+	    "SELECT session, tool, payee, call, amount,"
+	    " coalesce((SELECT sum(CASE j.event WHEN 5 THEN 1 ELSE -1 END)"
+	    "  FROM journal j INDEXED BY journal_given WHERE j.event IN (5, 9)"
+	    "  AND j.payment = p.id AND j.from_spent = 0 AND j.id < ?2), 0) > 0"
+	    " FROM payment p INDEXED BY payment_charge WHERE agent = ?1 AND call < ?2"
+	    " ORDER BY tool, call",
+	/* A hold stands right before its end, if it has one. */
+	[PAST_HOLDS] =
+	    "SELECT CASE WHEN event = 6 AND session IS NULL"
+	    "  THEN (SELECT a.session FROM audit a WHERE a.id = j.call) ELSE session END,"
+	    " tool, call, amount, event FROM journal j INDEXED BY journal_others"
+	    " WHERE agent = ?1 AND payment IS NULL AND event BETWEEN 6 AND 8 AND call < ?2"
+	    " ORDER BY call, event",
+	[PAST_CALLS] = "SELECT session, tool, id FROM audit INDEXED BY audit_calls"
+		       " WHERE kind = 1 AND allowed = 1 AND agent = ?1 AND id < ?2"
+		       " ORDER BY session, tool",
+};
+
+static void add_session(struct charging *charging, sqlite3_stmt *stmt)
 {
-	sqlite3_stmt *stmt = reader_prepare(charging->reader,
-	    "SELECT agent, session FROM token WHERE expires_s * 1000000 >= ?1");
+	charging->sessions = grown(charging->sessions, &charging->session_size,
+	    charging->session_count, sizeof(*charging->sessions));
+	charging->sessions[charging->session_count++] =
+	    (struct word){.text = must_strdup(column_text(stmt, 0))};
+}
+
+static void add_payment(struct charging *charging, sqlite3_stmt *stmt)
+{
+	struct charge *row = &charging->row;
+	const struct word *before = row->tool;
+	const char *payee = column_text(stmt, 2);
+
+	row->tool = word_of(charging, before, column_text(stmt, 1));
+	if (charging->first != NULL && row->tool != before && row->tool != NULL && payee != NULL)
+		charging->first(charging->agent, row->tool->text, payee, charging->arg);
+	if (sqlite3_column_int(stmt, 5) != 0)
+		return;
+	row->wallet = true;
+	row->calls = 1;
+	row->at_us = sqlite3_column_int64(stmt, 3);
+	row->session = session_of(charging, row->session, column_text(stmt, 0), row->at_us);
+	row->payee = word_of(charging, row->payee, payee);
+	row->spend = sqlite3_column_int64(stmt, 4);
+	add_charge(charging, row);
+}
+
+static void end_hold(struct charging *charging)
+{
+	if (charging->held)
+		add_charge(charging, &charging->row);
+	charging->held = false;
+}
+
+static void add_hold(struct charging *charging, sqlite3_stmt *stmt)
+{
+	struct charge *row = &charging->row;
+	int64_t call = sqlite3_column_int64(stmt, 2);
+	int event = sqlite3_column_int(stmt, 4);
+
+	if (event == JOURNAL_RELEASE && charging->held && call == row->at_us)
+		charging->held = false;
+	end_hold(charging);
+	if (event != JOURNAL_HOLD)
+		return;
+	charging->held = true;
+	row->at_us = call;
+	row->session = session_of(charging, row->session, column_text(stmt, 0), call);
+	row->tool = word_of(charging, row->tool, column_text(stmt, 1));
+	row->spend = sqlite3_column_int64(stmt, 3);
+}
+
+static void add_call(struct charging *charging, sqlite3_stmt *stmt)
+{
+	struct charge *row = &charging->row;
+
+	row->calls = 1;
+	row->at_us = sqlite3_column_int64(stmt, 2);
+	row->session = session_of(charging, row->session, column_text(stmt, 0), row->at_us);
+	row->tool = word_of(charging, row->tool, column_text(stmt, 1));
+	add_charge(charging, row);
+}
+
+static bool read_rows(struct charging *charging, enum past_query query,
+    void (*add)(struct charging *charging, sqlite3_stmt *stmt))
+{
+	sqlite3_stmt *stmt =
+	    reader_statement(charging->reader, READER_PAST_FIRST + query, past_sql[query]);
 	int rc;
 
 	if (stmt == NULL)
 		return false;
-	sqlite3_bind_int64(stmt, 1, charging->borders_us[charging->border_count - 1]);
-	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		charging->sessions = grown(charging->sessions, &charging->session_size,
-		    charging->session_count, sizeof(*charging->sessions));
-		charging->sessions[charging->session_count++] = (struct live_session){
-		    .agent = sqlite3_column_int64(stmt, 0),
-		    .word = {.text = must_strdup(column_text(stmt, 1))}};
-	}
+	charging->row = (struct charge){.wallet = false};
+	sqlite3_bind_int64(stmt, 1, charging->agent);
+	sqlite3_bind_int64(stmt, 2, charging->until_us);
+	if (query == PAST_SESSIONS)
+		sqlite3_bind_int64(stmt, 3, charging->borders_us[charging->border_count - 1]);
+	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)
+		add(charging, stmt);
+	return reader_reset(charging->reader, stmt, rc);
+}
+
+static bool read_past(struct charging *charging)
+{
+	if (!read_rows(charging, PAST_SESSIONS, add_session))
+		return false;
 	if (charging->session_count > 1)
 		qsort(charging->sessions, charging->session_count, sizeof(*charging->sessions),
-		    compare_sessions);
-	charging->session_end = charging->session_count;
-	return reader_finish(charging->reader, stmt, rc);
-}
-
-/* Payments that turned out unused count no more, until they are reopened. What a seller pays
- * back later does count: it did go out (ledger/purse.h). */
-static bool read_unused(struct charging *charging)
-{
-	sqlite3_stmt *stmt = reader_prepare(charging->reader,
-	    "SELECT payment FROM journal INDEXED BY journal_given"
-	    " WHERE event IN (5, 9) AND from_spent = 0 GROUP BY payment"
-	    " HAVING sum(CASE event WHEN 5 THEN 1 ELSE -1 END) > 0");
-	int rc;
-
-	if (stmt == NULL)
+		    compare_names);
+	if (!read_rows(charging, PAST_PAYMENTS, add_payment) ||
+	    !read_rows(charging, PAST_HOLDS, add_hold))
 		return false;
-	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		struct unused *unused = must_calloc(1, sizeof(*unused));
-
-		unused->payment = sqlite3_column_int64(stmt, 0);
-		HASH_ADD(hh, charging->unused, payment, sizeof(unused->payment), unused);
-	}
-	return reader_finish(charging->reader, stmt, rc);
+	end_hold(charging);
+	return read_rows(charging, PAST_CALLS, add_call);
 }
 
-static bool is_unused(const struct charging *charging, int64_t payment)
+enum store_result store_charges(struct store *store, int64_t agent, int64_t until_us,
+    const int64_t *borders_us, size_t border_count, charge_each_fn *each, first_payee_fn *first,
+    void *arg)
 {
-	struct unused *unused;
-
-	HASH_FIND(hh, charging->unused, &payment, sizeof(payment), unused);
-	return unused != NULL;
-}
-
-static int compare_agents(const void *a, const void *b)
-{
-	const struct agents_charge *left = a, *right = b;
-
-	if (left->agent != right->agent)
-		return left->agent < right->agent ? -1 : 1;
-	return compare_times(&left->charge, &right->charge);
-}
-
-static void add_hold(struct charging *charging, const struct agents_charge *hold)
-{
-	charging->holds = grown(charging->holds, &charging->hold_size, charging->hold_count,
-	    sizeof(*charging->holds));
-	charging->holds[charging->hold_count++] = *hold;
-}
-
-/* A hold stands right before its end, if it has one. They lie by call, and are the fewest. */
-static bool read_holds(struct charging *charging)
-{
-	sqlite3_stmt *stmt = reader_prepare(charging->reader,
-	    "SELECT agent, CASE WHEN event = 6 AND session IS NULL"
-	    "  THEN (SELECT a.session FROM audit a WHERE a.id = call) ELSE session END,"
-	    " tool, call, amount, event FROM journal INDEXED BY journal_hold"
-	    " WHERE event BETWEEN 6 AND 8 ORDER BY call, event");
-	struct agents_charge hold = {.agent = 0};
-	bool held = false;
-	int rc;
-
-	if (stmt == NULL)
-		return false;
-	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		int64_t call = sqlite3_column_int64(stmt, 3);
-		int event = sqlite3_column_int(stmt, 5);
-
-		if (held && !(event == JOURNAL_RELEASE && call == hold.charge.at_us))
-			add_hold(charging, &hold);
-		held = event == JOURNAL_HOLD;
-		if (!held)
-			continue;
-		hold.agent = sqlite3_column_int64(stmt, 0);
-		hold.charge.session =
-		    session_of(charging, hold.agent, hold.charge.session, column_text(stmt, 1),
-			call);
-		hold.charge.tool = word_of(charging, hold.charge.tool, column_text(stmt, 2));
-		hold.charge.at_us = call;
-		hold.charge.spend = sqlite3_column_int64(stmt, 4);
-	}
-	if (held)
-		add_hold(charging, &hold);
-	if (charging->hold_count > 1)
-		qsort(charging->holds, charging->hold_count, sizeof(*charging->holds),
-		    compare_agents);
-	return reader_finish(charging->reader, stmt, rc);
-}
-
-static void stream_next(struct stream *stream)
-{
-	stream->rc = sqlite3_step(stream->stmt);
-	stream->agent =
-	    stream->rc == SQLITE_ROW ? sqlite3_column_int64(stream->stmt, 0) : INT64_MAX;
-}
-
-static bool stream_open(struct stream *stream, struct charging *charging, const char *sql)
-{
-	stream->stmt = reader_prepare(charging->reader, sql);
-	if (stream->stmt == NULL)
-		return false;
-	stream_next(stream);
-	return true;
-}
-
-/* enough: the caller asked for no more. */
-static bool stream_close(struct stream *stream, struct charging *charging, bool enough)
-{
-	if (stream->stmt == NULL)
-		return false;
-	if (enough && stream->rc == SQLITE_ROW)
-		stream->rc = SQLITE_DONE;
-	return reader_finish(charging->reader, stream->stmt, stream->rc);
-}
-
-/* They lie by tool and then by call, so that of each tool the first comes first. */
-static void add_payments(struct charging *charging, struct stream *stream, int64_t agent)
-{
-	struct charge charge = {.wallet = true, .calls = 1};
-	sqlite3_stmt *stmt = stream->stmt;
-
-	for (; stream->agent == agent; stream_next(stream)) {
-		const struct word *before = charge.tool;
-		const char *payee = column_text(stmt, 3);
-
-		charge.tool = word_of(charging, before, column_text(stmt, 2));
-		if (charging->first != NULL && charge.tool != NULL && charge.tool != before &&
-		    payee != NULL)
-			charging->first(agent, charge.tool->text, payee, charging->arg);
-		if (charging->unused != NULL && is_unused(charging, sqlite3_column_int64(stmt, 6)))
-			continue;
-		charge.at_us = sqlite3_column_int64(stmt, 4);
-		charge.session =
-		    session_of(charging, agent, charge.session, column_text(stmt, 1),
-			charge.at_us);
-		charge.payee = word_of(charging, charge.payee, payee);
-		charge.spend = sqlite3_column_int64(stmt, 5);
-		add_charge(charging, &charge);
-	}
-}
-
-static void add_calls(struct charging *charging, struct stream *stream, int64_t agent)
-{
-	struct charge charge = {.calls = 1};
-	sqlite3_stmt *stmt = stream->stmt;
-
-	for (; stream->agent == agent; stream_next(stream)) {
-		charge.at_us = sqlite3_column_int64(stmt, 3);
-		charge.session =
-		    session_of(charging, agent, charge.session, column_text(stmt, 1),
-			charge.at_us);
-		charge.tool = word_of(charging, charge.tool, column_text(stmt, 2));
-		add_charge(charging, &charge);
-	}
-}
-
-static int64_t least(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
-static bool read_agents(struct charging *charging)
-{
-	struct stream payments = {.stmt = NULL}, calls = {.stmt = NULL};
-	bool more = stream_open(&payments, charging,
-			"SELECT agent, session, tool, payee, call, amount, id"
-			" FROM payment INDEXED BY payment_charge ORDER BY agent, tool, call") &&
-	    stream_open(&calls, charging,
-		"SELECT agent, session, tool, id FROM audit INDEXED BY audit_calls"
-		" WHERE kind = 1 AND allowed = 1 AND agent IS NOT NULL"
-		" ORDER BY agent, session, tool");
-	struct agents_charge *hold = charging->holds, *end = hold + charging->hold_count;
-	bool whole;
-
-	charging->session_end = 0;
-	while (more) {
-		int64_t agent = least(payments.agent, calls.agent);
-
-		if (hold != end)
-			agent = least(agent, hold->agent);
-		if (agent == INT64_MAX)
-			break;
-		look_among_sessions_of(charging, agent);
-		add_payments(charging, &payments, agent);
-		for (; hold != end && hold->agent == agent; hold++)
-			add_charge(charging, &hold->charge);
-		add_calls(charging, &calls, agent);
-		/* What broke off is not told by halves. */
-		more = (payments.rc == SQLITE_ROW || payments.rc == SQLITE_DONE) &&
-		    (calls.rc == SQLITE_ROW || calls.rc == SQLITE_DONE) &&
-		    tell_agent(charging, agent);
-	}
-	whole = stream_close(&payments, charging, !more);
-	return stream_close(&calls, charging, !more) && whole;
-}
-
-enum store_result store_charges(struct store *store, const int64_t *borders_us, size_t border_count,
-    charge_each_fn *each, first_payee_fn *first, void *arg)
-{
-	struct charging charging = {.borders_us = borders_us,
+	struct charging charging = {.agent = agent,
+	    .until_us = until_us,
+	    .borders_us = borders_us,
 	    .border_count = border_count,
 	    .each = each,
 	    .first = first,
@@ -549,15 +410,11 @@ enum store_result store_charges(struct store *store, const int64_t *borders_us, 
 	charging.reader = reader_take(store->readers);
 	if (charging.reader == NULL)
 		return STORE_BROKEN;
-	/* Statements of one moment: a payment that is given back in between would be half
-	 * counted. */
-	if (sqlite3_exec(charging.reader->db, "BEGIN", NULL, NULL, NULL) == SQLITE_OK) {
-		if (read_live_sessions(&charging) && read_unused(&charging) &&
-		    read_holds(&charging) && read_agents(&charging))
-			result = STORE_OK;
-		sqlite3_exec(charging.reader->db, "COMMIT", NULL, NULL, NULL);
-	}
+	if (read_past(&charging))
+		result = STORE_OK;
 	reader_give(store->readers, &charging.reader);
+	if (result == STORE_OK)
+		tell_all(&charging);
 	free_all(&charging);
 	return result;
 }

@@ -12,6 +12,7 @@
 #include "ledger/purse.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,26 +29,18 @@ struct purse_meter {
 	UT_hash_handle hh;
 };
 
-/* A charge of the past. Its names are where they begin among the past's words, or NAMELESS. */
-struct past_charge {
-	int64_t at_us, spend, calls;
-	uint32_t session, tool, payee;
-	bool wallet;
-};
-
-/* What a start read back, as it was told, until somebody asks. Most agents of many do not call
- * in one day, and of those that do each makes its own meters, in the order told. */
-struct past {
-	struct past_charge *charges;
-	size_t count, charges_size;
-	char *words; /* each ends with a NUL */
-	size_t words_count, words_size;
+enum past {
+	PAST_TOLD = 0,	 /* in the meters, or there is none */
+	PAST_UNTOLD = 1, /* the purse sleeps */
+	PAST_LOST = 2,	 /* it could not be read, and the purse is in use without */
 };
 
 struct purse {
 	struct purse *next; /* of all */
-	struct past past;
-	struct purse_meter whole, wallet; /* their meters: NULL until it wakes */
+	struct purses *purses;
+	void *owner;	     /* of the past, in the words of who recalls it */
+	_Atomic(enum past) past; /* written with the lock held */
+	struct purse_meter whole, wallet; /* their meters: NULL until one is asked for */
 	struct purse_meter *sessions, *tools, *payees;
 	struct balance *slots; /* by slot; those never used are not there */
 	unsigned slot_count;
@@ -56,6 +49,8 @@ struct purse {
 struct purses {
 	pthread_mutex_t lock;
 	struct purse *all;
+	purse_recall_fn *recall;
+	void *recall_arg;
 };
 
 static int64_t capped_add(int64_t a, int64_t b)
@@ -166,71 +161,24 @@ static void subject_uncharge(
 
 /* --- the past ------------------------------------------------------------- */
 
-/* So many charges are cheaper to keep than the meters that they make, and to apply while a
- * call waits; a purse that is told of more makes its meters at once. */
-#define PAST_MAX	64u
-#define PAST_WORD_MAX	4096u /* longer than any name we write */
-#define NAMELESS	UINT32_MAX
-
-static void past_free(struct past *past)
+static void meters_make(struct purse *purse)
 {
-	free(past->charges);
-	free(past->words);
-	*past = (struct past){.charges = NULL};
+	if (purse->whole.meter != NULL)
+		return;
+	purse->whole.meter = meter_new();
+	purse->wallet.meter = meter_new();
 }
 
-/* Where there is room for count more. */
-static void *past_room(void *array, size_t *size, size_t count, size_t more, size_t item)
+static void meters_free(struct purse *purse)
 {
-	while (*size < count + more)
-		*size = *size == 0 ? 4 : *size * 2;
-	return must_realloc(array, *size * item);
+	subjects_free(&purse->sessions);
+	subjects_free(&purse->tools);
+	subjects_free(&purse->payees);
+	meter_free(&purse->whole.meter);
+	meter_free(&purse->wallet.meter);
 }
 
-static uint32_t past_word(struct past *past, const char *word)
-{
-	size_t at = 0, size;
-
-	if (word == NULL)
-		return NAMELESS;
-	while (at < past->words_count && strcmp(past->words + at, word) != 0)
-		at += strlen(past->words + at) + 1;
-	if (at < past->words_count)
-		return (uint32_t)at;
-	size = strlen(word) + 1;
-	if (past->words_size - past->words_count < size)
-		past->words = past_room(
-		    past->words, &past->words_size, past->words_count, size, sizeof(char));
-	memcpy(past->words + at, word, size);
-	past->words_count += size;
-	return (uint32_t)at;
-}
-
-static const char *past_name(const struct past *past, uint32_t at)
-{
-	return at == NAMELESS ? NULL : past->words + at;
-}
-
-static bool past_fits(const struct past *past, const char *session, const char *tool,
-    const char *payee)
-{
-	const char *const words[] = {session, tool, payee};
-
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (words[i] != NULL && strlen(words[i]) > PAST_WORD_MAX)
-			return false;
-	return past->count < PAST_MAX;
-}
-
-static void past_add(struct past *past, const struct past_charge *charge)
-{
-	if (past->count == past->charges_size)
-		past->charges = past_room(past->charges, &past->charges_size, past->count, 1,
-		    sizeof(*past->charges));
-	past->charges[past->count++] = *charge;
-}
-
-static void charge_past(struct purse *purse, const char *session, const char *tool,
+static void charge_all(struct purse *purse, const char *session, const char *tool,
     const char *payee, bool wallet, int64_t at_us, int64_t spend, int64_t calls)
 {
 	int64_t admitted = payee == NULL ? calls : 0, paid = payee != NULL ? calls : 0;
@@ -246,24 +194,69 @@ static void charge_past(struct purse *purse, const char *session, const char *to
 		subject_charge(payee_at(purse, payee), at_us, spend, paid);
 }
 
-/* Every way to a meter leads through here. */
+static bool draft_read(struct purse *draft, const struct purse *purse)
+{
+	*draft = (struct purse){.next = NULL};
+	meters_make(draft);
+	return purse->purses->recall(draft, purse->owner, purse->purses->recall_arg);
+}
+
+/* The draft's meters become the purse's, which has none: nothing was charged while it slept. */
+static void draft_take(struct purse *draft, struct purse *purse)
+{
+	must(purse->whole.meter == NULL);
+	purse->whole.meter = draft->whole.meter;
+	purse->wallet.meter = draft->wallet.meter;
+	purse->sessions = draft->sessions;
+	purse->tools = draft->tools;
+	purse->payees = draft->payees;
+	*draft = (struct purse){.next = NULL};
+	atomic_store_explicit(&purse->past, PAST_TOLD, memory_order_release);
+}
+
+/* False: its past cannot be read, and it sleeps on. */
+static bool purse_known(struct purse *purse)
+{
+	struct purse draft;
+
+	if (atomic_load_explicit(&purse->past, memory_order_relaxed) == PAST_UNTOLD) {
+		if (draft_read(&draft, purse))
+			draft_take(&draft, purse);
+		meters_free(&draft);
+	}
+	if (atomic_load_explicit(&purse->past, memory_order_relaxed) == PAST_UNTOLD)
+		return false;
+	meters_make(purse);
+	return true;
+}
+
+/* Every way to charge a meter, or take a charge back, leads through here. */
 static void purse_wake(struct purse *purse)
 {
-	struct past past = purse->past;
-
-	if (purse->whole.meter != NULL)
+	if (purse_known(purse))
 		return;
-	purse->whole.meter = meter_new();
-	purse->wallet.meter = meter_new();
-	purse->past = (struct past){.charges = NULL};
-	for (size_t i = 0; i < past.count; i++) {
-		const struct past_charge *charge = &past.charges[i];
+	atomic_store_explicit(&purse->past, PAST_LOST, memory_order_release);
+	meters_make(purse);
+}
 
-		charge_past(purse, past_name(&past, charge->session),
-		    past_name(&past, charge->tool), past_name(&past, charge->payee),
-		    charge->wallet, charge->at_us, charge->spend, charge->calls);
+bool purse_recall(struct purse *purse)
+{
+	enum past past = atomic_load_explicit(&purse->past, memory_order_acquire);
+	struct purse draft;
+	bool read;
+
+	if (past != PAST_UNTOLD)
+		return past == PAST_TOLD;
+	read = draft_read(&draft, purse);
+	purses_lock(purse->purses);
+	past = atomic_load_explicit(&purse->past, memory_order_relaxed);
+	if (read && past == PAST_UNTOLD) {
+		draft_take(&draft, purse);
+		past = PAST_TOLD;
 	}
-	past_free(&past);
+	purses_unlock(purse->purses);
+	meters_free(&draft);
+	return past == PAST_TOLD;
 }
 
 /* --- purses ------------------------------------------------------------- */
@@ -278,12 +271,7 @@ struct purses *purses_new(void)
 
 static void purse_destroy(struct purse *purse)
 {
-	subjects_free(&purse->sessions);
-	subjects_free(&purse->tools);
-	subjects_free(&purse->payees);
-	meter_free(&purse->whole.meter);
-	meter_free(&purse->wallet.meter);
-	past_free(&purse->past);
+	meters_free(purse);
 	free(purse->slots);
 	free(purse);
 }
@@ -317,9 +305,23 @@ struct purse *purses_add(struct purses *purses)
 {
 	struct purse *purse = must_calloc(1, sizeof(*purse));
 
+	purse->purses = purses;
 	purse->next = purses->all;
 	purses->all = purse;
 	return purse;
+}
+
+void purses_recall_by(struct purses *purses, purse_recall_fn *recall, void *arg)
+{
+	purses->recall = recall;
+	purses->recall_arg = arg;
+}
+
+void purse_sleep(struct purse *purse, void *owner)
+{
+	must(purse->purses->recall != NULL && purse->whole.meter == NULL);
+	purse->owner = owner;
+	atomic_store_explicit(&purse->past, PAST_UNTOLD, memory_order_release);
 }
 
 /* --- balances ----------------------------------------------------------- */
@@ -425,7 +427,8 @@ static void reading_each(struct purse_reading *sum, reading_fn *add, struct purs
 	const struct purse_meter *found;
 
 	must(subject == PURSE_AGENT || subject == PURSE_WALLET || name != NULL);
-	purse_wake(purse);
+	if (!purse_known(purse))
+		return;
 	if (subject == PURSE_TOOL && is_pattern(name)) {
 		for (found = purse->tools; found != NULL; found = found->hh.next)
 			if (glob_match(name, found->name))
@@ -449,7 +452,8 @@ struct purse_reading purse_sum(struct purse *purse, enum purse_subject subject, 
 struct purse_subjects purse_find(
     struct purse *purse, const char *session, const char *tool, const char *payee)
 {
-	purse_wake(purse);
+	if (!purse_known(purse))
+		return (struct purse_subjects){.found = {NULL}};
 	return (struct purse_subjects){.found = {
 		[PURSE_SESSION] = session == NULL ? NULL : subject_find(purse->sessions, session),
 		[PURSE_AGENT] = &purse->whole,
@@ -522,7 +526,8 @@ int64_t purse_frees_at(struct purse *purse, enum purse_subject subject, const ch
 
 	must(subject == PURSE_AGENT || subject == PURSE_WALLET || name != NULL);
 	must(amount >= 0);
-	purse_wake(purse);
+	if (!purse_known(purse))
+		return at_us;
 	/* The edges of the other windows are the same for everybody. */
 	if (window != WINDOW_MINUTE && window != WINDOW_HOUR)
 		return subject_frees_at(&purse->whole, window, calls, at_us, amount);
@@ -766,24 +771,9 @@ void purse_restore(struct purse *purse, unsigned slot, const struct balance *bal
 void purse_restore_charge(struct purse *purse, const char *session, const char *tool,
     const char *payee, bool wallet, int64_t at_us, int64_t spend, int64_t calls)
 {
-	struct past *past = &purse->past;
-
-	spend = at_least_zero(spend);
-	calls = at_least_zero(calls);
-	if (!past_fits(past, session, tool, payee))
-		purse_wake(purse);
-	if (purse->whole.meter != NULL) {
-		charge_past(purse, session, tool, payee, wallet, at_us, spend, calls);
-		return;
-	}
-	past_add(past,
-	    &(struct past_charge){.at_us = at_us,
-		.spend = spend,
-		.calls = calls,
-		.session = past_word(past, session),
-		.tool = past_word(past, tool),
-		.payee = past_word(past, payee),
-		.wallet = wallet});
+	purse_wake(purse);
+	charge_all(purse, session, tool, payee, wallet, at_us, at_least_zero(spend),
+	    at_least_zero(calls));
 }
 
 void purse_settle(struct purse *purse, unsigned slot, int64_t amount)

@@ -3,7 +3,7 @@
  * The journal is the truth; a purse is its running sum plus the holds of calls in
  * flight, rebuilt from the journal at start. One lock covers all purses: a caller
  * takes it, reads what it needs to decide, changes, and lets go, without any I/O
- * in between. All functions below purses_lock() need it held.
+ * in between. All functions below purses_lock() need it held, purse_recall() apart.
  *
  * Invariants, after every call:
  *   per asset    available >= 0, open >= 0, reserved >= 0
@@ -65,6 +65,33 @@ void purses_unlock(struct purses *purses);
 /** A new purse, empty; there is one for each agent, who keeps the address: it is not looked up
  * again. Never NULL; stays until purses_free. */
 struct purse *purses_add(struct purses *purses);
+
+/* What counts against an agent's limits from before the start is read when somebody first asks
+ * for it: most agents of many do not call in one day. Until then the purse sleeps. Nothing below
+ * reads or changes a meter of a sleeping purse before its past has been read, so that no limit
+ * ever sees less than all of it. What may not be read so late is the caller's affair: the reader
+ * answers as of the start (store_charges), whatever was booked since. */
+
+/** Tells `draft` the past of the purse that sleeps for owner, by purse_restore_charge() alone.
+ * False: it cannot be read. Called by any thread, for one purse by several at once, each with a
+ * draft of its own; with the lock held or not. */
+typedef bool purse_recall_fn(struct purse *draft, void *owner, void *arg);
+/** Before the first purse_sleep(). */
+void purses_recall_by(struct purses *purses, purse_recall_fn *recall, void *arg);
+/** Before anything else is done with the purse but purse_restore(). */
+void purse_sleep(struct purse *purse, void *owner);
+
+/** purse_recall - read the past of a purse that sleeps, without holding up other purses: first
+ * thing for a call, with the lock NOT held.
+ *
+ * Returns  true: it is awake. False: its past could not be read, so that no limit of this agent
+ *          can be trusted; the next call asks again.
+ * Blocks   for as long as the reading takes; not at all once awake.
+ *
+ * Where this was not called, the past is read with the lock held by whatever needs it first.
+ * When that fails, a reading is zero; what must be booked is, and would be lost to a later
+ * reading of the past, so that purse_recall() is then false until the process ends. */
+bool purse_recall(struct purse *purse) MUST_CHECK;
 
 /** All zero for a slot that never had money. */
 struct balance purse_balance(const struct purse *purse, unsigned slot);
@@ -200,7 +227,7 @@ bool purse_withdraw(struct purse *purse, unsigned slot, int64_t amount) MUST_CHE
  * open then is part of balance->open and ends by purse_settle or purse_refund.
  * Negative numbers, of a ledger that verify would refuse, count as 0. */
 void purse_restore(struct purse *purse, unsigned slot, const struct balance *balance);
-/** Charges meters only: spend and calls of the past.
+/** Charges meters only: spend and calls of the past. Of a sleeping purse only its draft.
  *
  * In  session, tool, payee  NULL: not charged there (a session long expired; no payee)
  *     wallet  true: left the wallet (x402); false: was metered

@@ -44,7 +44,7 @@ enum query {
 	QUERY_POLICY_AT,
 	QUERY_COUNT,
 };
-_Static_assert(QUERY_COUNT <= READER_STATEMENTS_MAX, "a slot per query");
+_Static_assert(QUERY_COUNT <= READER_PAST_FIRST, "a slot per query");
 
 #define JOURNAL_SELECT                                                                             \
 	"SELECT j.id, j.event, j.call, j.payment, j.agent, j.agent_name,"                          \

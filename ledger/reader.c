@@ -111,6 +111,15 @@ sqlite3_stmt *reader_prepare(struct reader *reader, const char *sql)
 	return NULL;
 }
 
+bool reader_reset(struct reader *reader, sqlite3_stmt *stmt, int rc)
+{
+	if (rc != SQLITE_DONE)
+		log_event(
+		    LOG_ERROR, "ledger_unreadable", "reason", sqlite3_errmsg(reader->db), NULL);
+	sqlite3_reset(stmt);
+	return rc == SQLITE_DONE;
+}
+
 bool reader_finish(struct reader *reader, sqlite3_stmt *stmt, int rc)
 {
 	if (rc != SQLITE_DONE)

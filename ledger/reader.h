@@ -14,6 +14,8 @@
 /* Warm connections kept; more exist only while more queries run at once. */
 #define READERS_IDLE_MAX    4u
 #define READER_STATEMENTS_MAX 48u
+/* Slots from here on are ledger/charge.c's, those before ledger/query.c's. */
+#define READER_PAST_FIRST 44u
 
 struct reader {
 	struct reader *next;
@@ -33,6 +35,9 @@ void reader_give(struct readers *readers, struct reader **reader);
 
 /** The statement kept in a slot, prepared on first use; NULL when it cannot be. */
 sqlite3_stmt *reader_statement(struct reader *reader, unsigned slot, const char *sql) MUST_CHECK;
+/** Its end after sqlite3_step() said rc, true when that was the end of the rows; it can be run
+ * again. Says in the log what went wrong. */
+bool reader_reset(struct reader *reader, sqlite3_stmt *stmt, int rc) MUST_CHECK;
 
 /** For what is asked once: a statement of the caller's, NULL when it cannot be prepared;
  * and its end after sqlite3_step() said rc, true when that was the end of the rows. Both

@@ -397,7 +397,7 @@ typedef void first_payee_fn(int64_t agent, const char *tool, const char *payee, 
 /** One row for each (agent, network, asset), in that order. Cost grows
  * with the accounts, not with what was booked in them. */
 enum store_result store_balances(struct store *store, balance_each_fn *each, void *arg) MUST_CHECK;
-/** store_charges - spend and calls that count against limits.
+/** store_charges - spend and calls of one agent that count against limits.
  *
  * What counts, and when:
  *   a payment       unless it has been given back unused; it has a payee. spend: its
@@ -408,21 +408,24 @@ enum store_result store_balances(struct store *store, balance_each_fn *each, voi
  *   a call          calls: 1 for each audit row of kind CALL with allowed set, one call
  *                   admitted. At its id
  *
- * One agent after the other. Of each, first those before the last border, summed by
- * (session, tool, payee, wallet) and
+ * First those before the last border, summed by (session, tool, payee, wallet) and
  * the two borders they lie between, with at_us the latest of the sum; session is NULL
  * there once its token had expired by the last border (or is unknown), so that sums do not
  * grow with the number of sessions ever opened. A sum has lost its windows: borders
  * are where the windows begin that the caller tells apart. Then those at or after the
- * last border, singly. Each part oldest first. When STORE_BROKEN is returned some agents may
- * have been told.
+ * last border, singly. Each part oldest first. When STORE_BROKEN is returned none has
+ * been told.
  *
- * In  borders_us  border_count of them, 1 or more, none before the one in front of it
- *     first       for each (agent, tool), before that agent's charges: the payee of its first
+ * In  until_us    an id: the answer is as of the moment when it was the next. What was called
+ *                 later is left out, and what was given back or reopened later still stands
+ *                 as it did; so the answer is the same whenever it is asked
+ *     borders_us  border_count of them, 1 or more, none before the one in front of it
+ *     first       for each tool, before any charge: the payee of the agent's first
  *                 payment, as stored, whatever became of that. For pinPayee. NULL: not told
- * Cost  grows with everything that was ever written: for the start. */
-enum store_result store_charges(struct store *store, const int64_t *borders_us,
-    size_t border_count, charge_each_fn *each, first_payee_fn *first, void *arg) MUST_CHECK;
+ * Cost  grows with everything that was ever written about the agent. */
+enum store_result store_charges(struct store *store, int64_t agent, int64_t until_us,
+    const int64_t *borders_us, size_t border_count, charge_each_fn *each, first_payee_fn *first,
+    void *arg) MUST_CHECK;
 /** Metered holds without charge or release, oldest first: calls a crash interrupted
  * (or that are in flight). */
 enum store_result store_orphans(struct store *store, journal_each_fn *each, void *arg) MUST_CHECK;

@@ -783,6 +783,9 @@ static enum step step_reserve(struct call *call)
 	bool metered = call->tool->billing == TOOL_METERED;
 	enum step then = metered ? STEP_RECORD : STEP_FORWARD;
 
+	if (!purse_recall(call->who.agent->purse))
+		return refuse(call, PROBLEM_NOT_ACCEPTING_PAYMENTS,
+		    "what this agent has spent cannot be read from the ledger");
 	r->purses = call->house->purses;
 	r->agent = call->who.agent;
 	r->registry = call->house->registry;

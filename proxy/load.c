@@ -1,6 +1,6 @@
 /* proxy/load.c - the end of house_open(): what the store remembers, into memory. Before that,
- * what the last stop left behind is written. */
-#include <pthread.h>
+ * what the last stop left behind is written. What an agent has spent is read when it first calls:
+ * of many agents few do, and of their past a start would read all that was ever written. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,9 +13,7 @@
 
 /* Two hours of single charges cover the sliding windows, of a call in flight too. */
 #define SLIDING_US (2 * 3600 * CLOCK_US_PER_S)
-#define BORDERS    4u
-/* Agents read before the other thread hears of them. */
-#define AGENTS_AT_ONCE 1024u
+_Static_assert(HOUSE_BORDERS == 4, "the month, yesterday, today, what slides");
 
 /* A policy, once for all agents that have the same text. */
 struct shared_policy {
@@ -34,21 +32,6 @@ struct load {
 	struct shared_policy *policies;
 	char *network, *asset; /* of the last balance; most are in one */
 	unsigned slot;
-	pthread_mutex_t lock; /* over what follows */
-	pthread_cond_t more;
-	struct agent **agents; /* by id */
-	size_t agent_size;
-	size_t agents_told; /* so many may be read by others */
-	bool agents_read;   /* no more will come */
-	size_t agent_count; /* the loading thread's own */
-};
-
-/* Rows that come by agent, told to the agents in step: a pass waits for agents that are not
- * read yet. */
-struct pass {
-	struct load *load;
-	size_t at;           /* the agents before have had theirs */
-	struct agent *agent; /* the last one told; NULL before the first */
 };
 
 static void load_fini(struct load *load)
@@ -64,56 +47,6 @@ static void load_fini(struct load *load)
 	}
 	free(load->network);
 	free(load->asset);
-	free(load->agents);
-	pthread_cond_destroy(&load->more);
-	pthread_mutex_destroy(&load->lock);
-}
-
-/* last: no more will come, if only because reading them failed. */
-static void tell_agents(struct load *load, bool last)
-{
-	pthread_mutex_lock(&load->lock);
-	load->agents_told = load->agent_count;
-	load->agents_read = last;
-	pthread_cond_signal(&load->more);
-	pthread_mutex_unlock(&load->lock);
-}
-
-/* Many at a time: who waits for each of them does nothing else. */
-static void note_agent(struct load *load, struct agent *agent)
-{
-	if (load->agent_count == load->agent_size) {
-		pthread_mutex_lock(&load->lock);
-		load->agent_size = load->agent_size ? load->agent_size * 2 : AGENTS_AT_ONCE;
-		load->agents =
-		    must_realloc(load->agents, load->agent_size * sizeof *load->agents);
-		pthread_mutex_unlock(&load->lock);
-	}
-	load->agents[load->agent_count++] = agent;
-	if (load->agent_count % AGENTS_AT_ONCE == 0)
-		tell_agents(load, false);
-}
-
-/* NULL: there is none of that id, so that nobody can ask for what is said of it. */
-static struct agent *pass_agent(struct pass *pass, int64_t id)
-{
-	struct load *load = pass->load;
-
-	if (pass->agent && pass->agent->id == id)
-		return pass->agent;
-	pass->agent = NULL;
-	pthread_mutex_lock(&load->lock);
-	for (;;) {
-		while (pass->at < load->agents_told && load->agents[pass->at]->id < id)
-			pass->at++;
-		if (pass->at < load->agents_told || load->agents_read)
-			break;
-		pthread_cond_wait(&load->more, &load->lock);
-	}
-	if (pass->at < load->agents_told && load->agents[pass->at]->id == id)
-		pass->agent = load->agents[pass->at];
-	pthread_mutex_unlock(&load->lock);
-	return pass->agent;
 }
 
 /* NULL: it does not parse. */
@@ -152,7 +85,7 @@ static bool load_agent(const struct agent_row *row, void *arg)
 	agent = registry_add_agent(house->registry, row, purses_add(house->purses));
 	if (policy)
 		registry_share_policy(house->registry, agent, policy);
-	note_agent(load, agent);
+	purse_sleep(agent->purse, agent);
 	return true;
 }
 
@@ -238,10 +171,9 @@ static bool slot_of(struct load *load, const char *network, const char *asset)
 
 static bool load_balance(const struct balance_row *row, void *arg)
 {
-	struct pass *pass = arg;
-	struct load *load = pass->load;
+	struct load *load = arg;
 	struct balance balance = {row->available, row->reserved, row->open, row->spent};
-	struct agent *agent = pass_agent(pass, row->agent);
+	struct agent *agent;
 
 	if (!slot_of(load, row->network, row->asset)) {
 		house_say(load->reason, HOUSE_BROKEN,
@@ -252,18 +184,9 @@ static bool load_balance(const struct balance_row *row, void *arg)
 		load->failed = true;
 		return false;
 	}
+	agent = registry_agent_by_id(load->house->registry, row->agent);
 	if (agent)
 		purse_restore(agent->purse, load->slot, &balance);
-	return true;
-}
-
-static bool load_charge(const struct charge_row *row, void *arg)
-{
-	struct agent *agent = pass_agent(arg, row->agent);
-
-	if (agent)
-		purse_restore_charge(agent->purse, row->session, row->tool, row->payee,
-		    row->wallet, row->at_us, row->spend, row->calls);
 	return true;
 }
 
@@ -364,52 +287,63 @@ static enum house_result broken(char reason[512], struct load *load, const char 
 	    *words ? ": " : "", words);
 }
 
-/* Rows show addresses in EIP-55; policies and pins have them in lower case. */
-static void load_first_payee(int64_t id, const char *tool, const char *payee, void *arg)
-{
-	struct pass *pass = arg;
-	struct agent *agent = pass_agent(pass, id);
-	char lower[ADDRESS_TEXT_SIZE];
-	struct address address;
-
-	if (agent && address_read(&address, payee))
-		registry_pin(pass->load->house->registry, agent, tool,
-		    address_format_lower(lower, &address));
-}
+/* --- what an agent has spent ------------------------------------------------ */
 
 /* Where a meter's windows begin: the month, yesterday, today, what slides. What lies between
  * two of them may come as a sum. */
-static void charge_borders(int64_t out[BORDERS], int64_t now_us)
+static void charge_borders(int64_t out[HOUSE_BORDERS], int64_t now_us)
 {
 	out[3] = now_us - SLIDING_US;
 	out[2] = window_day_start_us(now_us);
 	out[1] = window_day_start_us(out[2] - 1);
 	out[0] = window_month_start_us(now_us);
-	for (size_t i = BORDERS - 1; i > 0; i--) {
+	for (size_t i = HOUSE_BORDERS - 1; i > 0; i--) {
 		if (out[i - 1] > out[i])
 			out[i - 1] = out[i];
 	}
 }
 
-/* The longest of all that is read, on a thread of its own, beside all the rest. It writes to
- * what purses keep of their past and to agents' pins, the loading thread to all else. What that
- * thread writes to the ledger meanwhile changes nothing that counts against limits: a hold
- * counts whether it is charged or not, and a payment whether it is signed or open. */
-struct charges_pass {
-	struct pass pass;
-	int64_t borders_us[BORDERS];
-	enum store_result result;
+struct recalling {
+	struct registry *registry;
+	struct agent *agent;
+	struct purse *draft;
 };
 
-static void *read_charges(void *arg)
+static bool recall_charge(const struct charge_row *row, void *arg)
 {
-	struct charges_pass *charges = arg;
+	struct recalling *to = arg;
 
-	(void)pthread_setname_np(pthread_self(), "tw-load");
-	charges->result = store_charges(charges->pass.load->house->store, charges->borders_us,
-	    BORDERS, load_charge, load_first_payee, &charges->pass);
-	return NULL;
+	purse_restore_charge(to->draft, row->session, row->tool, row->payee, row->wallet,
+	    row->at_us, row->spend, row->calls);
+	return true;
 }
+
+/* Rows show addresses in EIP-55; policies and pins have them in lower case. */
+static void recall_first_payee(int64_t id, const char *tool, const char *payee, void *arg)
+{
+	struct recalling *to = arg;
+	char lower[ADDRESS_TEXT_SIZE];
+	struct address address;
+
+	(void)id;
+	if (address_read(&address, payee))
+		registry_pin(
+		    to->registry, to->agent, tool, address_format_lower(lower, &address));
+}
+
+/* As of the start: what was booked since is in the purse already, or about to be. Pins are there
+ * before the purse wakes, so that a call that has been admitted finds them. */
+static bool recall(struct purse *draft, void *owner, void *arg)
+{
+	struct house *house = arg;
+	struct recalling to = {house->registry, owner, draft};
+
+	return store_charges(house->store, to.agent->id, house->past_end_us,
+		   house->past_borders_us, HOUSE_BORDERS, recall_charge, recall_first_payee,
+		   &to) == STORE_OK;
+}
+
+/* --- all else ---------------------------------------------------------------- */
 
 /* What the last stop left behind is written before what it changes is read. */
 static enum house_result write_left_behind(struct load *load, char reason[512])
@@ -427,16 +361,12 @@ static enum house_result write_left_behind(struct load *load, char reason[512])
 	return HOUSE_OK;
 }
 
-/* All but the charges. */
-static enum house_result load_rest(struct load *load, char reason[512])
+static enum house_result load_all(struct load *load, char reason[512])
 {
 	struct store *store = load->house->store;
-	struct pass balances = {.load = load};
 	enum house_result result;
-	bool agents = store_agents(store, load_agent, load) == STORE_OK && !load->failed;
 
-	tell_agents(load, true);
-	if (!agents)
+	if (store_agents(store, load_agent, load) != STORE_OK || load->failed)
 		return broken(reason, load, "agents");
 	if (store_tools(store, load_tool, load) != STORE_OK)
 		return broken(reason, load, "tools");
@@ -445,7 +375,8 @@ static enum house_result load_rest(struct load *load, char reason[512])
 	result = write_left_behind(load, reason);
 	if (result != HOUSE_OK)
 		return result;
-	if (store_balances(store, load_balance, &balances) != STORE_OK || load->failed)
+	load->house->past_end_us = store_next_id(store, load->now_us);
+	if (store_balances(store, load_balance, load) != STORE_OK || load->failed)
 		return broken(reason, load, "balances");
 	if (store_tokens(store, 0, load->now_us / CLOCK_US_PER_S, load_token, load) != STORE_OK)
 		return broken(reason, load, "tokens");
@@ -462,20 +393,13 @@ static enum house_result load_rest(struct load *load, char reason[512])
 enum house_result house_load(struct house *house, char reason[512], int64_t now_us)
 {
 	struct load load = {.house = house, .now_us = now_us, .reason = reason};
-	struct charges_pass charges = {.pass = {.load = &load}};
 	enum house_result result;
-	pthread_t thread;
 
-	must(pthread_mutex_init(&load.lock, NULL) == 0);
-	must(pthread_cond_init(&load.more, NULL) == 0);
-	charge_borders(charges.borders_us, now_us);
+	charge_borders(house->past_borders_us, now_us);
+	purses_recall_by(house->purses, recall, house);
 	purses_lock(house->purses);
-	must(pthread_create(&thread, NULL, read_charges, &charges) == 0);
-	result = load_rest(&load, reason);
-	must(pthread_join(thread, NULL) == 0);
+	result = load_all(&load, reason);
 	purses_unlock(house->purses);
-	if (result == HOUSE_OK && charges.result != STORE_OK)
-		result = broken(reason, &load, "balances");
 	load_fini(&load);
 	return result;
 }

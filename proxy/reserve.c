@@ -482,6 +482,8 @@ size_t reserve_explain(struct decision *out, struct limit_reading *readings, siz
 	size_t count;
 
 	view_init(&view, policy, &asked, metered);
+	/* Unreadable it is told as unused: nothing is decided by it. */
+	(void)!purse_recall(agent->purse);
 	purses_lock(purses);
 	for (size_t i = 0; i < view.count; i++)
 		view.totals[i] = total_read(agent->purse, view.limits[i], &asked, now_us, 0);
@@ -501,6 +503,7 @@ struct limit_reading reserve_read(struct purses *purses, const struct agent *age
 	struct asked asked = {session, tool, payee};
 	struct limit_total total;
 
+	(void)!purse_recall(agent->purse);
 	purses_lock(purses);
 	total = total_read(agent->purse, limit, &asked, now_us, 0);
 	purses_unlock(purses);

@@ -24,6 +24,9 @@
 struct anchors;
 struct tls;
 
+/* Where the windows of limits begin, as of the start: proxy/load.c. */
+#define HOUSE_BORDERS 4
+
 struct house {
 	char *dir;
 	char *who;                       /* for the audit of owner's acts */
@@ -35,6 +38,8 @@ struct house {
 	struct keystore *keystore;
 	struct assets *assets;
 	struct purses *purses;
+	int64_t past_end_us; /* an id: what was called before it is an agent's past */
+	int64_t past_borders_us[HOUSE_BORDERS];
 	struct registry *registry;
 	struct quotes *quotes;
 	struct idempotency *idempotency;

@@ -7,6 +7,7 @@ import http from 'node:http';
 import path from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { startBed } from './bed/bed.mjs';
+import { run } from './bed/child.mjs';
 import { Disk } from './bed/disk.mjs';
 import { GENEROUS, policyOf, spend } from './bed/policies.mjs';
 import { Tallyward, micros, send } from './bed/tallyward.mjs';
@@ -100,6 +101,51 @@ describe('a restart', () => {
 		await tw.start();
 		assert.equal((await tw.call(agent, 'seller', '/paid/0.01')).problem.code, 'over_session_limit');
 		assert.equal(signaturesOf(agent).length, 1);
+	});
+
+	it('lets a burst spend what is left, and no more', async () => {
+		const agent = await newAgent(policyOf(
+			spend('agent', 'call', '0.01'), spend('session', 'total', '0.05')));
+		assert.equal((await tw.call(agent, 'seller', '/paid/0.01')).status, 200);
+		assert.equal((await tw.call(agent, 'seller', '/paid/0.01')).status, 200);
+		await until('both to be written', async () =>
+			(await tw.payments(agent.name, 'settled')).length === 2);
+		await tw.kill();
+		await tw.start();
+		const answers = await Promise.all(Array.from({ length: 20 }, (_, i) =>
+			tw.call(agent, 'seller', `/paid/0.01?${i}`)));
+		assert.equal(answers.filter(({ status }) => status === 200).length, 3);
+		assert.equal(signaturesOf(agent).length, 5);
+		await assertAllWritten(agent);
+	});
+
+	// What an agent spent before the start is read when it first calls.
+	it('lets nobody in whose past cannot be read, until it can', async () => {
+		const sql = async (text) => {
+			const { code, stdout, stderr } = await run('sqlite3', [path.join(tw.dir, 'ledger.db'), text]);
+			assert.equal(code, 0, stderr);
+			return stdout.trim();
+		};
+		const agent = await newAgent(policyOf(
+			spend('agent', 'call', '0.01'), spend('session', 'total', '0.01')));
+		assert.equal((await tw.call(agent, 'seller', '/paid/0.01')).status, 200);
+		await until('it to be written', async () =>
+			(await tw.payments(agent.name, 'settled')).length === 1);
+		await tw.restart();
+		const index = await sql("SELECT sql FROM sqlite_schema WHERE name = 'audit_calls'");
+		await sql('DROP INDEX audit_calls');
+		try {
+			for (const path of ['/free', '/paid/0.01', '/free']) {
+				const { status, problem } = await tw.call(agent, 'seller', path);
+				assert.equal(status, 503);
+				assert.equal(problem.code, 'not_accepting_payments');
+			}
+		} finally {
+			await sql(index);
+		}
+		assert.equal((await tw.call(agent, 'seller', '/paid/0.01?again')).problem.code, 'over_session_limit');
+		assert.equal(signaturesOf(agent).length, 1);
+		await tw.verify();
 	});
 
 	it('lets the same token in', async () => {

@@ -6,6 +6,7 @@
 #include "tests/unit/unit.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "common/clock.h"
 #include "common/glob.h"
@@ -519,8 +520,8 @@ static void test_a_damaged_ledger(void **state)
 	assert_balance(purse, PURSE_OFF_CHAIN, 0, 0, 0, INT64_MAX);
 }
 
-/* What a start tells of an agent that does not call is kept as it was told; asked for, it is
- * the same as what was charged at once. */
+/* What counts from before the start is read when somebody first asks for it; it is then the same
+ * as what was charged at once. */
 static void tell_past(struct purse *purse, int64_t count)
 {
 	static const char *const sessions[] = {"s", NULL, "a session"};
@@ -552,50 +553,207 @@ static void assert_same(struct purse *left, struct purse *right, enum purse_subj
 	}
 }
 
+static char memory_arg[] = "";
+
+/* Recalls what tell_past() tells, some of it many times before it succeeds. */
+struct memory {
+	int64_t count;
+	const char *long_name; /* or NULL */
+	int failures;	       /* readings that break off half way, from now on */
+	atomic_int readings;
+};
+
+static bool remember(struct purse *draft, void *owner, void *arg)
+{
+	struct memory *memory = owner;
+
+	must(arg == memory_arg);
+	memory->readings++;
+	tell_past(draft, memory->count);
+	if (memory->failures > 0 && memory->failures--)
+		return false;
+	if (memory->long_name)
+		purse_restore_charge(draft, "s", memory->long_name, ADA, true, NOON, 5, 1);
+	return true;
+}
+
+static struct purse *sleeper(struct purses *purses, struct memory *memory)
+{
+	struct purse *purse = purses_add(purses);
+
+	purses_recall_by(purses, remember, memory_arg);
+	purse_restore(purse, 1, &(struct balance){.open = 7, .available = 1000});
+	purse_sleep(purse, memory);
+	return purse;
+}
+
+static void assert_same_totals(struct purse *left, struct purse *right)
+{
+	static const char *const tools[] = {"search", "github/issues", "", "translate", "t*"};
+
+	for (size_t j = 0; j < COUNT(tools); j++)
+		assert_same(left, right, PURSE_TOOL, tools[j]);
+	assert_same(left, right, PURSE_AGENT, NULL);
+	assert_same(left, right, PURSE_WALLET, NULL);
+	assert_same(left, right, PURSE_SESSION, "s");
+	assert_same(left, right, PURSE_SESSION, "a session");
+	assert_same(left, right, PURSE_PAYEE, ADA);
+	assert_same(left, right, PURSE_PAYEE, "0x209693bc6afc0c5328ba36faf03c514ef312287c");
+}
+
+enum sign_of_life { ASKED, RECALLED, REFUNDED, REOPENED, PLACED, METERED, SIGNS };
+
+/* Its first sign of life may be any. */
+static void live(struct purse *purse, enum sign_of_life sign)
+{
+	struct hold hold = {.state = HOLD_NONE};
+
+	switch (sign) {
+	case ASKED:
+	case SIGNS:
+		break;
+	case RECALLED:
+		assert_true(purse_recall(purse));
+		assert_true(purse_recall(purse));
+		break;
+	case REFUNDED:
+		purse_refund(purse, 1, 7, "s", "search", ADA, NOON - 1700 * S);
+		break;
+	case REOPENED:
+		assert_true(
+		    purse_reopen(purse, 1, 7, false, "s", "search", ADA, NOON - 1700 * S));
+		break;
+	case PLACED:
+		assert_int_equal(hold_place(&hold, purse, "s", "search", NOON, 9), HOLD_OK);
+		assert_int_equal(hold_sign(&hold, 1, ADA, 8), HOLD_OK);
+		hold_settle(&hold);
+		break;
+	case METERED:
+		hold_place_metered(&hold, purse, "s", "search", NOON, 9);
+		hold_charge(&hold);
+		break;
+	}
+}
+
 static void test_a_past_that_nobody_asks_for(void **state)
 {
-	static const int64_t counts[] = {0, 1, 63, 64, 65, 300};
-	static const char *const tools[] = {"search", "github/issues", "", "translate", "t*"};
+	static const int64_t counts[] = {0, 1, 64, 300};
 	char *long_name = malloc(10001);
 
 	(void)state;
 	memset(long_name, 'n', 10000);
 	long_name[10000] = '\0';
-	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+	for (size_t i = 0; i < COUNT(counts) * SIGNS * 2; i++) {
+		struct memory memory = {.count = counts[i % COUNT(counts)]};
+		enum sign_of_life sign = (enum sign_of_life)(i / COUNT(counts) % SIGNS);
 		struct purses *purses = purses_new();
-		struct purse *asleep = purses_add(purses), *awake = purses_add(purses);
+		struct purse *asleep = sleeper(purses, &memory), *awake = purses_add(purses);
 
-		purse_read(awake, PURSE_AGENT, NULL, WINDOW_TOTAL, false, NOON);
-		tell_past(asleep, counts[i]);
-		tell_past(awake, counts[i]);
-		purse_trim(asleep, NOON, NULL, NULL);
-		purse_trim(awake, NOON, NULL, NULL);
-		if (i % 2 != 0) {
-			purse_restore_charge(asleep, "s", long_name, ADA, true, NOON, 5, 1);
+		tell_past(awake, memory.count);
+		purse_restore(awake, 1, &(struct balance){.open = 7, .available = 1000});
+		if (i >= COUNT(counts) * SIGNS) {
+			memory.long_name = long_name;
 			purse_restore_charge(awake, "s", long_name, ADA, true, NOON, 5, 1);
 		}
-		/* Its first sign of life may be any. */
-		if (i % 3 == 1) {
-			purse_restore(asleep, 1, &(struct balance){.open = 7});
-			purse_restore(awake, 1, &(struct balance){.open = 7});
-			purse_refund(asleep, 1, 7, "s", "search", ADA, NOON - 1700 * S);
-			purse_refund(awake, 1, 7, "s", "search", ADA, NOON - 1700 * S);
-		}
-		for (size_t j = 0; j < sizeof(tools) / sizeof(tools[0]); j++)
-			assert_same(asleep, awake, PURSE_TOOL, tools[j]);
+		/* Nobody has asked for it by that. */
+		purse_trim(asleep, NOON, NULL, NULL);
+		purse_trim(awake, NOON, NULL, NULL);
+		assert_int_equal(purse_balance(asleep, 1).open, 7);
+		assert_int_equal(memory.readings, 0);
+		live(asleep, sign);
+		live(awake, sign);
+		assert_same_totals(asleep, awake);
 		assert_same(asleep, awake, PURSE_TOOL, long_name);
-		assert_same(asleep, awake, PURSE_AGENT, NULL);
-		assert_same(asleep, awake, PURSE_WALLET, NULL);
-		assert_same(asleep, awake, PURSE_SESSION, "s");
-		assert_same(asleep, awake, PURSE_SESSION, "a session");
-		assert_same(asleep, awake, PURSE_PAYEE, ADA);
-		assert_same(asleep, awake, PURSE_PAYEE,
-		    "0x209693bc6afc0c5328ba36faf03c514ef312287c");
-		if (counts[i] > 3)
-			assert_true(spend(asleep, PURSE_SESSION, "s") > 0);
+		assert_int_equal(memory.readings, 1);
+		assert_true(purse_recall(asleep));
+		assert_true(purse_recall(awake));
+		assert_int_equal(memory.readings, 1);
 		purses_free(&purses);
 	}
 	free(long_name);
+}
+
+/* A call asks again until it can be read, and then nothing of a broken reading is left. */
+static void test_a_past_that_cannot_be_read(void **state)
+{
+	struct memory memory = {.count = 10, .failures = 5};
+	struct purses *purses = purses_new();
+	struct purse *asleep = sleeper(purses, &memory), *awake = purses_add(purses);
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		assert_false(purse_recall(asleep));
+	/* Whoever only looks breaks nothing. */
+	assert_int_equal(purse_sum(asleep, PURSE_WALLET, NULL, WINDOW_TOTAL, true, NOON).firm, 0);
+	assert_int_equal(
+	    purse_frees_at(asleep, PURSE_AGENT, NULL, WINDOW_HOUR, false, NOON, 1), NOON);
+	assert_true(purse_recall(asleep));
+	tell_past(awake, memory.count);
+	assert_same_totals(asleep, awake);
+	purses_free(&purses);
+}
+
+/* What is booked by somebody who cannot wait is kept; the agent may not call any more. */
+static void test_a_past_that_is_lost(void **state)
+{
+	struct memory memory = {.count = 10, .failures = 1};
+	struct purses *purses = purses_new();
+	struct purse *purse = sleeper(purses, &memory);
+
+	(void)state;
+	assert_true(purse_reopen(purse, 1, 7, false, "s", "search", ADA, NOON));
+	assert_int_equal(spend(purse, PURSE_AGENT, NULL), 7);
+	assert_int_equal(purse_balance(purse, 1).open, 14);
+	assert_false(purse_recall(purse));
+	assert_false(purse_recall(purse));
+	assert_int_equal(memory.readings, 1);
+	purses_free(&purses);
+}
+
+struct sleepers {
+	struct purses *purses;
+	struct purse *many[300];
+};
+
+static void *recall_and_spend(void *arg)
+{
+	struct sleepers *crowd = arg;
+
+	for (size_t i = 0; i < COUNT(crowd->many); i++) {
+		struct hold hold = {.state = HOLD_NONE};
+
+		if (i % 3 != 0)
+			must(purse_recall(crowd->many[i]));
+		purses_lock(crowd->purses);
+		hold_place_metered(&hold, crowd->many[i], "s", "search", NOON, 2);
+		hold_charge(&hold);
+		purses_unlock(crowd->purses);
+	}
+	return NULL;
+}
+
+/* Several threads meet one agent at once: its past is counted once, and nothing is lost that was
+ * booked while somebody was still reading. */
+static void test_a_past_that_many_ask_for(void **state)
+{
+	struct memory memory = {.count = 50};
+	struct sleepers crowd = {.purses = purses_new()};
+	struct purse *awake = purses_add(crowd.purses);
+	pthread_t threads[4];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(crowd.many); i++)
+		crowd.many[i] = sleeper(crowd.purses, &memory);
+	for (size_t i = 0; i < COUNT(threads); i++)
+		assert_int_equal(
+		    pthread_create(&threads[i], NULL, recall_and_spend, &crowd), 0);
+	for (size_t i = 0; i < COUNT(threads); i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	tell_past(awake, memory.count);
+	purse_restore_charge(awake, "s", "search", NULL, false, NOON, 8, 4);
+	for (size_t i = 0; i < COUNT(crowd.many); i++)
+		assert_same_totals(crowd.many[i], awake);
+	purses_free(&crowd.purses);
 }
 
 static void test_a_purse_rebuilt_from_the_journal(void **state)
@@ -1638,6 +1796,9 @@ int main(void)
 	    with_purse(test_payees_have_no_case),
 	    with_purse(test_a_damaged_ledger),
 	    with_purse(test_a_past_that_nobody_asks_for),
+	    cmocka_unit_test(test_a_past_that_cannot_be_read),
+	    cmocka_unit_test(test_a_past_that_is_lost),
+	    cmocka_unit_test(test_a_past_that_many_ask_for),
 	    with_purse(test_a_purse_rebuilt_from_the_journal),
 	    with_purse(test_an_end_undone),
 	    with_purse(test_an_end_undone_charges_whom_it_has_to_find),

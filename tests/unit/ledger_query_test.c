@@ -519,6 +519,18 @@ static void balances(void **state)
 	       "off-chain|USD|0|500|0|700\n");
 }
 
+/* Of both agents, whatever was called when. */
+static enum store_result charges(struct world *world, const int64_t *borders, size_t count,
+    charge_each_fn *each, first_payee_fn *first, void *arg)
+{
+	enum store_result result = store_charges(
+	    world->store, world->agent, INT64_MAX, borders, count, each, first, arg);
+
+	return result == STORE_OK ? store_charges(world->store, world->agent_two, INT64_MAX,
+					borders, count, each, first, arg)
+				  : result;
+}
+
 static bool no_charge(const struct charge_row *row, void *arg)
 {
 	(void)row;
@@ -538,7 +550,7 @@ static void expect_first_payees(struct world *world, const char *wanted)
 	const int64_t border = WORLD_START;
 
 	assert_int_equal(
-	    store_charges(world->store, &border, 1, no_charge, put_first_payee, world), STORE_OK);
+	    charges(world, &border, 1, no_charge, put_first_payee, world), STORE_OK);
 	expect(wanted);
 }
 
@@ -563,7 +575,7 @@ static void charges_singly(void **state)
 	struct world *world = *state;
 	const int64_t zero = 0;
 
-	assert_int_equal(store_charges(world->store, &zero, 1, put_charge, NULL, NULL), STORE_OK);
+	assert_int_equal(charges(world, &zero, 1, put_charge, NULL, NULL), STORE_OK);
 	expect("22|session-one|github/issues|payee|1|50000|1\n"
 	       "22|session-one|github/issues|-|0|0|1\n"
 	       "26|session-one|github/issues|payee|1|30000|1\n"
@@ -582,13 +594,13 @@ static void charges_summed(void **state)
 	struct world *world = *state;
 	int64_t since = WORLD_START + 100 * CLOCK_US_PER_S;
 
-	assert_int_equal(store_charges(world->store, &since, 1, put_charge, NULL, NULL), STORE_OK);
+	assert_int_equal(charges(world, &since, 1, put_charge, NULL, NULL), STORE_OK);
 	expect("26|session-one|github/issues|-|0|0|2\n"
 	       "35|session-one|github/issues|payee|1|90001|4\n"
 	       "38|session-one|search/api|-|0|0|2\n"
 	       "39|-|search/api|-|0|1200|0\n");
 	since = WORLD_START + 3601 * CLOCK_US_PER_S;
-	assert_int_equal(store_charges(world->store, &since, 1, put_charge, NULL, NULL), STORE_OK);
+	assert_int_equal(charges(world, &since, 1, put_charge, NULL, NULL), STORE_OK);
 	expect("26|-|github/issues|-|0|0|2\n"
 	       "35|-|github/issues|payee|1|90001|4\n"
 	       "39|-|search/api|-|0|1200|2\n");
@@ -600,7 +612,7 @@ static void charges_on_both_sides(void **state)
 	struct world *world = *state;
 	int64_t since = WORLD_START + 26 * CLOCK_US_PER_S;
 
-	assert_int_equal(store_charges(world->store, &since, 1, put_charge, NULL, NULL), STORE_OK);
+	assert_int_equal(charges(world, &since, 1, put_charge, NULL, NULL), STORE_OK);
 	expect("22|session-one|github/issues|payee|1|50000|1\n"
 	       "22|session-one|github/issues|-|0|0|1\n"
 	       "26|session-one|github/issues|payee|1|30000|1\n"
@@ -613,7 +625,7 @@ static void charges_on_both_sides(void **state)
 	       "39|session-two|search/api|-|0|500|0\n");
 	since = WORLD_START + 22 * CLOCK_US_PER_S + 1;
 	begin();
-	assert_int_equal(store_charges(world->store, &since, 1, put_charge, NULL, NULL), STORE_OK);
+	assert_int_equal(charges(world, &since, 1, put_charge, NULL, NULL), STORE_OK);
 	assert_int_equal(strncmp(buf_str(&text), "22|session-one|github/issues|", 29), 0);
 }
 
@@ -642,7 +654,7 @@ static void charges_add_up(void **state)
 		struct total total = {0};
 
 		assert_int_equal(
-		    store_charges(world->store, &since, 1, add_charge, NULL, &total), STORE_OK);
+		    charges(world, &since, 1, add_charge, NULL, &total), STORE_OK);
 		assert_int_equal(total.spend, 50000 + 30000 + 10000 + 1 + 700 + 500);
 		/* four calls admitted, four payments signed that were not given back */
 		assert_int_equal(total.calls, 4 + 4);
@@ -650,7 +662,8 @@ static void charges_add_up(void **state)
 	for (int stop = 1; stop < 5; stop++) {
 		struct total total = {.stop_after = stop};
 
-		assert_int_equal(store_charges(world->store, &border, 1, add_charge, NULL, &total),
+		assert_int_equal(store_charges(world->store, world->agent, INT64_MAX, &border, 1,
+				     add_charge, NULL, &total),
 		    STORE_OK);
 		assert_int_equal(total.stop_after, 0);
 	}
@@ -665,7 +678,7 @@ static void charges_between_borders(void **state)
 	    WORLD_START + 38 * CLOCK_US_PER_S};
 
 	assert_int_equal(
-	    store_charges(world->store, borders, COUNT(borders), put_charge, NULL, NULL), STORE_OK);
+	    charges(world, borders, COUNT(borders), put_charge, NULL, NULL), STORE_OK);
 	expect("22|session-one|github/issues|payee|1|50000|1\n"
 	       "22|session-one|github/issues|-|0|0|1\n"
 	       "26|session-one|github/issues|-|0|0|1\n"
@@ -678,13 +691,49 @@ static void charges_between_borders(void **state)
 	world_reopen(world, world->unused, false, 20000);
 	world_append(world, world_state(world, world->open, PAYMENT_CANCELLED, 30000));
 	assert_int_equal(
-	    store_charges(world->store, borders, COUNT(borders), put_charge, NULL, NULL), STORE_OK);
+	    charges(world, borders, COUNT(borders), put_charge, NULL, NULL), STORE_OK);
 	assert_non_null(
 	    strstr(buf_str(&text), "35|session-one|github/issues|payee|1|30001|3\n"));
 	begin();
-	assert_aborts((void)!store_charges(world->store, borders, 0, put_charge, NULL, NULL));
-	assert_aborts((void)!store_charges(
-	    world->store, (const int64_t[]){2, 1}, 2, put_charge, NULL, NULL));
+	assert_aborts((void)!charges(world, borders, 0, put_charge, NULL, NULL));
+	assert_aborts(
+	    (void)!charges(world, (const int64_t[]){2, 1}, 2, put_charge, NULL, NULL));
+}
+
+/* As of a moment: what was called, given back or reopened since changes nothing. */
+static void charges_as_of(void **state)
+{
+	static const char *const then =
+	    "26|session-one|github/issues|-|0|0|2\n"
+	    "35|session-one|github/issues|payee|1|90001|4\n"
+	    "38|session-one|search/api|-|0|0|2\n"
+	    "39|-|search/api|-|0|1200|0\n";
+	struct world *world = *state;
+	const int64_t border = WORLD_START + 100 * CLOCK_US_PER_S, until = world_id(world);
+	const int64_t middle = WORLD_START + 27 * CLOCK_US_PER_S;
+
+	world_reopen(world, world->unused, false, 20000);
+	world_append(world, world_state(world, world->open, PAYMENT_CANCELLED, 30000));
+	world_sign(world, 1);
+	assert_int_equal(store_charges(world->store, world->agent, until, &border, 1, put_charge,
+			     NULL, NULL),
+	    STORE_OK);
+	expect(then);
+	assert_int_equal(store_charges(world->store, world->agent, INT64_MAX, &border, 1,
+			     put_charge, NULL, NULL),
+	    STORE_OK);
+	assert_null(strstr(buf_str(&text), "payee|1|90001|4\n"));
+	begin();
+	/* Payments, holds and calls alike. */
+	assert_int_equal(store_charges(world->store, world->agent, middle, &border, 1, put_charge,
+			     NULL, NULL),
+	    STORE_OK);
+	expect("26|session-one|github/issues|payee|1|80000|2\n"
+	       "26|session-one|github/issues|-|0|0|2\n");
+	/* Nobody's. */
+	assert_int_equal(
+	    store_charges(world->store, 99, until, &border, 1, put_charge, NULL, NULL), STORE_OK);
+	expect("");
 }
 
 static void sign_as(struct world *world, int64_t agent, const char *tool, const char *payee)
@@ -763,7 +812,7 @@ static void charges_of_many_payees(void **state)
 			sign_as(world, world->agent_two, "b", payee);
 	}
 	border = world_id(world);
-	assert_int_equal(store_charges(world->store, &border, 1, count_payee, NULL, &payees),
+	assert_int_equal(charges(world, &border, 1, count_payee, NULL, &payees),
 	    STORE_OK);
 	assert_int_equal(payees.agents, 2);
 	assert_int_equal(payees.rows, 300 + 3);
@@ -1226,7 +1275,7 @@ static void *ask_often(void *arg)
 	for (int i = 0; i < 50; i++) {
 		struct total total = {0};
 
-		if (store_charges(world->store, &(int64_t){WORLD_START}, 1, add_charge, NULL,
+		if (charges(world, &(int64_t){WORLD_START}, 1, add_charge, NULL,
 			&total) !=
 			STORE_OK ||
 		    total.calls < 4 + 4)
@@ -1282,6 +1331,7 @@ int main(void)
 	    query_test(claims),
 	    query_test(settings_and_policies),
 	    query_test(charges_between_borders),
+	    query_test(charges_as_of),
 	    query_test(first_payees_of_many),
 	    query_test(charges_of_many_payees),
 	    query_test(on_the_owners_word),

@@ -412,6 +412,8 @@ static char *totals(struct house *house, const char *name, const char *session)
 	unsigned slot;
 
 	assert_true(house_slot_of(&slot, house, NETWORK, ASSET));
+	/* As a call does. What it reads is there once, however often it is asked for. */
+	assert_true(purse_recall(agent->purse));
 	(void)!registry_pinned(pinned, house->registry, agent, "bought");
 	buf_init(&text, 65536);
 	purses_lock(house->purses);

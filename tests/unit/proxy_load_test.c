@@ -5,7 +5,6 @@
 
 #include "common/log.h"
 
-/* More than are handed over at a time, and not a whole number of that. */
 #define AGENTS 2600
 
 static void add_agent(
@@ -39,7 +38,7 @@ static int64_t calls_of(const struct house *house, struct agent *agent, int64_t 
 	return calls;
 }
 
-/* Agents are read by one thread and their calls told by another, which is often ahead. */
+/* Read when somebody first asks, one agent's by itself. */
 static void each_of_many_has_its_own(void **state)
 {
 	char reason[512] = "", name[32];
