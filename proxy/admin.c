@@ -167,6 +167,21 @@ static void add_chain(const struct outlook_row *row, void *arg)
 	    row->result == CHAIN_OK);
 }
 
+static void add_certificate(struct buf *text, struct tls *tls)
+{
+	SSL_CTX *context = tls_context(tls);
+
+	if (!context)
+		return;
+	buf_add_format(text,
+	    "# HELP tallyward_certificate_expiry_timestamp_seconds Until when the listeners' "
+	    "certificate is valid.\n"
+	    "# TYPE tallyward_certificate_expiry_timestamp_seconds gauge\n"
+	    "tallyward_certificate_expiry_timestamp_seconds %lld\n",
+	    (long long)tls_valid_until_s(context));
+	SSL_CTX_free(context);
+}
+
 static void reply_metrics(struct admin *admin, struct exchange *exchange)
 {
 	struct house *house = admin->house;
@@ -190,6 +205,7 @@ static void reply_metrics(struct admin *admin, struct exchange *exchange)
 	    atomic_load(&admin->shared->calls), house_ready(house, reason),
 	    outstanding_count(house->outstanding));
 	outlook_each(house->outlook, add_chain, &text);
+	add_certificate(&text, house->tls);
 	must(buf_ok(&text));
 	front_reply_json(exchange, 200, "text/plain; version=0.0.4", buf_str(&text));
 	buf_fini(&text);

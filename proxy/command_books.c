@@ -28,8 +28,6 @@
 #define HEAD_AGE_S_MAX 900
 /* An owner waits at the terminal: no more than this for one answer of an RPC endpoint. */
 #define RPC_MS_MAX 5000
-/* A certificate that is renewed by machine is so a month or three weeks before its end. */
-#define CERTIFICATE_US_MIN (INT64_C(7) * 86400 * CLOCK_US_PER_S)
 
 static json_t *cannot_read(void)
 {
@@ -473,7 +471,7 @@ static void check_tls(struct command *command, json_t *rows)
 		break;
 	}
 	until_us = tls_valid_until_s(context) * CLOCK_US_PER_S;
-	check(rows, "tls", until_us > command->now_us + CERTIFICATE_US_MIN,
+	check(rows, "tls", until_us > command->now_us + TLS_LEFT_US_MIN,
 	    "the certificate is valid until %s", clock_format(text, until_us));
 	SSL_CTX_free(context);
 }

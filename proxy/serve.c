@@ -177,13 +177,12 @@ static bool listen_admin(struct daemon *daemon, char reason[256])
 	return true;
 }
 
-/* The daemon starts with one that has expired, because it has more to do than to listen. */
+/* One that has expired is shown all the same, and upkeep says so: a restart must not take away
+ * what a daemon that went on running would have served. */
 static bool read_certificate(const struct daemon *daemon, char reason[TLS_REASON_SIZE])
 {
 	struct house *house = daemon->house;
 	SSL_CTX *context = NULL;
-	char until[CLOCK_TEXT_SIZE];
-	int64_t until_us;
 
 	switch (tls_read(&context, reason, house->dir, house_config(house))) {
 	case TLS_BAD:
@@ -193,10 +192,6 @@ static bool read_certificate(const struct daemon *daemon, char reason[TLS_REASON
 	case TLS_OK:
 		break;
 	}
-	until_us = tls_valid_until_s(context) * CLOCK_US_PER_S;
-	if (until_us <= clock_now_us())
-		log_event(LOG_ERROR, "certificate_expired", "until", clock_format(until, until_us),
-		    NULL);
 	tls_set(house->tls, context);
 	return true;
 }

@@ -20,6 +20,8 @@ struct config;
 struct tls;
 
 #define TLS_REASON_SIZE 512
+/* A certificate that is renewed by machine is so a month or three weeks before its end. */
+#define TLS_LEFT_US_MIN (INT64_C(7) * 86400 * 1000000)
 
 enum tls_result {
 	TLS_OK = 0,

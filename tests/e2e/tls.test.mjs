@@ -335,6 +335,36 @@ describe('a certificate', () => {
 		assert.equal(await shown(tw.url), fingerprint(second));
 	});
 
+	it('that has expired keeps none from starting, and is told of wherever an owner looks', async () => {
+		const expires = async () => Number(/^tallyward_certificate_expiry_timestamp_seconds (\d+)$/m
+			.exec((await send(`${tw.adminUrl}/metrics`, { tls: tw.tls })).text)[1]);
+		const endOf = ({ cert }) => Date.parse(new crypto.X509Certificate(cert).validTo) / 1000;
+		const verifying = tw.tls;
+		const expired = await authority.issue(['127.0.0.1'], { from: -9, until: -2 });
+		await tw.stop();
+		install(expired);
+		try {
+			tw.tls = { rejectUnauthorized: false };
+			await tw.start();
+			assert.match(tw.daemon.log, /level=error event=certificate_expired until=/);
+			assert.equal(await shown(tw.url), fingerprint(expired));
+			assert.equal((await tw.call(agent, 'seller', '/paid/0.01')).payment, 'settled');
+			assert.equal((await doctor()).ok, false);
+			assert.equal(await expires(), endOf(expired));
+			const soon = await authority.issue(['127.0.0.1'], { until: 3 });
+			await tw.stop();
+			install(soon);
+			await tw.start();
+			assert.match(tw.daemon.log, /level=warn event=certificate_ends_soon until=/);
+			assert.equal(await expires(), endOf(soon));
+		} finally {
+			tw.tls = verifying;
+		}
+		install(second);
+		assert.match(await tw.reload(), /event=reloaded/);
+		assert.equal(await expires(), endOf(second));
+	});
+
 	it('is what doctor looks at', async () => {
 		assert.equal((await doctor()).ok, true);
 		install(await authority.issue(['127.0.0.1'], { until: 3 }));
