@@ -1,6 +1,7 @@
 /* ledger/journal.c - see journal.h. */
 #include "ledger/journal.h"
 
+#include <endian.h>
 #include <string.h>
 
 struct value value_text(const char *text)
@@ -80,27 +81,54 @@ static void add_bytes(struct encoder *encoder, const void *bytes, size_t size)
 	encoder->used += size;
 }
 
-static void add_big_endian(struct encoder *encoder, uint64_t number, size_t size)
-{
-	uint8_t bytes[8];
+/* What stands before the bytes of a value, or is all of it, is written in its place: numbers are
+ * most of what a row has. */
+#define NUMBER_SIZE 8u
 
-	for (size_t i = 0; i < size; i++)
-		bytes[i] = (uint8_t)(number >> (8 * (size - 1 - i)));
-	add_bytes(encoder, bytes, size);
+/* Where the next size bytes go, 1 + NUMBER_SIZE at most; the caller writes them all. */
+static uint8_t *room(struct encoder *encoder, size_t size)
+{
+	uint8_t *out;
+
+	if (size > sizeof(encoder->bytes) - encoder->used)
+		flush(encoder);
+	out = encoder->bytes + encoder->used;
+	encoder->used += size;
+	return out;
+}
+
+/* size: 1 to 8 */
+static void put_big_endian(uint8_t *out, uint64_t number, size_t size)
+{
+	uint64_t swapped = htobe64(number << (64 - 8 * size));
+
+	memcpy(out, &swapped, size);
+}
+
+static void add_count(struct encoder *encoder, uint64_t count)
+{
+	put_big_endian(room(encoder, 2), count, 2);
 }
 
 static void add_value(struct encoder *encoder, const struct value *value)
 {
-	add_big_endian(encoder, (uint64_t)value->type, 1);
+	uint8_t *out;
+
 	switch (value->type) {
 	case VALUE_NULL:
+		out = room(encoder, 1);
+		out[0] = VALUE_NULL;
 		break;
 	case VALUE_INT:
-		add_big_endian(encoder, (uint64_t)value->number, 8);
+		out = room(encoder, 1 + NUMBER_SIZE);
+		out[0] = VALUE_INT;
+		put_big_endian(out + 1, (uint64_t)value->number, NUMBER_SIZE);
 		break;
 	case VALUE_TEXT:
 	case VALUE_BLOB:
-		add_big_endian(encoder, value->size, 4);
+		out = room(encoder, 1 + 4);
+		out[0] = (uint8_t)value->type;
+		put_big_endian(out + 1, value->size, 4);
 		add_bytes(encoder, value->bytes, value->size);
 		break;
 	}
@@ -110,8 +138,8 @@ static void add_row(struct encoder *encoder, enum table table, const struct valu
 {
 	size_t count = schema_table(table)->column_count;
 
-	add_big_endian(encoder, (uint64_t)table, 2);
-	add_big_endian(encoder, count, 2);
+	add_count(encoder, (uint64_t)table);
+	add_count(encoder, count);
 	for (size_t i = 0; i < count; i++)
 		add_value(encoder, &values[i]);
 }
@@ -134,7 +162,7 @@ struct digest journal_hash(const struct digest *before, const struct value *valu
 	encoder_init(&encoder);
 	add_bytes(&encoder, before->bytes, DIGEST_SIZE);
 	add_row(&encoder, TABLE_JOURNAL, values);
-	add_big_endian(&encoder, posting_count, 2);
+	add_count(&encoder, posting_count);
 	for (size_t i = 0; i < posting_count; i++) {
 		value = value_text(postings[i].account);
 		add_value(&encoder, &value);

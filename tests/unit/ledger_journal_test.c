@@ -72,6 +72,37 @@ static void journal_by_hand(void **state)
 	    of_hex(ZERO32 ROW_JOURNAL POSTINGS "0300000020" ZERO32));
 }
 
+static size_t put(uint8_t *out, size_t at, const void *bytes, size_t size)
+{
+	memcpy(out + at, bytes, size);
+	return at + size;
+}
+
+/* Rows are gathered in pieces before they are hashed: a value may end at any byte of one. */
+static void values_of_any_size(void **state)
+{
+	static const uint8_t before[] = {0, 7, 0, 4, 1, 0, 0, 0, 0, 0, 0, 0, 5, 2, 0, 0},
+			     after[] = {1, 1, 2, 3, 4, 5, 6, 7, 8, 0};
+	char text[2200];
+	uint8_t bytes[sizeof(before) + 2 + sizeof(text) + sizeof(after)];
+	struct value token[] = {
+	    value_int(5), {.type = VALUE_TEXT}, value_int(0x0102030405060708), value_text(NULL)};
+
+	(void)state;
+	memset(text, 't', sizeof(text));
+	for (size_t size = 0; size <= sizeof(text); size++) {
+		uint8_t low[] = {(uint8_t)(size >> 8), (uint8_t)size};
+		size_t end = put(bytes, 0, before, sizeof(before));
+
+		end = put(bytes, end, low, sizeof(low));
+		end = put(bytes, end, text, size);
+		end = put(bytes, end, after, sizeof(after));
+		token[1].bytes = text;
+		token[1].size = size;
+		assert_digest(journal_row_digest(TABLE_TOKEN, token), sha256(bytes, end));
+	}
+}
+
 /* Where one value ends and the next begins is part of what is hashed. */
 static void borders_count(void **state)
 {
@@ -154,6 +185,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(rows_by_hand),
 	    cmocka_unit_test(journal_by_hand),
+	    cmocka_unit_test(values_of_any_size),
 	    cmocka_unit_test(borders_count),
 	    cmocka_unit_test(values_of_a_statement),
 	    cmocka_unit_test_setup_teardown(first_record_of_a_ledger, unit_folder_make,
