@@ -33,7 +33,7 @@ enum keystore_result cancellation_sign(uint8_t out[CANCELLATION_CALL_SIZE],
 	struct digest selector = keccak256(call_signature, strlen(call_signature));
 	uint8_t signature[KEYSTORE_SIGNATURE_SIZE], *word = out + SELECTOR_SIZE;
 	enum keystore_result result =
-	    keystore_sign_as(signature, keystore, agent, &cancellation->authorizer, &digest);
+	    keystore_sign_as(signature, NULL, keystore, agent, &cancellation->authorizer, &digest);
 
 	if (result != KEYSTORE_OK)
 		return result;

@@ -57,6 +57,7 @@ struct cached_key *keycache_put(struct keycache *cache, const char *agent,
 	cached = must_calloc(1, sizeof(*cached));
 	cached->agent = must_strdup(agent);
 	cached->address = *address;
+	address_format(cached->address_text, address);
 	cached->key = *key;
 	atomic_init(&cached->proved, false);
 	*key = NULL;

@@ -17,6 +17,7 @@
 struct cached_key {
 	char *agent;
 	struct address address;
+	char address_text[ADDRESS_TEXT_SIZE]; /* EIP-55, which is a hash of its own to make */
 	uint8_t *key;       /* SIGNER_KEY_SIZE bytes in the arena */
 	atomic_bool proved; /* its first signature recovered to address */
 	UT_hash_handle hh;

@@ -541,7 +541,7 @@ static bool is_of(const struct cached_key *cached, const struct address *signer)
 }
 
 /* Under the lock, for reading or writing. */
-static enum keystore_result sign_cached(uint8_t out[KEYSTORE_SIGNATURE_SIZE],
+static enum keystore_result sign_cached(uint8_t out[KEYSTORE_SIGNATURE_SIZE], char *signer_text,
     const struct keystore *keystore, struct cached_key *cached, const struct digest *digest)
 {
 	uint8_t signature[KEYSTORE_SIGNATURE_SIZE];
@@ -558,6 +558,8 @@ static enum keystore_result sign_cached(uint8_t out[KEYSTORE_SIGNATURE_SIZE],
 		atomic_store(&cached->proved, true);
 	}
 	memcpy(out, signature, KEYSTORE_SIGNATURE_SIZE);
+	if (signer_text != NULL)
+		memcpy(signer_text, cached->address_text, ADDRESS_TEXT_SIZE);
 	return KEYSTORE_OK;
 }
 
@@ -618,8 +620,9 @@ static enum keystore_result unlock_key(struct cached_key **out, struct keystore 
 	return result;
 }
 
-static enum keystore_result sign(uint8_t out[KEYSTORE_SIGNATURE_SIZE], struct keystore *keystore,
-    const char *agent, const struct address *signer, const struct digest *digest)
+static enum keystore_result sign(uint8_t out[KEYSTORE_SIGNATURE_SIZE], char *signer_text,
+    struct keystore *keystore, const char *agent, const struct address *signer,
+    const struct digest *digest)
 {
 	enum keystore_result result = KEYSTORE_OK;
 	struct cached_key *cached;
@@ -630,7 +633,7 @@ static enum keystore_result sign(uint8_t out[KEYSTORE_SIGNATURE_SIZE], struct ke
 	cached = keycache_find(keystore->cache, agent);
 	usable = cached != NULL && is_of(cached, signer);
 	if (usable)
-		result = sign_cached(out, keystore, cached, digest);
+		result = sign_cached(out, signer_text, keystore, cached, digest);
 	must(pthread_rwlock_unlock(&keystore->lock) == 0);
 	if (usable)
 		return result;
@@ -646,7 +649,7 @@ static enum keystore_result sign(uint8_t out[KEYSTORE_SIGNATURE_SIZE], struct ke
 			result = unlock_key(&cached, keystore, agent);
 	}
 	if (result == KEYSTORE_OK)
-		result = sign_cached(out, keystore, cached, digest);
+		result = sign_cached(out, signer_text, keystore, cached, digest);
 	error = errno;
 	must(pthread_rwlock_unlock(&keystore->lock) == 0);
 	errno = error;
@@ -682,12 +685,12 @@ enum keystore_result keystore_adopt(struct keystore *keystore, const char *agent
 enum keystore_result keystore_sign(uint8_t out[KEYSTORE_SIGNATURE_SIZE], struct keystore *keystore,
     const char *agent, const struct digest *digest)
 {
-	return sign(out, keystore, agent, NULL, digest);
+	return sign(out, NULL, keystore, agent, NULL, digest);
 }
 
-enum keystore_result keystore_sign_as(uint8_t out[KEYSTORE_SIGNATURE_SIZE],
+enum keystore_result keystore_sign_as(uint8_t out[KEYSTORE_SIGNATURE_SIZE], char *signer_text,
     struct keystore *keystore, const char *agent, const struct address *signer,
     const struct digest *digest)
 {
-	return sign(out, keystore, agent, signer, digest);
+	return sign(out, signer_text, keystore, agent, signer, digest);
 }

@@ -102,10 +102,11 @@ enum keystore_result keystore_address(struct address *out, struct keystore *keys
  * key and the code having been proved by then.
  *  keystore_sign_as - the same, but BAD_KEY unless the key is the one of signer, or that one
  * waits, which is then adopted: what a message names and what signs it are the same key.
+ * signer_text: signer's EIP-55 text, when OK; NULL: not wanted.
  * OK, NOT_FOUND, BAD_FILE, BAD_KEY, UNSAFE_FILE, IO. */
 enum keystore_result keystore_sign(uint8_t out[KEYSTORE_SIGNATURE_SIZE], struct keystore *keystore,
     const char *agent, const struct digest *digest) MUST_CHECK;
-enum keystore_result keystore_sign_as(uint8_t out[KEYSTORE_SIGNATURE_SIZE],
+enum keystore_result keystore_sign_as(uint8_t out[KEYSTORE_SIGNATURE_SIZE], char *signer_text,
     struct keystore *keystore, const char *agent, const struct address *signer,
     const struct digest *digest) MUST_CHECK;
 

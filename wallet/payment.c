@@ -1,8 +1,7 @@
 /* wallet/payment.c - from a chosen option to the exact bytes that are sent. */
 #include "wallet/payment.h"
 
-#include <inttypes.h>
-#include <stdio.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,24 +46,31 @@ struct digest authorization_digest(const struct authorization *authorization,
 	return eip712_digest(domain_separator, &hash);
 }
 
+/* "key":"value", with what stands in front; digits and "0x" all of it, so nothing to escape. */
+static void add_plain(struct buf *text, const char *key, const char *value)
+{
+	buf_add_str(text, key);
+	buf_add_str(text, "\":\"");
+	buf_add_str(text, value);
+}
+
 static void add_payload(struct buf *text, const struct payment *payment)
 {
 	const struct authorization *authorization = &payment->authorization;
-	char value[UINT256_TEXT_SIZE], nonce[2 * AUTHORIZATION_NONCE_SIZE + 3];
-	char signature[2 * KEYSTORE_SIGNATURE_SIZE + 3], payload[PAYLOAD_SIZE_MAX];
-	int length;
+	char number[UINT256_TEXT_SIZE], hex[2 * KEYSTORE_SIGNATURE_SIZE + 3];
 
-	/* Digits and "0x" all of it: nothing to escape. */
-	length = snprintf(payload, sizeof(payload),
-	    "\"payload\":{\"authorization\":{\"from\":\"%s\",\"to\":\"%s\",\"value\":\"%s\","
-	    "\"validAfter\":\"%" PRIu64 "\",\"validBefore\":\"%" PRIu64 "\",\"nonce\":\"%s\"},"
-	    "\"signature\":\"%s\"}",
-	    payment->payer_text, payment->payee_text, uint256_format(value, &authorization->value),
-	    authorization->valid_after_s, authorization->valid_before_s,
-	    hex_encode_0x(nonce, authorization->nonce, AUTHORIZATION_NONCE_SIZE),
-	    hex_encode_0x(signature, payment->signature, KEYSTORE_SIGNATURE_SIZE));
-	must(length > 0 && (size_t)length < sizeof(payload));
-	buf_add(text, payload, (size_t)length);
+	add_plain(text, "\"payload\":{\"authorization\":{\"from", payment->payer_text);
+	add_plain(text, "\",\"to", payment->payee_text);
+	add_plain(text, "\",\"value", uint256_format(number, &authorization->value));
+	add_plain(text, "\",\"validAfter",
+	    decimal_encode(number, (int64_t)authorization->valid_after_s));
+	add_plain(text, "\",\"validBefore",
+	    decimal_encode(number, (int64_t)authorization->valid_before_s));
+	add_plain(text, "\",\"nonce",
+	    hex_encode_0x(hex, authorization->nonce, AUTHORIZATION_NONCE_SIZE));
+	add_plain(text, "\"},\"signature",
+	    hex_encode_0x(hex, payment->signature, KEYSTORE_SIGNATURE_SIZE));
+	buf_add_str(text, "\"}");
 }
 
 static int dump_to_buf(const char *bytes, size_t size, void *buf)
@@ -205,10 +211,10 @@ enum keystore_result payment_sign(struct payment **out, struct keystore *keystor
 	authorization->valid_before_s = (uint64_t)(now_s + valid_s);
 	memcpy(authorization->nonce, nonce, AUTHORIZATION_NONCE_SIZE);
 	authorization->from = *payer;
-	address_format(payment->payer_text, payer);
 	memcpy(payment->payee_text, choice->payee_text, sizeof(payment->payee_text));
 	digest = authorization_digest(authorization, &choice->asset->domain_separator);
-	result = keystore_sign_as(payment->signature, keystore, agent, payer, &digest);
+	result = keystore_sign_as(
+	    payment->signature, payment->payer_text, keystore, agent, payer, &digest);
 	if (result != KEYSTORE_OK) {
 		payment_free(&payment);
 		return result;

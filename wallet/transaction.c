@@ -55,7 +55,7 @@ enum keystore_result transaction_sign(struct transaction_signed *out, struct key
 	uint8_t signature[KEYSTORE_SIGNATURE_SIZE];
 	struct digest digest = transaction_digest(transaction);
 	enum keystore_result result =
-	    keystore_sign_as(signature, keystore, agent, signer, &digest);
+	    keystore_sign_as(signature, NULL, keystore, agent, signer, &digest);
 	struct uint256 half;
 	struct buf fields, raw;
 

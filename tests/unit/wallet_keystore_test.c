@@ -254,6 +254,7 @@ static void replacing_keeps_the_old_file(void **state)
 	struct address dev = address_of(DEV_ADDRESS), first, address;
 	struct digest digest = keccak256("x", 1);
 	uint8_t signature[KEYSTORE_SIGNATURE_SIZE] = {7};
+	char text[ADDRESS_TEXT_SIZE] = "untouched", expected[ADDRESS_TEXT_SIZE];
 	struct bed *bed = *state;
 	char *next = file_path(bed->dir, "bob.key.next");
 
@@ -282,10 +283,14 @@ static void replacing_keeps_the_old_file(void **state)
 	assert_int_equal(import_hex(bed, &address, "bob", ONE_KEY, true), KEYSTORE_OK);
 	reopen(bed);
 	assert_true(signs_as(bed, "bob", &dev));
-	assert_int_equal(keystore_sign_as(signature, bed->keystore, "bob", &first, &digest),
+	assert_int_equal(keystore_sign_as(signature, text, bed->keystore, "bob", &first, &digest),
 	    KEYSTORE_BAD_KEY);
-	assert_int_equal(keystore_sign_as(signature, bed->keystore, "bob", &address, &digest),
+	assert_string_equal(text, "untouched");
+	assert_int_equal(
+	    keystore_sign_as(signature, text, bed->keystore, "bob", &address, &digest),
 	    KEYSTORE_OK);
+	assert_string_equal(text, address_format(expected, &address));
+	memcpy(text, "untouched", sizeof("untouched"));
 	assert_true(signs_as(bed, "bob", &address));
 	assert_int_equal(files_with(bed->dir, "bob.key.replaced-"), 2);
 	assert_int_equal(files_with(bed->dir, ".next"), 0);
@@ -298,11 +303,15 @@ static void replacing_keeps_the_old_file(void **state)
 	assert_int_equal(files_with(bed->dir, "bob.key.replaced-"), 3);
 	signature[0] = 7;
 	/* A message built for the old key is not signed with the new one. */
-	assert_int_equal(keystore_sign_as(signature, bed->keystore, "bob", &first, &digest),
+	assert_int_equal(keystore_sign_as(signature, text, bed->keystore, "bob", &first, &digest),
 	    KEYSTORE_BAD_KEY);
+	assert_string_equal(text, "untouched");
 	assert_int_equal(signature[0], 7);
-	assert_int_equal(keystore_sign_as(signature, bed->keystore, "bob", &dev, &digest),
+	assert_int_equal(keystore_sign_as(signature, text, bed->keystore, "bob", &dev, &digest),
 	    KEYSTORE_OK);
+	assert_string_equal(text, address_format(expected, &dev));
+	assert_int_equal(
+	    keystore_sign_as(signature, NULL, bed->keystore, "bob", &dev, &digest), KEYSTORE_OK);
 	/* Only keys and their data key; nothing half-written is left behind. */
 	assert_int_equal(files_with(bed->dir, ""), 2 + 1 + 2 + 3);
 	free(next);
