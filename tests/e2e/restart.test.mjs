@@ -122,7 +122,9 @@ describe('a restart', () => {
 	// What an agent spent before the start is read when it first calls.
 	it('lets nobody in whose past cannot be read, until it can', async () => {
 		const sql = async (text) => {
-			const { code, stdout, stderr } = await run('sqlite3', [path.join(tw.dir, 'ledger.db'), text]);
+			// The daemon may be writing.
+			const { code, stdout, stderr } = await run('sqlite3',
+				['-cmd', '.timeout 20000', path.join(tw.dir, 'ledger.db'), text]);
 			assert.equal(code, 0, stderr);
 			return stdout.trim();
 		};
