@@ -7,12 +7,14 @@
 
 #include "common/bytes.h"
 
-/* A usual head fits one of each. */
+/* Of a usual head. */
 #define ITEMS_FIRST 16u
 #define TEXTS_SIZE  1000u
+#define ITEMS_SIZE_FIRST (ITEMS_FIRST * sizeof(struct header))
 
-/* Names and values lie one behind the other, in as few pieces of memory as it takes: a head is
- * made and dropped several times for each call. What is removed stays until headers_fini(). */
+/* Names and values lie one behind the other, and in front of them the list of the first few, in
+ * as few pieces of memory as it takes: a head is made and dropped several times for each call.
+ * What is removed stays until headers_fini(). */
 struct header_texts {
 	struct header_texts *next;
 	size_t used, size;
@@ -51,7 +53,8 @@ void headers_fini(struct headers *headers)
 		headers->texts = first->next;
 		free(first);
 	}
-	free(headers->items);
+	if (headers->capacity > ITEMS_FIRST)
+		free(headers->items);
 	headers_init(headers);
 }
 
@@ -101,7 +104,8 @@ static char *texts_room(struct headers *headers, size_t size)
 	char *room;
 
 	if (first == NULL || first->size - first->used < size) {
-		size_t all = size < TEXTS_SIZE ? TEXTS_SIZE : size;
+		size_t usual = TEXTS_SIZE + (first == NULL ? ITEMS_SIZE_FIRST : 0);
+		size_t all = size < usual ? usual : size;
 
 		first = must_alloc(sizeof(*first) + all);
 		*first = (struct header_texts){.next = headers->texts, .size = all};
@@ -112,16 +116,32 @@ static char *texts_room(struct headers *headers, size_t size)
 	return room;
 }
 
+static void items_grow(struct headers *headers)
+{
+	size_t capacity = headers->capacity == 0 ? ITEMS_FIRST : headers->capacity * 2;
+	struct header *items = headers->items;
+
+	if (headers->capacity > ITEMS_FIRST) {
+		items = must_realloc(items, capacity * sizeof(*items));
+	} else if (headers->capacity == 0) {
+		/* The first of the first piece, so that it lies as it must. */
+		items = (struct header *)(void *)texts_room(headers, ITEMS_SIZE_FIRST);
+	} else {
+		items = must_alloc(capacity * sizeof(*items));
+		memcpy(items, headers->items, headers->count * sizeof(*items));
+	}
+	headers->items = items;
+	headers->capacity = capacity;
+}
+
 static void append(struct headers *headers, const char *name, size_t name_size, const char *value,
     size_t value_size)
 {
-	char *text = texts_room(headers, name_size + value_size + 2);
+	char *text;
 
-	if (headers->count == headers->capacity) {
-		headers->capacity = headers->capacity == 0 ? ITEMS_FIRST : headers->capacity * 2;
-		headers->items =
-		    must_realloc(headers->items, headers->capacity * sizeof(headers->items[0]));
-	}
+	if (headers->count == headers->capacity)
+		items_grow(headers);
+	text = texts_room(headers, name_size + value_size + 2);
 	memcpy(text, name, name_size);
 	text[name_size] = '\0';
 	if (value_size > 0)
