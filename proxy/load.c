@@ -1,6 +1,7 @@
 /* proxy/load.c - the end of house_open(): what the store remembers, into memory. Before that,
  * what the last stop left behind is written. What an agent has spent is read when it first calls:
  * of many agents few do, and of their past a start would read all that was ever written. */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,8 +31,24 @@ struct load {
 	char *reason;
 	bool failed;
 	struct shared_policy *policies;
-	char *network, *asset; /* of the last balance; most are in one */
+};
+
+struct position {
+	int64_t agent;
 	unsigned slot;
+	struct balance balance;
+};
+
+/* What all agents have is read on a thread of its own, beside the agents themselves, and told to
+ * their purses when both are there. */
+struct positions {
+	struct house *house;
+	char *network, *asset; /* of the last one; most are in one */
+	unsigned slot;
+	struct position *rows;
+	size_t count, size;
+	enum house_result result;
+	char reason[512];
 };
 
 static void load_fini(struct load *load)
@@ -45,8 +62,13 @@ static void load_fini(struct load *load)
 		free(shared->text);
 		free(shared);
 	}
-	free(load->network);
-	free(load->asset);
+}
+
+static void positions_fini(struct positions *positions)
+{
+	free(positions->network);
+	free(positions->asset);
+	free(positions->rows);
 }
 
 /* NULL: it does not parse. */
@@ -156,38 +178,79 @@ static bool load_network(const struct network_row *row, void *arg)
 	return true;
 }
 
-static bool slot_of(struct load *load, const char *network, const char *asset)
+static enum house_result cannot_read(char reason[512], struct house *house, const char *what)
 {
-	if (load->asset && strcmp(load->asset, asset) == 0 && strcmp(load->network, network) == 0)
+	char words[256] = "";
+
+	store_health(house->store, words);
+	return house_say(reason, HOUSE_BROKEN, "cannot read %s from the ledger%s%s", what,
+	    *words ? ": " : "", words);
+}
+
+static enum house_result broken(char reason[512], struct load *load, const char *what)
+{
+	return load->failed ? HOUSE_BROKEN : cannot_read(reason, load->house, what);
+}
+
+static bool slot_of(struct positions *positions, const char *network, const char *asset)
+{
+	if (positions->asset && strcmp(positions->asset, asset) == 0 &&
+	    strcmp(positions->network, network) == 0)
 		return true;
-	if (!house_slot_of(&load->slot, load->house, network, asset))
+	if (!house_slot_of(&positions->slot, positions->house, network, asset))
 		return false;
-	free(load->network);
-	free(load->asset);
-	load->network = must_strdup(network);
-	load->asset = must_strdup(asset);
+	free(positions->network);
+	free(positions->asset);
+	positions->network = must_strdup(network);
+	positions->asset = must_strdup(asset);
 	return true;
 }
 
-static bool load_balance(const struct balance_row *row, void *arg)
+static bool note_balance(const struct balance_row *row, void *arg)
 {
-	struct load *load = arg;
-	struct balance balance = {row->available, row->reserved, row->open, row->spent};
-	struct agent *agent;
+	struct positions *positions = arg;
 
-	if (!slot_of(load, row->network, row->asset)) {
-		house_say(load->reason, HOUSE_BROKEN,
+	if (!slot_of(positions, row->network, row->asset)) {
+		positions->result = house_say(positions->reason, HOUSE_BROKEN,
 		    "the ledger holds money in %s on %s, which no asset table names: put the row "
 		    "back "
 		    "into the configuration's assets",
 		    row->asset, row->network);
-		load->failed = true;
 		return false;
 	}
-	agent = registry_agent_by_id(load->house->registry, row->agent);
-	if (agent)
-		purse_restore(agent->purse, load->slot, &balance);
+	if (positions->count == positions->size) {
+		positions->size = positions->size ? 2 * positions->size : 64;
+		positions->rows =
+		    must_realloc(positions->rows, positions->size * sizeof *positions->rows);
+	}
+	positions->rows[positions->count++] = (struct position){row->agent, positions->slot,
+	    {row->available, row->reserved, row->open, row->spent}};
 	return true;
+}
+
+static void *read_positions(void *arg)
+{
+	struct positions *positions = arg;
+	enum store_result result;
+
+	(void)pthread_setname_np(pthread_self(), "tw-load");
+	result = store_balances(positions->house->store, note_balance, positions);
+	if (positions->result == HOUSE_OK && result != STORE_OK)
+		positions->result = cannot_read(positions->reason, positions->house, "balances");
+	return NULL;
+}
+
+/* An agent that is not there has nothing that anybody could ask for. */
+static void tell_positions(const struct positions *positions)
+{
+	for (size_t i = 0; i < positions->count; i++) {
+		const struct position *position = &positions->rows[i];
+		struct agent *agent =
+		    registry_agent_by_id(positions->house->registry, position->agent);
+
+		if (agent)
+			purse_restore(agent->purse, position->slot, &position->balance);
+	}
 }
 
 /* A payment whose call was in flight when the process ended: signed means spendable. */
@@ -276,17 +339,6 @@ static bool load_orphan(const struct journal_row *row, void *arg)
 	return true;
 }
 
-static enum house_result broken(char reason[512], struct load *load, const char *what)
-{
-	char words[256] = "";
-
-	if (load->failed)
-		return HOUSE_BROKEN;
-	store_health(load->house->store, words);
-	return house_say(reason, HOUSE_BROKEN, "cannot read %s from the ledger%s%s", what,
-	    *words ? ": " : "", words);
-}
-
 /* --- what an agent has spent ------------------------------------------------ */
 
 /* Where a meter's windows begin: the month, yesterday, today, what slides. What lies between
@@ -361,10 +413,10 @@ static enum house_result write_left_behind(struct load *load, char reason[512])
 	return HOUSE_OK;
 }
 
-static enum house_result load_all(struct load *load, char reason[512])
+/* Who may call, and what. */
+static enum house_result load_registry(struct load *load, char reason[512])
 {
 	struct store *store = load->house->store;
-	enum house_result result;
 
 	if (store_agents(store, load_agent, load) != STORE_OK || load->failed)
 		return broken(reason, load, "agents");
@@ -372,14 +424,34 @@ static enum house_result load_all(struct load *load, char reason[512])
 		return broken(reason, load, "tools");
 	if (store_networks(store, load_network, load) != STORE_OK)
 		return broken(reason, load, "networks");
-	result = write_left_behind(load, reason);
-	if (result != HOUSE_OK)
-		return result;
-	load->house->past_end_us = store_next_id(store, load->now_us);
-	if (store_balances(store, load_balance, load) != STORE_OK || load->failed)
-		return broken(reason, load, "balances");
 	if (store_tokens(store, 0, load->now_us / CLOCK_US_PER_S, load_token, load) != STORE_OK)
 		return broken(reason, load, "tokens");
+	return HOUSE_OK;
+}
+
+/* Agents, and beside them what they have: neither is much longer than the other. */
+static enum house_result load_agents(struct load *load, char reason[512])
+{
+	struct positions positions = {.house = load->house, .result = HOUSE_OK};
+	enum house_result result;
+	pthread_t thread;
+
+	must(pthread_create(&thread, NULL, read_positions, &positions) == 0);
+	result = load_registry(load, reason);
+	must(pthread_join(thread, NULL) == 0);
+	if (result == HOUSE_OK && positions.result != HOUSE_OK)
+		result = house_say(reason, positions.result, "%s", positions.reason);
+	if (result == HOUSE_OK)
+		tell_positions(&positions);
+	positions_fini(&positions);
+	return result;
+}
+
+/* What was paid, and is not over. */
+static enum house_result load_open(struct load *load, char reason[512])
+{
+	struct store *store = load->house->store;
+
 	if (store_outstanding(store, load_outstanding, load) != STORE_OK)
 		return broken(reason, load, "open payments");
 	if (store_chain_ends(store, load->now_us - RECONCILE_REORG_US, load_watched, load) !=
@@ -398,7 +470,12 @@ enum house_result house_load(struct house *house, char reason[512], int64_t now_
 	charge_borders(house->past_borders_us, now_us);
 	purses_recall_by(house->purses, recall, house);
 	purses_lock(house->purses);
-	result = load_all(&load, reason);
+	result = write_left_behind(&load, reason);
+	house->past_end_us = store_next_id(house->store, now_us);
+	if (result == HOUSE_OK)
+		result = load_agents(&load, reason);
+	if (result == HOUSE_OK)
+		result = load_open(&load, reason);
 	purses_unlock(house->purses);
 	load_fini(&load);
 	return result;
