@@ -15,10 +15,10 @@
 #define TOOL_URL_MAX  2048u
 
 struct session {
-	char *name;
 	int64_t expires_s;
 	bool revoked;
 	UT_hash_handle hh;
+	char name[];
 };
 
 /* A tool's name, once for all pins; stays while the registry does. */
@@ -79,7 +79,6 @@ static void session_drop(struct registry *registry, struct session *session)
 	if (registry->look_at == session)
 		registry->look_at = session->hh.next;
 	HASH_DEL(registry->sessions, session);
-	free(session->name);
 	free(session);
 }
 
@@ -643,6 +642,7 @@ static struct session *session_find(const struct registry *registry, const char 
 /* With the lock held for writing. NULL: over. */
 static struct session *session_add(struct registry *registry, const char *name, int64_t expires_s)
 {
+	size_t size = strlen(name);
 	struct session *session;
 
 	HASH_FIND_STR(registry->sessions, name, session);
@@ -653,10 +653,10 @@ static struct session *session_add(struct registry *registry, const char *name, 
 	/* Forgotten, though its memory has not been given back yet. */
 	if (session)
 		session_drop(registry, session);
-	session = must_calloc(1, sizeof *session);
-	session->name = must_strdup(name);
+	session = must_calloc(1, sizeof *session + size + 1);
+	memcpy(session->name, name, size + 1);
 	session->expires_s = expires_s;
-	HASH_ADD_KEYPTR(hh, registry->sessions, session->name, strlen(session->name), session);
+	HASH_ADD_KEYPTR(hh, registry->sessions, session->name, size, session);
 	return session;
 }
 
