@@ -84,14 +84,6 @@ struct digest sha256_done(struct sha256 **running)
 	return out;
 }
 
-struct digest sha256_next(struct sha256 *running)
-{
-	struct digest out = finish(running);
-
-	must(SHA256_Init(&running->state) == 1);
-	return out;
-}
-
 void sha256_free(struct sha256 **running)
 {
 	free(*running);

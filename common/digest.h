@@ -27,8 +27,6 @@ struct sha256; /* a running hash */
 struct sha256 *sha256_new(void);
 void sha256_add(struct sha256 *running, const void *bytes, size_t size);
 struct digest sha256_done(struct sha256 **running); /* frees *running */
-/** The same, but running begins again with nothing: a third of the price for what is short. */
-struct digest sha256_next(struct sha256 *running);
 void sha256_free(struct sha256 **running);
 
 struct digest hmac_sha256(const void *key, size_t key_size, const void *bytes, size_t size);

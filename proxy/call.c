@@ -798,8 +798,7 @@ static enum step step_reserve(struct call *call)
 	r->arg = call;
 	if (call->resending)
 		return reserve_resend(call);
-	call->endpoint = quote_key(
-	    call->worker->running, call->tool->name, call->method, call->rest);
+	call->endpoint = quote_key(call->tool->name, call->method, call->rest);
 	r->spend = most_it_may_cost(call);
 	switch (reserve_ask(r, metered ? RESERVE_METERED : RESERVE_PROVISIONAL)) {
 	case RESERVE_OK:

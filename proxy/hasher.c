@@ -16,9 +16,6 @@
 #define WAKE_COUNT 8u
 /* And who waits for room when there is enough of it to be worth the note. */
 #define ROOM_COUNT (HASHER_BLOCKS_MAX / 2)
-/* Small answers are over in the turn in which they come, so few are hashed at once; a kilobyte
- * each. */
-#define IDLE_MAX 16u
 
 struct block {
 	struct block *next;
@@ -31,7 +28,7 @@ struct hashing {
 	struct hasher *hasher;
 	const struct hashing_events *events;
 	void *arg;
-	struct hashing *prev, *next; /* of those that wait for room, or are spare; the worker's */
+	struct hashing *prev, *next; /* of those that wait for room; the worker's */
 	bool waiting;
 	size_t inline_left; /* before its bytes go to the thread, which knows nothing of it until
 			     * then; the worker's */
@@ -52,8 +49,6 @@ struct hasher {
 	/* The worker's. */
 	struct hashing *waiting; /* for room */
 	struct block *filling;   /* not handed over yet; NULL: none */
-	struct hashing *idle;    /* nothing added, for the next answers */
-	unsigned idle_count;
 	/* Under the lock. */
 	pthread_mutex_t lock;
 	pthread_cond_t work;
@@ -302,9 +297,7 @@ bool hashing_end(struct hashing *hashing)
 	struct hasher *hasher = hashing->hasher;
 	bool known = true;
 
-	if (hashing->inline_left > 0) {
-		hashing->ended = true;
-	} else {
+	if (hashing->inline_left == 0) {
 		lock(hasher);
 		hashing->ended = true;
 		if (hasher->filling && hasher->filling->of == hashing)
@@ -315,7 +308,7 @@ bool hashing_end(struct hashing *hashing)
 	if (!known)
 		wake(hasher);
 	else
-		hashing->digest = sha256_next(hashing->running);
+		hashing->digest = sha256_done(&hashing->running);
 	return known;
 }
 
@@ -326,38 +319,14 @@ struct digest hashing_digest(const struct hashing *hashing)
 
 struct hashing *hashing_new(struct hasher *hasher, const struct hashing_events *events, void *arg)
 {
-	struct hashing *hashing = hasher->idle;
-	struct sha256 *running;
+	struct hashing *hashing = must_calloc(1, sizeof *hashing);
 
-	if (hashing) {
-		LL_DELETE(hasher->idle, hashing);
-		hasher->idle_count--;
-		running = hashing->running;
-	} else {
-		hashing = must_alloc(sizeof *hashing);
-		running = sha256_new();
-	}
-	*hashing = (struct hashing){
-	    .hasher = hasher,
-	    .events = events,
-	    .arg = arg,
-	    .running = running,
-	    .inline_left = HASHER_INLINE_MAX,
-	};
+	hashing->hasher = hasher;
+	hashing->events = events;
+	hashing->arg = arg;
+	hashing->running = sha256_new();
+	hashing->inline_left = HASHER_INLINE_MAX;
 	return hashing;
-}
-
-/* Of a hashing that the thread never had. */
-static void hashing_keep(struct hasher *hasher, struct hashing *hashing)
-{
-	if (hasher->idle_count == IDLE_MAX) {
-		hashing_destroy(hashing);
-		return;
-	}
-	if (!hashing->ended)
-		(void)sha256_next(hashing->running);
-	LL_PREPEND(hasher->idle, hashing);
-	hasher->idle_count++;
 }
 
 void hashing_free(struct hashing **hashing_p)
@@ -369,11 +338,11 @@ void hashing_free(struct hashing **hashing_p)
 	*hashing_p = NULL;
 	if (!hashing)
 		return;
-	hasher = hashing->hasher;
 	if (hashing->inline_left > 0) {
-		hashing_keep(hasher, hashing);
+		hashing_destroy(hashing);
 		return;
 	}
+	hasher = hashing->hasher;
 	if (hashing->waiting)
 		DL_DELETE(hasher->waiting, hashing);
 	lock(hasher);
@@ -421,17 +390,12 @@ void hasher_stop(struct hasher *hasher)
 void hasher_free(struct hasher **hasher_p)
 {
 	struct hasher *hasher = *hasher_p;
-	struct hashing *hashing;
 	struct block *block;
 
 	*hasher_p = NULL;
 	if (!hasher)
 		return;
 	must(!hasher->first && !hasher->filling && !hasher->waiting && !hasher->done);
-	while ((hashing = hasher->idle)) {
-		LL_DELETE(hasher->idle, hashing);
-		hashing_destroy(hashing);
-	}
 	while ((block = hasher->spare)) {
 		hasher->spare = block->next;
 		free(block);

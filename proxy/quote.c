@@ -45,16 +45,16 @@ void quotes_free(struct quotes **quotes_p)
 	free(quotes);
 }
 
-struct quote_key quote_key(
-    struct sha256 *running, const char *tool, const char *method, const char *path)
+struct quote_key quote_key(const char *tool, const char *method, const char *path)
 {
+	struct sha256 *running = sha256_new();
 	struct quote_key key;
 	struct digest digest;
 
 	sha256_add(running, tool, strlen(tool) + 1);
 	sha256_add(running, method, strlen(method) + 1);
 	sha256_add(running, path, strcspn(path, "?"));
-	digest = sha256_next(running);
+	digest = sha256_done(&running);
 	memcpy(key.bytes, digest.bytes, sizeof key.bytes);
 	return key;
 }

@@ -13,7 +13,6 @@
 #include "common/must.h"
 
 struct quotes;
-struct sha256;
 
 struct quotes *quotes_new(size_t count_max);
 void quotes_free(struct quotes **quotes);
@@ -22,10 +21,8 @@ void quotes_free(struct quotes **quotes);
 struct quote_key {
 	uint8_t bytes[16];
 };
-/** A call makes it once, for both of what follows. running: the thread's, with nothing added, and
- * so again afterwards. */
-struct quote_key quote_key(
-    struct sha256 *running, const char *tool, const char *method, const char *path);
+/** A call makes it once, for both of what follows. */
+struct quote_key quote_key(const char *tool, const char *method, const char *path);
 
 /** micros 0: the last answer was free. */
 void quotes_note(struct quotes *quotes, const struct quote_key *key, int64_t micros);

@@ -159,7 +159,6 @@ struct worker *worker_start(
 	worker->upstream = make_upstream(worker);
 	worker->tokens = token_cache_new();
 	worker->challenges = challenges_new(CHALLENGES_MAX);
-	worker->running = sha256_new();
 	worker->listener = make_listener(worker, fd);
 	/* Signals are the main thread's; a refused system call is the thread's that made it. */
 	sigfillset(&all);
@@ -240,7 +239,6 @@ void worker_join(struct worker **worker_p)
 	upstream_free(&worker->upstream);
 	token_cache_free(&worker->tokens);
 	challenges_free(&worker->challenges);
-	sha256_free(&worker->running);
 	event_base_free(worker->base);
 	free(worker);
 }

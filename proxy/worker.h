@@ -16,7 +16,6 @@
 #include "wallet/challenges.h"
 
 struct call;
-struct sha256;
 
 /* Shared by all workers. */
 struct workers_state {
@@ -36,7 +35,6 @@ struct worker {
 	struct listener *listener;
 	struct token_cache *tokens;
 	struct challenges *challenges; /* met lately */
-	struct sha256 *running;        /* for a digest that is made in one go */
 	struct call *calls; /* in flight here */
 	bool stirred;	    /* something has happened to one that has money out, in this turn */
 	int64_t awake_until_us; /* of a lone call's loop, on the monotonic clock */

@@ -208,25 +208,6 @@ static void sha256_in_pieces_is_the_same(void **state)
 	}
 }
 
-static void sha256_begins_again(void **state)
-{
-	struct sha256 *running = sha256_new();
-	struct digest digest;
-
-	(void)state;
-	for (int times = 0; times < 3; times++) {
-		sha256_add(running, "ab", 2);
-		sha256_add(running, "c", 1);
-		digest = sha256_next(running);
-		assert_digest(
-		    &digest, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-		digest = sha256_next(running);
-		assert_true(digest_equal(&digest, &sha256_of_nothing));
-	}
-	digest = sha256_done(&running);
-	assert_true(digest_equal(&digest, &sha256_of_nothing));
-}
-
 static void sha256_may_be_given_up(void **state)
 {
 	struct sha256 *running = sha256_new(), *none = NULL;
@@ -278,7 +259,6 @@ int main(void)
 	    cmocka_unit_test(sha256_known_answers),
 	    cmocka_unit_test(sha256_of_nothing_is_a_constant),
 	    cmocka_unit_test(sha256_in_pieces_is_the_same),
-	    cmocka_unit_test(sha256_begins_again),
 	    cmocka_unit_test(sha256_may_be_given_up),
 	    cmocka_unit_test(hmac_known_answers),
 	    cmocka_unit_test(hmac_with_an_empty_key),

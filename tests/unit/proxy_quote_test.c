@@ -1,24 +1,12 @@
 /* What an endpoint asked for last: which calls share a memory, and what is forgotten. */
 #include "proxy/quote.h"
 
-#include "common/digest.h"
 #include "tests/unit/unit.h"
-
-static struct quote_key key_of(const char *tool, const char *method, const char *path)
-{
-	struct sha256 *running = sha256_new();
-	struct quote_key first = quote_key(running, tool, method, path);
-	struct quote_key again = quote_key(running, tool, method, path);
-
-	assert_memory_equal(&first, &again, sizeof(first));
-	sha256_free(&running);
-	return first;
-}
 
 static void note(
     struct quotes *quotes, const char *tool, const char *method, const char *path, int64_t micros)
 {
-	struct quote_key key = key_of(tool, method, path);
+	struct quote_key key = quote_key(tool, method, path);
 
 	quotes_note(quotes, &key, micros);
 }
@@ -26,7 +14,7 @@ static void note(
 static bool last(int64_t *out_micros, struct quotes *quotes, const char *tool,
     const char *method, const char *path)
 {
-	struct quote_key key = key_of(tool, method, path);
+	struct quote_key key = quote_key(tool, method, path);
 
 	return quotes_last(out_micros, quotes, &key);
 }
