@@ -441,7 +441,7 @@ export class Tallyward {
 			const balance = await this.chain.balanceOf(agent.address);
 			assert.equal(booked - unseen, balance + drift);
 			return true;
-		}, { deadlineMs: 3000 });
+		});
 	}
 
 	/**
