@@ -122,9 +122,8 @@ bool reader_reset(struct reader *reader, sqlite3_stmt *stmt, int rc)
 
 bool reader_finish(struct reader *reader, sqlite3_stmt *stmt, int rc)
 {
-	if (rc != SQLITE_DONE)
-		log_event(
-		    LOG_ERROR, "ledger_unreadable", "reason", sqlite3_errmsg(reader->db), NULL);
+	bool ended = reader_reset(reader, stmt, rc);
+
 	sqlite3_finalize(stmt);
-	return rc == SQLITE_DONE;
+	return ended;
 }

@@ -1,6 +1,7 @@
 /* ledger_checkpointer_test - checkpoints beside the commits: what is copied while the log grows,
  * who may hold that up, when the log begins anew, and what a sync that failed is followed by. */
 #include "tests/unit/ledger_disk.h"
+#include "tests/unit/ledger_sql.h"
 #include "tests/unit/ledger_world.h"
 
 #include <sched.h>
@@ -25,31 +26,6 @@ struct bench {
 	int pages, commits;
 	struct checkpointer *checkpointer;
 };
-
-static void must_run(sqlite3 *db, const char *sql)
-{
-	if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
-		fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-}
-
-static int64_t number(sqlite3 *db, const char *sql)
-{
-	int64_t out;
-
-	if (!schema_number(&out, db, sql))
-		fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-	return out;
-}
-
-static sqlite3 *connect(const char *path, bool read_only)
-{
-	char reason[256] = "";
-	sqlite3 *db;
-
-	if (schema_connect(&db, reason, path, read_only) != STORE_OK)
-		fail_msg("%s", reason);
-	return db;
-}
 
 static int note_pages(void *arg, sqlite3 *db, const char *name, int pages)
 {

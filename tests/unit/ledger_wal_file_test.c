@@ -1,6 +1,7 @@
 /* ledger_wal_file_test - the log in few pieces: what others see of it, what a failing disk makes
  * of it, and that it is a file like any other. The disk is that of ledger_disk.h, under it. */
 #include "tests/unit/ledger_disk.h"
+#include "tests/unit/ledger_sql.h"
 
 #include "common/file.h"
 #include "ledger/schema.h"
@@ -9,21 +10,6 @@
 #define HELD_MAX ((size_t)WAL_FILE_HELD_MAX)
 
 /* --- a database ------------------------------------------------------------------------- */
-
-static void must_run(sqlite3 *db, const char *sql)
-{
-	if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
-		fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-}
-
-static int64_t number(sqlite3 *db, const char *sql)
-{
-	int64_t out;
-
-	if (!schema_number(&out, db, sql))
-		fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-	return out;
-}
 
 static void assert_whole(sqlite3 *db)
 {
@@ -34,16 +20,6 @@ static void assert_whole(sqlite3 *db)
 	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
 	assert_string_equal((const char *)sqlite3_column_text(stmt, 0), "ok");
 	sqlite3_finalize(stmt);
-}
-
-static sqlite3 *connect(const char *path, bool read_only)
-{
-	char reason[256] = "";
-	sqlite3 *db;
-
-	if (schema_connect(&db, reason, path, read_only) != STORE_OK)
-		fail_msg("%s", reason);
-	return db;
 }
 
 /* The writing connection of a new database with a table; so few pages in its cache that a
