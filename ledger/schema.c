@@ -591,8 +591,8 @@ static void configure(void)
 enum store_result schema_connect(sqlite3 **out, char reason[256], const char *path, bool read_only)
 {
 	int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
-	/* Durability is synchronous=FULL: the WAL is fsync'd by every commit. Checkpoints are
-	 * the writer's, after it has told its callers. */
+	/* Durability is synchronous=FULL: the WAL is fsync'd by every commit. When checkpoints
+	 * are made the writer says (ledger/checkpointer.h). */
 	/* Pages of 2 KiB, in ledgers made since this line: nonces are random, so that each payment
 	 * dirties pages of its own, and all that is dirty is written and summed at every commit.
 	 * With 4 KiB a lone commit took a tenth longer, with 1 KiB a large one a third. */

@@ -203,13 +203,15 @@ static struct batch *write_rows(struct house *house, const struct booking *booki
 
 /* --- money in memory ------------------------------------------------------------------------ */
 
-/* available → open, and back. */
+/* available → open, and back. An agent that has not called yet is asleep, and its past is not to
+ * be read with the lock held; if it cannot be read what is booked is booked (ledger/purse.h). */
 static bool set_aside(struct house *house, const struct booking *booking)
 {
 	char payee[ADDRESS_TEXT_SIZE];
 	bool covered;
 
 	address_format_lower(payee, &booking->query.payee);
+	(void)!purse_recall(booking->agent->purse);
 	purses_lock(house->purses);
 	covered = purse_reopen(booking->agent->purse, booking->slot, booking->amount, false,
 	    booking->session, booking->tool, payee, booking->call);
@@ -222,6 +224,7 @@ static void give_back(struct house *house, const struct booking *booking)
 	char payee[ADDRESS_TEXT_SIZE];
 
 	address_format_lower(payee, &booking->query.payee);
+	(void)!purse_recall(booking->agent->purse);
 	purses_lock(house->purses);
 	purse_refund(booking->agent->purse, booking->slot, booking->amount, booking->session,
 	    booking->tool, payee, booking->call);

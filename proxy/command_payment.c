@@ -402,6 +402,8 @@ static void move_decided(
 	unsigned slot;
 
 	must(house_slot_of(&slot, house, found->network, found->asset));
+	/* Without the lock; if it cannot be read what is booked is booked (ledger/purse.h). */
+	(void)!purse_recall(agent->purse);
 	purses_lock(house->purses);
 	if (was_spent(row->state))
 		moved = purse_reopen(

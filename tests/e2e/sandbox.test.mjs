@@ -212,7 +212,7 @@ describe('behind the filter', () => {
 	it('the checkpoint of a full log', async () => {
 		const size = () => fs.statSync(path.join(tw.dir, 'ledger.db')).size;
 		const before = size();
-		// It comes after 2,000 pages; a call whose path is long takes two and more of them.
+		// It comes after 4,000 pages; a call whose path is long takes two and more of them.
 		const far = `/nowhere/${'a'.repeat(6000)}`;
 		await until('a checkpoint', async () => {
 			const calls = Array.from({ length: 8 }, () => tw.call(agent, 'seller', far));
