@@ -83,7 +83,7 @@ static const struct key keys[] = {
 	 "six decimals, EIP-3009, name and version as in the token's EIP-712 domain."),
 	.max = 128, .at_start = true},
     INTEGER_AT_START(workers, 0, 256, 0, "threads", "Worker threads; 0: one per core."),
-    INTEGER(busy_poll_us, 0, 1000, 300, "us",
+    INTEGER(busy_poll_us, 0, 1000, 600, "us",
 	"While one call alone is in flight, with money set aside, its worker looks for the next "
 	"event for so long before it sleeps, unless somebody else wants the core. 0: it sleeps at "
 	"once."),
