@@ -8,7 +8,9 @@ import { wrapFetchWithPayment, x402Client } from '@x402/fetch';
 import { registerExactEvmScheme } from '@x402/evm/exact/client';
 import { startBed } from './bed/bed.mjs';
 import { NETWORK, NETWORK_V1, USDC_DOMAIN_SEPARATOR, newAccount } from './bed/chain.mjs';
+import { end, start } from './bed/child.mjs';
 import { GOODS, OFFERS, SIGNERS, TAKERS } from './bed/rogue.mjs';
+import { freePort, until } from './bed/wait.mjs';
 import { streamDigest } from './bed/wares.mjs';
 
 let bed;
@@ -38,6 +40,24 @@ before(async () => {
 });
 
 after(() => bed.stop());
+
+describe('a free port', () => {
+	it('is given once, however many processes ask at the same time', async () => {
+		const ask = `import { freePort } from ${JSON.stringify(new URL('bed/wait.mjs', import.meta.url))};
+			for (let i = 0; i < 300; i++)
+				console.log(await freePort());
+			setInterval(() => {}, 1000);`;
+		const asking = [1, 2].map(() => start(process.execPath, ['--input-type=module', '-e', ask]));
+		const ports = () => asking.flatMap(({ log }) => log.split('\n').slice(0, -1));
+		await until('all ports', async () => ports().length >= 600);
+		// What is given stays given as long as who asked for it lives.
+		const mine = [];
+		while (mine.length < 300)
+			mine.push(String(await freePort()));
+		await Promise.all(asking.map((child) => end(child)));
+		assert.equal(new Set([...ports(), ...mine]).size, 900, asking[0].log.slice(-500));
+	});
+});
 
 describe('the chain', () => {
 	it('has USDC at its real address, with its real domain separator', async () => {

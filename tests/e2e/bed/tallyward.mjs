@@ -240,9 +240,8 @@ export class Tallyward {
 
 	/** Start serving and wait until it says that it is ready. */
 	async start(...options) {
-		const port = this.port ?? await freePort();
-		const adminPort = await freePort();
-		this.port = port;
+		const port = this.port ??= await freePort();
+		const adminPort = this.adminPort ??= await freePort();
 		this.url = `${this.tls ? 'https' : 'http'}://127.0.0.1:${port}`;
 		this.adminUrl = `${this.tls ? 'https' : 'http'}://127.0.0.1:${adminPort}`;
 		const [program, ...rest] = [...this.under, this.program, 'serve',

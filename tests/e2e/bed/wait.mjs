@@ -1,6 +1,9 @@
 // Waiting on a condition, with a deadline. Tests never sleep for a guess of
 // how long something takes; they say what must become true.
 
+import crypto from 'node:crypto';
+import dgram from 'node:dgram';
+import { once } from 'node:events';
 import net from 'node:net';
 import './exit.mjs';
 
@@ -74,16 +77,41 @@ export class Gate {
 	}
 }
 
-/** A loopback port that was free a moment ago. */
-export function freePort() {
-	return new Promise((resolve, reject) => {
-		const probe = net.createServer();
-		probe.once('error', reject);
-		probe.listen(0, '127.0.0.1', () => {
-			const { port } = probe.address();
-			probe.close(() => resolve(port));
-		});
-	});
+/** Below what the kernel gives to connections and to whoever asks for any port. */
+const PORTS = { first: 16_384, count: 16_384 };
+const PORT_TRIES_MAX = 256;
+
+/** Is nobody there, and will nobody else who asks here be sent there while this process lives? */
+async function claimPort(port) {
+	const claim = dgram.createSocket('udp4').unref();
+	const probe = net.createServer();
+	try {
+		claim.bind({ address: '127.0.0.1', port, exclusive: true });
+		await once(claim, 'listening');
+		probe.listen(port, '127.0.0.1');
+		await once(probe, 'listening');
+		await new Promise((resolve) => probe.close(resolve));
+		return true;
+	} catch (error) {
+		claim.close();
+		if (error.code !== 'EADDRINUSE')
+			throw error;
+		return false;
+	}
+}
+
+/**
+ * A loopback port where nobody listens, for a program that is started, ended and started again.
+ * It stays this process's: several test processes work side by side, so each holds the UDP port
+ * of the same number until it ends.
+ */
+export async function freePort() {
+	for (let tries = 0; tries < PORT_TRIES_MAX; tries++) {
+		const port = PORTS.first + crypto.randomInt(PORTS.count);
+		if (await claimPort(port))
+			return port;
+	}
+	throw new Error(`no free port in ${PORT_TRIES_MAX} tries from ${PORTS.first} on`);
 }
 
 /** Listen on a free loopback port; resolves to the base URL. */
