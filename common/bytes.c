@@ -1,6 +1,7 @@
 /* common/bytes.c - hex, base64, secrets, randomness. */
 #include "common/bytes.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -210,16 +211,6 @@ bool base64url_decode(uint8_t **out, size_t *out_size, const char *text, size_t 
 	return decode(out, out_size, text, length, size_max, IN_BASE64URL);
 }
 
-/* Eight bytes at once: in which is there one below 0x20, or one that is 0x7f? Exact as a yes or
- * no: a borrow reaches the byte above only from one that counts itself. */
-static bool has_control(uint64_t word)
-{
-	const uint64_t ones = UINT64_MAX / 0xff, tops = ones << 7;
-	uint64_t del = word ^ ones * 0x7f;
-
-	return ((((word - ones * 0x20) & ~word) | ((del - ones) & ~del)) & tops) != 0;
-}
-
 static uint64_t word_at(const uint8_t *bytes)
 {
 	uint64_t word;
@@ -228,13 +219,47 @@ static uint64_t word_at(const uint8_t *bytes)
 	return word;
 }
 
+static bool is_control(uint8_t byte)
+{
+	return byte < 0x20 || byte == 0x7f;
+}
+
+/* All of them are looked at, whatever is found, which compilers then do at once. */
+#define BLOCK_SIZE 32u
+
+static bool block_has_control(const uint8_t bytes[BLOCK_SIZE])
+{
+	uint8_t found = 0;
+
+	for (size_t i = 0; i < BLOCK_SIZE; i++)
+		found |= is_control(bytes[i]);
+	return found != 0;
+}
+
+/* Eight bytes, the first of them lowest: the top bit of each that is a control character. Exact up
+ * to the lowest that is set: a borrow reaches the byte above only from one that counts itself. */
+static uint64_t controls(uint64_t word)
+{
+	const uint64_t ones = UINT64_MAX / 0xff, tops = ones << 7;
+	uint64_t del = word ^ ones * 0x7f;
+
+	return (((word - ones * 0x20) & ~word) | ((del - ones) & ~del)) & tops;
+}
+
 size_t bytes_span_text(const void *bytes, size_t size)
 {
 	const uint8_t *at = bytes, *end = at + size;
 
-	while (end - at >= 8 && !has_control(word_at(at)))
-		at += 8;
-	while (at < end && *at >= 0x20 && *at != 0x7f)
+	while ((size_t)(end - at) >= BLOCK_SIZE && !block_has_control(at))
+		at += BLOCK_SIZE;
+	for (; end - at >= 8; at += 8) {
+		uint64_t found = controls(le64toh(word_at(at)));
+
+		if (found != 0)
+			return (size_t)(at - (const uint8_t *)bytes) +
+			       (size_t)__builtin_ctzll(found) / 8;
+	}
+	while (at < end && !is_control(*at))
 		at++;
 	return (size_t)(at - (const uint8_t *)bytes);
 }

@@ -138,10 +138,10 @@ void exchange_resume_body(struct exchange *exchange)
 /* --- the response --- */
 
 /* Fields of the framing, which only this file may write. */
-static bool is_framing(const char *name)
+static bool is_framing(const struct header *field)
 {
-	return header_is(name, "Content-Length") || header_is(name, "Transfer-Encoding") ||
-	       header_is(name, "Connection") || header_is(name, "Keep-Alive");
+	return header_is(field, "Content-Length") || header_is(field, "Transfer-Encoding") ||
+	       header_is(field, "Connection") || header_is(field, "Keep-Alive");
 }
 
 static bool out_str(struct evbuffer *output, const char *text)
@@ -186,9 +186,9 @@ static char *put_fields(char *at, const struct exchange *exchange, const struct 
 	for (size_t i = 0; headers != NULL && i < headers->count; i++) {
 		const struct header *field = &headers->items[i];
 
-		if (is_framing(field->name))
+		if (is_framing(field))
 			continue;
-		dated = dated || header_is(field->name, "Date");
+		dated = dated || header_is(field, "Date");
 		at = put_bytes(at, field->name, field->name_size);
 		at = put(at, ": ");
 		at = put_bytes(at, field->value, field->value_size);

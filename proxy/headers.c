@@ -58,20 +58,29 @@ void headers_fini(struct headers *headers)
 	headers_init(headers);
 }
 
+/* RFC 9110 5.6.2 */
+static const bool token_bytes[256] = {
+    ['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1, ['*'] = 1, ['+'] = 1,
+    ['-'] = 1, ['.'] = 1, ['^'] = 1, ['_'] = 1, ['`'] = 1, ['|'] = 1, ['~'] = 1,
+    ['0'] = 1, ['1'] = 1, ['2'] = 1, ['3'] = 1, ['4'] = 1, ['5'] = 1, ['6'] = 1, ['7'] = 1,
+    ['8'] = 1, ['9'] = 1,
+    ['A'] = 1, ['B'] = 1, ['C'] = 1, ['D'] = 1, ['E'] = 1, ['F'] = 1, ['G'] = 1, ['H'] = 1,
+    ['I'] = 1, ['J'] = 1, ['K'] = 1, ['L'] = 1, ['M'] = 1, ['N'] = 1, ['O'] = 1, ['P'] = 1,
+    ['Q'] = 1, ['R'] = 1, ['S'] = 1, ['T'] = 1, ['U'] = 1, ['V'] = 1, ['W'] = 1, ['X'] = 1,
+    ['Y'] = 1, ['Z'] = 1,
+    ['a'] = 1, ['b'] = 1, ['c'] = 1, ['d'] = 1, ['e'] = 1, ['f'] = 1, ['g'] = 1, ['h'] = 1,
+    ['i'] = 1, ['j'] = 1, ['k'] = 1, ['l'] = 1, ['m'] = 1, ['n'] = 1, ['o'] = 1, ['p'] = 1,
+    ['q'] = 1, ['r'] = 1, ['s'] = 1, ['t'] = 1, ['u'] = 1, ['v'] = 1, ['w'] = 1, ['x'] = 1,
+    ['y'] = 1, ['z'] = 1,
+};
+
 static bool is_token(const char *text, size_t size)
 {
-	static const char others[] = "!#$%&'*+-.^_`|~";
+	size_t at = 0;
 
-	for (size_t i = 0; i < size; i++) {
-		unsigned char c = (unsigned char)text[i];
-		unsigned char letter = c | 0x20;
-
-		if ((letter >= 'a' && letter <= 'z') || c == '-' || (c >= '0' && c <= '9'))
-			continue;
-		if (c == '\0' || strchr(others, c) == NULL)
-			return false;
-	}
-	return size > 0;
+	while (at < size && token_bytes[(unsigned char)text[at]])
+		at++;
+	return size > 0 && at == size;
 }
 
 /* No control character but the tab. */
@@ -147,11 +156,12 @@ static void append(struct headers *headers, const char *name, size_t name_size, 
 	if (value_size > 0)
 		memcpy(text + name_size + 1, value, value_size);
 	text[name_size + 1 + value_size] = '\0';
-	headers->items[headers->count++] =
+	headers->items[headers->count] =
 	    (struct header){text, text + name_size + 1, name_size, value_size};
 	headers->size += name_size + value_size;
-	if (header_is(text, "Connection"))
+	if (header_is(&headers->items[headers->count], "Connection"))
 		headers->connection_count++;
+	headers->count++;
 }
 
 bool headers_add(struct headers *headers, const char *name, size_t name_size, const char *value,
@@ -191,12 +201,12 @@ size_t headers_remove(struct headers *headers, const char *name)
 	for (size_t i = 0; i < headers->count; i++) {
 		struct header item = headers->items[i];
 
-		if (!header_is(item.name, name)) {
+		if (!header_is(&item, name)) {
 			headers->items[kept++] = item;
 			continue;
 		}
 		headers->size -= item.name_size + item.value_size;
-		if (header_is(item.name, "Connection"))
+		if (header_is(&item, "Connection"))
 			headers->connection_count--;
 	}
 	removed = headers->count - kept;
@@ -223,7 +233,7 @@ size_t headers_all(
 	size_t count = 0;
 
 	for (size_t i = 0; i < headers->count; i++) {
-		if (!header_is(headers->items[i].name, name))
+		if (!header_is(&headers->items[i], name))
 			continue;
 		if (count < out_max)
 			out[count] = headers->items[i].value;
@@ -254,11 +264,11 @@ bool headers_hop_by_hop(const struct headers *headers, const char *name)
 	size_t size = strlen(name);
 
 	for (size_t i = 0; i < sizeof(hop_by_hop) / sizeof(hop_by_hop[0]); i++) {
-		if (size == hop_by_hop[i].size && header_is(name, hop_by_hop[i].name))
+		if (size == hop_by_hop[i].size && strcasecmp(name, hop_by_hop[i].name) == 0)
 			return true;
 	}
 	for (size_t i = 0; i < headers->count && headers->connection_count > 0; i++) {
-		if (header_is(headers->items[i].name, "Connection") &&
+		if (header_is(&headers->items[i], "Connection") &&
 		    list_has(headers->items[i].value, name))
 			return true;
 	}

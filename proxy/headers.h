@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 #include <strings.h>
 
 #include "common/must.h"
@@ -28,10 +29,12 @@ struct headers {
 	struct header_texts *texts; /* where they lie */
 };
 
-/** Is this a field of that name? Most are not, which their first letters tell already. */
-static inline bool header_is(const char *field, const char *name)
+/** Is this a field of that name? Most are not, which the first letter and the length tell already,
+ * and of a literal the compiler knows both. */
+static inline bool header_is(const struct header *field, const char *name)
 {
-	return ((field[0] ^ name[0]) & ~0x20) == 0 && strcasecmp(field, name) == 0;
+	return ((field->name[0] ^ name[0]) & ~0x20) == 0 && field->name_size == strlen(name) &&
+	       strcasecmp(field->name, name) == 0;
 }
 
 void headers_init(struct headers *headers);

@@ -181,10 +181,10 @@ bool relay_payment_header(const char **name, const struct headers *headers)
 	return false;
 }
 
-static bool is_one_of(const char *name, const char *const *names)
+static bool is_one_of(const struct header *field, const char *const *names)
 {
 	for (; *names; names++) {
-		if (header_is(name, *names))
+		if (header_is(field, *names))
 			return true;
 	}
 	return false;
@@ -197,7 +197,7 @@ bool relay_request_headers(struct headers *out, const struct headers *in, const 
 	    "host", "content-length", "transfer-encoding", "authorization", "expect", NULL};
 
 	for (size_t i = 0; i < in->count; i++) {
-		if (is_one_of(in->items[i].name, dropped) ||
+		if (is_one_of(&in->items[i], dropped) ||
 		    headers_hop_by_hop(in, in->items[i].name))
 			continue;
 		if (!headers_copy(out, &in->items[i]))
@@ -264,10 +264,10 @@ bool relay_response_headers(struct headers *out, const struct headers *in, const
 		const struct header *header = &in->items[i];
 		bool ok = true;
 
-		if (is_one_of(header->name, dropped) || headers_hop_by_hop(in, header->name) ||
+		if (is_one_of(header, dropped) || headers_hop_by_hop(in, header->name) ||
 		    strncasecmp(header->name, "tallyward-", 10) == 0)
 			continue;
-		if (header_is(header->name, "location")) {
+		if (header_is(header, "location")) {
 			char *location = relay_location(tool, url, host, header->value);
 
 			if (location)

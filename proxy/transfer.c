@@ -538,25 +538,11 @@ void transfer_work(struct transfer *transfer)
 /* --- the request --- */
 
 /* What curl makes itself, from the URL and the body. */
-static bool is_framing(const char *name)
+static bool is_framing(const struct header *field)
 {
-	return header_is(name, "Host") || header_is(name, "Content-Length") ||
-	       header_is(name, "Transfer-Encoding") || header_is(name, "Expect");
+	return header_is(field, "Host") || header_is(field, "Content-Length") ||
+	       header_is(field, "Transfer-Encoding") || header_is(field, "Expect");
 }
-
-/* curl's own, which nobody asked for. */
-static const struct {
-	const char *name;
-	const char *none; /* "Name:" takes it away */
-	bool of_body;     /* only where one is sent */
-} unasked[] = {
-    {"Accept", "Accept:", false},
-    {"Content-Type", "Content-Type:", true},
-    {"Expect", "Expect:", true},
-    {"User-Agent", "User-Agent:", false},
-};
-
-#define UNASKED_COUNT (sizeof(unasked) / sizeof(unasked[0]))
 
 /* "Name: value", or, for an empty value, curl's "Name;". Behind it. */
 static char *line_write(char *out, const struct header *field)
@@ -575,36 +561,40 @@ static char *line_write(char *out, const struct header *field)
 	return out;
 }
 
-/* The list that curl wants, all of it in one piece of memory. */
+/* One more entry, which curl only reads. Behind it. */
+static struct curl_slist *entry_add(struct curl_slist *list, const char *line)
+{
+	*list = (struct curl_slist){.data = (char *)line, .next = list + 1};
+	return list + 1;
+}
+
+/* Beside the given ones: two that take away what nobody asked for. */
+#define UNASKED_COUNT 2u
+
+/* The list that curl wants, all of it in one piece of memory. Each entry is looked at a dozen times
+ * while curl writes the request. A User-Agent and a Content-Type are curl's own only where it is
+ * told of them. */
 static bool fields_set(struct transfer *transfer, const struct headers *headers)
 {
 	size_t given = headers == NULL ? 0 : headers->count;
 	size_t size = headers == NULL ? 0 : headers->size + given * sizeof(": ");
-	struct curl_slist *list, *last = NULL;
+	struct curl_slist *list;
 	char *text;
 
 	transfer->fields = must_alloc((given + UNASKED_COUNT) * sizeof(*list) + size);
 	list = transfer->fields;
 	text = (char *)(list + given + UNASKED_COUNT);
 	for (size_t i = 0; i < given; i++) {
-		if (is_framing(headers->items[i].name))
+		if (is_framing(&headers->items[i]))
 			continue;
-		list->data = text;
+		list = entry_add(list, text);
 		text = line_write(text, &headers->items[i]);
-		last = list++;
-		last->next = list;
 	}
-	for (size_t i = 0; i < UNASKED_COUNT; i++) {
-		if (unasked[i].of_body && !transfer->uploads)
-			continue;
-		if (headers != NULL && headers_get(headers, unasked[i].name) != NULL &&
-		    !is_framing(unasked[i].name))
-			continue;
-		list->data = (char *)unasked[i].none; /* curl only reads it */
-		last = list++;
-		last->next = list;
-	}
-	last->next = NULL; /* Accept is there, or its absence */
+	if (headers == NULL || headers_get(headers, "Accept") == NULL)
+		list = entry_add(list, "Accept:");
+	if (transfer->uploads)
+		list = entry_add(list, "Expect:");
+	list[-1].next = NULL; /* Accept is there, or its absence */
 	return curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->fields) == CURLE_OK;
 }
 
@@ -668,6 +658,15 @@ static bool trust_set(CURL *easy, const struct upstream *upstream)
 	       (SET(CURLOPT_CAPATH, NULL) && SET(CURLOPT_CA_CACHE_TIMEOUT, TRUST_S_MAX));
 }
 
+/* Ours is the one that counts; curl's own, 300 s, must not be the shorter. One that it is told is
+ * one more timer in each request, kept connection or not. */
+static bool connect_time_set(CURL *easy, const struct upstream_limits *limits)
+{
+	const uint32_t enough_ms = limits->connect_ms_max + 60000u;
+
+	return enough_ms <= 300000u || SET(CURLOPT_CONNECTTIMEOUT_MS, (long)enough_ms);
+}
+
 /* What is the same for every request of this handle. TLS sessions are not taken up again: a
  * certificate, and the staple that speaks for it, is shown for every connection. */
 static bool options_set(struct transfer *transfer)
@@ -691,8 +690,7 @@ static bool options_set(struct transfer *transfer)
 	       trust_set(easy, upstream) &&
 	       SET(CURLOPT_TCP_NODELAY, 1L) && SET(CURLOPT_TCP_KEEPALIVE, 1L) &&
 	       SET(CURLOPT_MAXAGE_CONN, IDLE_CONNECTION_S_MAX) &&
-	       /* Ours is the one that counts; curl's own, 300 s, must not be the shorter. */
-	       SET(CURLOPT_CONNECTTIMEOUT_MS, (long)upstream->limits.connect_ms_max + 60000L) &&
+	       connect_time_set(easy, &upstream->limits) &&
 	       SET(CURLOPT_OPENSOCKETFUNCTION, on_open_socket) &&
 	       SET(CURLOPT_OPENSOCKETDATA, transfer) &&
 	       SET(CURLOPT_CLOSESOCKETFUNCTION, upstream_close) &&
