@@ -14,6 +14,7 @@
 #include "common/bytes.h"
 #include "common/clock.h"
 #include "common/file.h"
+#include "common/log.h"
 #include "proxy/config.h"
 
 /* A key of 16,384 bits is 13 KB; a chain of ten certificates less than 64. */
@@ -22,6 +23,9 @@
 struct tls {
 	pthread_mutex_t lock;
 	SSL_CTX *context;
+	/* tls_watch()'s: ends of the certificates of which it was said last that they end soon, and
+	 * that they have ended; -1 of none. */
+	int64_t soon_us, ended_us;
 };
 
 static bool fail(char reason[TLS_REASON_SIZE], const char *path, const char *why)
@@ -221,6 +225,7 @@ struct tls *tls_new(void)
 {
 	struct tls *tls = must_calloc(1, sizeof(*tls));
 
+	tls->soon_us = tls->ended_us = -1;
 	must(pthread_mutex_init(&tls->lock, NULL) == 0);
 	return tls;
 }
@@ -255,4 +260,28 @@ SSL_CTX *tls_context(struct tls *tls)
 	must(context == NULL || SSL_CTX_up_ref(context) == 1);
 	must(pthread_mutex_unlock(&tls->lock) == 0);
 	return context;
+}
+
+void tls_watch(struct tls *tls, int64_t now_us)
+{
+	SSL_CTX *context = tls_context(tls);
+	char until[CLOCK_TEXT_SIZE];
+	int64_t until_us;
+
+	if (context == NULL)
+		return;
+	until_us = tls_valid_until_s(context) * CLOCK_US_PER_S;
+	SSL_CTX_free(context);
+	clock_format(until, until_us);
+	if (until_us <= now_us && until_us != tls->ended_us) {
+		tls->ended_us = until_us;
+		log_event(LOG_ERROR, "certificate_expired", "until", until, "hint",
+		    "agents that verify it cannot connect: put a new one in its place and send "
+		    "SIGHUP",
+		    NULL);
+	} else if (until_us > now_us && until_us <= now_us + TLS_LEFT_US_MIN &&
+		   until_us != tls->soon_us) {
+		tls->soon_us = until_us;
+		log_event(LOG_WARN, "certificate_ends_soon", "until", until, NULL);
+	}
 }

@@ -52,4 +52,12 @@ void tls_set(struct tls *tls, SSL_CTX *context);
 /** A reference of the caller's (SSL_CTX_free), or NULL. */
 SSL_CTX *tls_context(struct tls *tls);
 
+/** tls_watch - is the certificate in force about to end, or has it ended? Asked again and again,
+ * always by the same thread.
+ *
+ * Says once of each that it ends within TLS_LEFT_US_MIN, as a warning, and once that it has ended,
+ * as an error: whoever verifies it stays away from then on, but that is nothing to stop a daemon
+ * for, or to keep one from starting. */
+void tls_watch(struct tls *tls, int64_t now_us);
+
 #endif

@@ -19,8 +19,6 @@ struct upkeep {
 	struct workers_state *shared;
 	struct event *second, *minute;
 	size_t agent; /* index of the next one to trim */
-	/* Ends of the certificates of which it was said last that they end soon, and have ended. */
-	int64_t ends_us, ended_us;
 };
 
 static bool session_over(const char *session, void *arg)
@@ -83,6 +81,7 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
 	if (!clock_check(&step))
 		log_event(LOG_DEBUG, "clock_not_believed", NULL);
 	now_us = clock_now_us();
+	tls_watch(upkeep->house->tls, now_us);
 	doubt_resolve(upkeep->house, now_us);
 	trim_part(upkeep, now_us);
 }
@@ -108,39 +107,12 @@ static void heap_trim(void)
 		(void)malloc_trim(0);
 }
 
-/* Said once of each. Whoever verifies it stays away from then on; but that is nothing to stop a
- * daemon for, or to keep one from starting. */
-static void watch_certificate(struct upkeep *upkeep, int64_t now_us)
-{
-	SSL_CTX *context = tls_context(upkeep->house->tls);
-	char until[CLOCK_TEXT_SIZE];
-	int64_t until_us;
-
-	if (!context)
-		return;
-	until_us = tls_valid_until_s(context) * CLOCK_US_PER_S;
-	SSL_CTX_free(context);
-	clock_format(until, until_us);
-	if (until_us <= now_us && until_us != upkeep->ended_us) {
-		upkeep->ended_us = until_us;
-		log_event(LOG_ERROR, "certificate_expired", "until", until, "hint",
-		    "agents that verify it cannot connect: put a new one in its place and send "
-		    "SIGHUP",
-		    NULL);
-	} else if (until_us > now_us && until_us <= now_us + TLS_LEFT_US_MIN &&
-		   until_us != upkeep->ends_us) {
-		upkeep->ends_us = until_us;
-		log_event(LOG_WARN, "certificate_ends_soon", "until", until, NULL);
-	}
-}
-
 static void on_minute(evutil_socket_t fd, short what, void *arg)
 {
 	struct upkeep *upkeep = arg;
 
 	(void)fd;
 	(void)what;
-	watch_certificate(upkeep, clock_now_us());
 	/* After a burst the heap of each thread is mostly holes. */
 	if (atomic_load(&upkeep->shared->calls) == 0)
 		heap_trim();
@@ -155,12 +127,11 @@ struct upkeep *upkeep_new(
 	heap_trim(); /* what the start left behind */
 	upkeep->house = house;
 	upkeep->shared = shared;
-	upkeep->ends_us = upkeep->ended_us = -1;
 	upkeep->minute = event_new(base, -1, EV_PERSIST, on_minute, upkeep);
 	must(upkeep->minute && event_add(upkeep->minute, &minute) == 0);
 	upkeep->second = event_new(base, -1, EV_PERSIST, on_second, upkeep);
 	must(upkeep->second && event_add(upkeep->second, &second) == 0);
-	watch_certificate(upkeep, clock_now_us());
+	tls_watch(house->tls, clock_now_us());
 	return upkeep;
 }
 

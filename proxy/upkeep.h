@@ -1,11 +1,11 @@
 /* proxy/upkeep.h - what a daemon does by itself while it runs: small, on the main loop.
  *
  * Every second the time is held against the machine's clock (common/clock.h), so that a step
- * is seen before something is to be signed, and followed while nothing is. In the course of a
- * minute, a part each second, memory that nothing can need any more is given back: sessions
- * whose token expired, what has slid out of minute and hour; and every minute, while no call is
- * under way, the allocator's free pages. Every minute, and at the start, it is looked whether the
- * listeners' certificate ends soon or has ended, which is said once in the log. */
+ * is seen before something is to be signed, and followed while nothing is; and it is looked,
+ * at the start too, whether the listeners' certificate ends soon or has ended (proxy/tls.h). In the
+ * course of a minute, a part each second, memory that nothing can need any more is given back:
+ * sessions whose token expired, what has slid out of minute and hour; and every minute, while no
+ * call is under way, the allocator's free pages. */
 #ifndef PROXY_UPKEEP_H
 #define PROXY_UPKEEP_H
 

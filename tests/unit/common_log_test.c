@@ -1,42 +1,13 @@
 /* One event, one line, and no way for a value to forge another. */
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/log.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/common_captured.h"
 
 #define log_test(test) cmocka_unit_test_setup_teardown(test, unit_folder_make, unit_folder_remove)
-
-static int stderr_before;
-
-/* stderr goes to a file until captured() brings it back. */
-static void capture(const char *folder)
-{
-	char *path = file_path(folder, "log");
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
-
-	assert_true(fd >= 0);
-	stderr_before = dup(STDERR_FILENO);
-	assert_true(dup2(fd, STDERR_FILENO) == STDERR_FILENO);
-	close(fd);
-	free(path);
-}
-
-static char *captured(const char *folder)
-{
-	char *path = file_path(folder, "log"), *text;
-	size_t size;
-
-	dup2(stderr_before, STDERR_FILENO);
-	close(stderr_before);
-	text = file_read(&size, path, 1 << 20);
-	assert_non_null(text);
-	free(path);
-	return text;
-}
 
 /* The line after its time, which must be one. */
 static const char *after_time(const char *line)

@@ -9,34 +9,11 @@
 #include "common/file.h"
 #include "proxy/config.h"
 #include "proxy/exchange.h"
+#include "tests/unit/common_captured.h"
+#include "tests/unit/proxy_certificate.h"
 #include "tests/unit/proxy_peer.h"
 
 /* --- certificates --- */
-
-static EVP_PKEY *key_make(void)
-{
-	EVP_PKEY *key = EVP_EC_gen("P-256");
-
-	must(key != NULL);
-	return key;
-}
-
-static X509 *certificate_make(EVP_PKEY *key, long until_s)
-{
-	X509 *certificate = X509_new();
-	X509_NAME *name = X509_get_subject_name(certificate);
-
-	must(X509_set_version(certificate, 2) == 1);
-	ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
-	must(ASN1_TIME_set(X509_getm_notBefore(certificate), until_s - 1000) != NULL);
-	must(ASN1_TIME_set(X509_getm_notAfter(certificate), until_s) != NULL);
-	must(X509_NAME_add_entry_by_txt(
-		 name, "CN", MBSTRING_ASC, (const unsigned char *)"here", -1, -1, 0) == 1);
-	must(X509_set_issuer_name(certificate, name) == 1);
-	must(X509_set_pubkey(certificate, key) == 1);
-	must(X509_sign(certificate, key, EVP_sha256()) > 0);
-	return certificate;
-}
 
 static void write_text(const char *dir, const char *name, const char *text, mode_t mode)
 {
@@ -571,6 +548,67 @@ static void draining_and_freeing_in_each_phase(void **state)
 	}
 }
 
+/* --- how long it is valid --- */
+
+#define DAY_S INT64_C(86400)
+
+static void its_end_is_said_once_as_it_comes_and_when_it_is_there(void **state)
+{
+	const int64_t end_s = 2000000000, next_s = end_s + 30 * DAY_S;
+	struct tls *tls = tls_new();
+	const struct {
+		int64_t certificate_s; /* put into force first; 0: as it was, -1: none */
+		int64_t now_s;
+		const char *level, *event, *until; /* of the one line; NULL: none */
+	} rows[] = {
+	    {0, end_s + 1, NULL, NULL, NULL},
+	    {end_s, end_s - 365 * DAY_S, NULL, NULL, NULL},
+	    {0, end_s - 7 * DAY_S - 1, NULL, NULL, NULL},
+	    {0, end_s - 7 * DAY_S, "warn", "certificate_ends_soon", "2033-05-18T03:33:20"},
+	    {0, end_s - 7 * DAY_S + 1, NULL, NULL, NULL},
+	    {0, end_s - 1, NULL, NULL, NULL},
+	    {0, end_s, "error", "certificate_expired", "2033-05-18T03:33:20"},
+	    {0, end_s + 1, NULL, NULL, NULL},
+	    {0, end_s + DAY_S, NULL, NULL, NULL},
+	    /* The next one is another matter, from the first look on. */
+	    {next_s, end_s + DAY_S, NULL, NULL, NULL},
+	    {0, next_s - DAY_S, "warn", "certificate_ends_soon", "2033-06-17T03:33:20"},
+	    {0, next_s + 1, "error", "certificate_expired", "2033-06-17T03:33:20"},
+	    {0, next_s + 2, NULL, NULL, NULL},
+	    {-1, next_s + 3, NULL, NULL, NULL},
+	    /* Nobody looked in time, or the clock was set. */
+	    {end_s + 1, next_s, "error", "certificate_expired", "2033-05-18T03:33:21"},
+	    {0, end_s, "warn", "certificate_ends_soon", "2033-05-18T03:33:21"},
+	    {0, next_s, NULL, NULL, NULL},
+	};
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		char row[16], *said;
+
+		snprintf(row, sizeof(row), "%zu", i);
+		if (rows[i].certificate_s != 0)
+			tls_set(tls, rows[i].certificate_s > 0
+					 ? certificate_context(rows[i].certificate_s)
+					 : NULL);
+		capture(*state);
+		tls_watch(tls, rows[i].now_s * 1000000);
+		said = captured(*state);
+		if (rows[i].event == NULL) {
+			row_check(row, said[0] == '\0');
+		} else {
+			char *start = must_format(
+			    "level=%s event=%s until=", rows[i].level, rows[i].event);
+
+			row_check(row, strstr(said, start) != NULL);
+			row_check(row, strstr(said, rows[i].until) != NULL);
+			row_check(row, strchr(said, '\n') == said + strlen(said) - 1);
+			free(start);
+		}
+		free(said);
+	}
+	tls_free(&tls);
+}
+
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, unit_folder_make, unit_folder_remove)
 
 int main(void)
@@ -588,6 +626,7 @@ int main(void)
 	    IN_FOLDER(a_part_of_a_record_makes_room),
 	    IN_FOLDER(another_certificate_for_new_connections),
 	    IN_FOLDER(draining_and_freeing_in_each_phase),
+	    IN_FOLDER(its_end_is_said_once_as_it_comes_and_when_it_is_there),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -1,12 +1,17 @@
-/* Memory does not grow with the sessions there ever were. */
+/* Memory does not grow with the sessions there ever were; what time brings is seen. */
 #include "proxy/upkeep.h"
 
+#include <event2/event.h>
 #include <malloc.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "proxy/command.h"
 #include "proxy/rooms.h"
+#include "proxy/tls.h"
+#include "proxy/worker.h"
+#include "tests/unit/common_captured.h"
+#include "tests/unit/proxy_certificate.h"
 #include "tests/unit/unit.h"
 
 #define TTL_S 60
@@ -151,6 +156,37 @@ static void a_clock_set_back_brings_no_session_back(void **state)
 	house_close(&bench.house);
 }
 
+/* The certificate that was in force at the start gives way to one that has ended: nothing but
+ * the loop's own timers, of which a second's is the first, come upon it. */
+static void the_end_of_a_certificate_is_seen_while_it_runs(void **state)
+{
+	struct bench bench = begin(state);
+	struct event_base *base = event_base_new();
+	struct workers_state shared = {0};
+	struct upkeep *upkeep;
+	char *path = file_path(*state, "log"), *first, *said;
+	size_t size;
+
+	log_set_level(LOG_WARN);
+	tls_set(bench.house->tls, certificate_context(bench.now_us / CLOCK_US_PER_S + 86400));
+	capture(*state);
+	upkeep = upkeep_new(base, bench.house, &shared);
+	tls_set(bench.house->tls, certificate_context(bench.now_us / CLOCK_US_PER_S - 1));
+	first = file_read(&size, path, 1 << 20);
+	must(event_base_loop(base, EVLOOP_ONCE) == 0);
+	said = captured(*state);
+	log_set_level(LOG_ERROR);
+	assert_non_null(strstr(first, "event=certificate_ends_soon"));
+	assert_null(strstr(first, "event=certificate_expired"));
+	assert_non_null(strstr(said, "event=certificate_expired"));
+	free(first);
+	free(said);
+	free(path);
+	upkeep_free(&upkeep);
+	event_base_free(base);
+	house_close(&bench.house);
+}
+
 #define in_folder(test) cmocka_unit_test_setup_teardown(test, unit_folder_make, unit_folder_remove)
 
 int main(void)
@@ -159,6 +195,7 @@ int main(void)
 	    in_folder(short_sessions_leave_nothing),
 	    in_folder(what_can_still_call_is_kept),
 	    in_folder(a_clock_set_back_brings_no_session_back),
+	    in_folder(the_end_of_a_certificate_is_seen_while_it_runs),
 	};
 
 	unsetenv("CREDENTIALS_DIRECTORY");
