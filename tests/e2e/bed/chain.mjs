@@ -46,6 +46,12 @@ export function newAccount() {
 	return Object.assign(privateKeyToAccount(key), { key });
 }
 
+/**
+ * Longest time for one answer of the chain: viem's own 10 s are reached on a machine with other work,
+ * and who gives up on a transaction that was mined all the same has paid without knowing it.
+ */
+const ANSWER_MS_MAX = 120_000;
+
 const USDC_ABI = parseAbi([
 	'function mint(address to, uint256 value)',
 	'function balanceOf(address account) view returns (uint256)',
@@ -70,7 +76,7 @@ export class Chain {
 		this.definition = { ...baseSepolia, rpcUrls: { default: { http: [url] } } };
 		const settings = {
 			chain: this.definition,
-			transport: http(url, { retryCount: 0 }),
+			transport: http(url, { retryCount: 0, timeout: ANSWER_MS_MAX }),
 			pollingInterval: 20,
 			cacheTime: 0,
 		};

@@ -391,15 +391,14 @@ export class Tallyward {
 	}
 
 	/** No call is in flight: an answer may reach the agent before its last row is written. */
-	quiet() {
-		return until('all calls to be over', async () => {
-			if ((await this.payments(null, 'signed')).length > 0)
-				return false;
-			for (const { name } of this.agents.values())
-				if (micros((await this.wallet(name)).reserved) !== 0n)
-					return false;
-			return true;
-		});
+	async quiet() {
+		// One agent after the other: each look starts the program, and there may be many.
+		for (const { name } of this.agents.values())
+			await until(`nothing to be set aside for ${name}`, async () =>
+				micros((await this.wallet(name)).reserved) === 0n);
+		// What was set aside may have been signed since.
+		await until('all payments to have their end', async () =>
+			(await this.payments(null, 'signed')).length === 0);
 	}
 
 	/** Money moves by postings alone: from - amount, to + amount. */
