@@ -261,6 +261,48 @@ static const char migration_1[] =
     APPEND_ONLY("audit") APPEND_ONLY("account") APPEND_ONLY("journal") APPEND_ONLY("posting")
     APPEND_ONLY("record");
 
+/* What refuses a row of three tables, asked by a trigger of the row that it is about ("NEW.") and
+ * by the writer of the values that it is to have (":", see schema_rule_sql).
+ *
+ * STANDING is the latest end or beginning of a payment that the journal has. Not with IN: a list of
+ * three or more is a table of its own, made for each row that is written. */
+#define STANDING(row)                                                                              \
+	"coalesce((SELECT j.event FROM journal j WHERE j.payment = " row "payment"                 \
+	" AND (j.event = 3 OR j.event = 4 OR j.event = 9 OR j.event = 5 AND j.from_spent = 0)"     \
+	" ORDER BY j.id DESC LIMIT 1), 0)"
+#define HOLD_EVENT(row)                                                                            \
+	"coalesce((SELECT max(j.event) FROM journal j WHERE j.call = " row "call"                  \
+	" AND j.event BETWEEN 6 AND 8), 0)"
+#define IS_THERE(row) " EXISTS (SELECT 1 FROM payment p WHERE p.id = " row "payment)"
+#define JOURNAL_REFUSED(row)                                                                       \
+	"CASE " row "event\n"                                                                      \
+	" WHEN 3 THEN EXISTS (SELECT 1 FROM journal j WHERE j.payment = " row "payment)\n"         \
+	" WHEN 4 THEN " STANDING(row) " NOT IN (3, 9) AND" IS_THERE(row) "\n"                      \
+	" WHEN 5 THEN CASE " row "from_spent WHEN 0 THEN\n"                                        \
+	"   " STANDING(row) " NOT IN (3, 9) AND" IS_THERE(row) "\n"                                \
+	"  ELSE " row "amount > coalesce((SELECT sum(CASE j.event WHEN 4 THEN j.amount\n"          \
+	"    ELSE -j.amount END) FROM journal j WHERE j.payment = " row "payment\n"                \
+	"    AND (j.event = 4 OR j.event IN (5, 9) AND j.from_spent = 1)), 0)\n"                   \
+	"   AND (" row "payment IS NULL OR" IS_THERE(row) ") END\n"                                \
+	" WHEN 6 THEN " HOLD_EVENT(row) " <> 0\n"                                                  \
+	" WHEN 7 THEN " HOLD_EVENT(row) " <> 6\n"                                                  \
+	" WHEN 8 THEN " HOLD_EVENT(row) " <> 6\n"                                                  \
+	" WHEN 9 THEN " STANDING(row) " <> CASE " row "from_spent WHEN 1 THEN 4 ELSE 5 END AND"    \
+	IS_THERE(row) "\n"                                                                         \
+	" ELSE 0 END"
+#define PAYMENT_REFUSED(row)                                                                       \
+	"EXISTS (SELECT 1 FROM payment p INDEXED BY payment_nonce\n"                               \
+	" WHERE substr(p.nonce, 59) = substr(" row "nonce, 59) AND +p.nonce = " row "nonce\n"      \
+	"  AND p.payer = " row "payer AND p.asset = " row "asset AND p.network = " row "network)"
+/* Of the payment's latest state, LATEST_STATE. */
+#define STATE_REFUSED(row)                                                                         \
+	"CASE WHEN " row "state = 2 AND " row "by = 'chain' THEN 0\n"                              \
+	"   WHEN s.state IN (3, 4) THEN " row "state <> 3\n"                                       \
+	"   WHEN s.state = 5 THEN " row "state NOT IN (6, 7)\n"                                    \
+	"   ELSE s.state IN (6, 7) END"
+#define LATEST_STATE(row)                                                                          \
+	"FROM payment_state s WHERE s.payment = " row "payment ORDER BY s.id DESC LIMIT 1"
+
 /* Payments may be reopened and cancelled; what the chain said, what was not delivered and
  * what was set are written down. journal and payment_state are made anew, because a CHECK
  * cannot be changed in place: https://www.sqlite.org/lang_altertable.html, section 7. The
@@ -379,11 +421,8 @@ static const char migration_2[] =
     "CREATE INDEX payment_state_payment ON payment_state (payment, id, state);\n"
     /* The one gate, see enum payment_state_row in ledger/store.h. The latest state decides. */
     "CREATE TRIGGER payment_state_follows BEFORE INSERT ON payment_state\n"
-    "WHEN (SELECT CASE WHEN NEW.state = 2 AND NEW.by = 'chain' THEN 0\n"
-    "   WHEN s.state IN (3, 4) THEN NEW.state <> 3\n"
-    "   WHEN s.state = 5 THEN NEW.state NOT IN (6, 7)\n"
-    "   ELSE s.state IN (6, 7) END\n"
-    "  FROM payment_state s WHERE s.payment = NEW.payment ORDER BY s.id DESC LIMIT 1)\n"
+    "WHEN (SELECT " STATE_REFUSED("NEW.") "\n"
+    "  " LATEST_STATE("NEW.") ")\n"
     "BEGIN SELECT RAISE(ABORT, 'the payment has ended otherwise'); END;\n"
     "CREATE TABLE evidence (\n"
     " id INTEGER PRIMARY KEY CHECK (id > 0),\n"
@@ -421,17 +460,6 @@ static const char migration_2[] =
     APPEND_ONLY("journal") APPEND_ONLY("payment_state") APPEND_ONLY("evidence")
     APPEND_ONLY("delivery") APPEND_ONLY("setting");
 
-/* The latest end or beginning of a payment that the journal has. Not with IN: a list of three
- * or more is a table of its own, made for each row that is written. */
-#define STANDING                                                                                   \
-	"coalesce((SELECT j.event FROM journal j WHERE j.payment = NEW.payment"                    \
-	" AND (j.event = 3 OR j.event = 4 OR j.event = 9 OR j.event = 5 AND j.from_spent = 0)"     \
-	" ORDER BY j.id DESC LIMIT 1), 0)"
-#define HOLD_EVENT                                                                                 \
-	"coalesce((SELECT max(j.event) FROM journal j WHERE j.call = NEW.call"                     \
-	" AND j.event BETWEEN 6 AND 8), 0)"
-#define IS_THERE " EXISTS (SELECT 1 FROM payment p WHERE p.id = NEW.payment)"
-
 /* What version 2 did for each row of the journal and each posting was most of the cost of a
  * payment. The same is refused, by one trigger that asks only what its row's event may break;
  * and balance and pending are still running results, written by whoever writes the journal,
@@ -459,20 +487,7 @@ static const char migration_3[] =
     "CREATE INDEX journal_hold ON journal (call, event, agent, tool, session, amount)\n"
     " WHERE event BETWEEN 6 AND 8;\n"
     "CREATE TRIGGER journal_follows BEFORE INSERT ON journal\n"
-    "WHEN CASE NEW.event\n"
-    " WHEN 3 THEN EXISTS (SELECT 1 FROM journal j WHERE j.payment = NEW.payment)\n"
-    " WHEN 4 THEN " STANDING " NOT IN (3, 9) AND" IS_THERE "\n"
-    " WHEN 5 THEN CASE NEW.from_spent WHEN 0 THEN\n"
-    "   " STANDING " NOT IN (3, 9) AND" IS_THERE "\n"
-    "  ELSE NEW.amount > coalesce((SELECT sum(CASE j.event WHEN 4 THEN j.amount\n"
-    "    ELSE -j.amount END) FROM journal j WHERE j.payment = NEW.payment\n"
-    "    AND (j.event = 4 OR j.event IN (5, 9) AND j.from_spent = 1)), 0)\n"
-    "   AND (NEW.payment IS NULL OR" IS_THERE ") END\n"
-    " WHEN 6 THEN " HOLD_EVENT " <> 0\n"
-    " WHEN 7 THEN " HOLD_EVENT " <> 6\n"
-    " WHEN 8 THEN " HOLD_EVENT " <> 6\n"
-    " WHEN 9 THEN " STANDING " <> CASE NEW.from_spent WHEN 1 THEN 4 ELSE 5 END AND" IS_THERE "\n"
-    " ELSE 0 END\n"
+    "WHEN " JOURNAL_REFUSED("NEW.") "\n"
     "BEGIN SELECT CASE NEW.event\n"
     " WHEN 3 THEN RAISE(ABORT, 'the payment was signed before')\n"
     " WHEN 4 THEN RAISE(ABORT, 'the payment is not open')\n"
@@ -492,9 +507,7 @@ static const char migration_4[] =
     "DROP INDEX payment_nonce;\n"
     "CREATE INDEX payment_nonce ON payment (substr(nonce, 59));\n"
     "CREATE TRIGGER payment_signs_once BEFORE INSERT ON payment\n"
-    "WHEN EXISTS (SELECT 1 FROM payment p INDEXED BY payment_nonce\n"
-    " WHERE substr(p.nonce, 59) = substr(NEW.nonce, 59) AND +p.nonce = NEW.nonce\n"
-    "  AND p.payer = NEW.payer AND p.asset = NEW.asset AND p.network = NEW.network)\n"
+    "WHEN " PAYMENT_REFUSED("NEW.") "\n"
     "BEGIN SELECT RAISE(ABORT, 'the nonce was signed before'); END;\n";
 
 /* Frozen, append-only: migrations[n] takes version n to n + 1. */
@@ -514,6 +527,46 @@ static void add_columns(struct buf *sql, const struct table_form *form)
 		buf_add_str(sql, i == 0 ? "" : ", ");
 		buf_add_str(sql, form->columns[i]);
 	}
+}
+
+const char *schema_rule_sql(enum table table)
+{
+	if (table == TABLE_JOURNAL)
+		return "SELECT " JOURNAL_REFUSED(":");
+	if (table == TABLE_PAYMENT)
+		return "SELECT " PAYMENT_REFUSED(":");
+	if (table == TABLE_PAYMENT_STATE)
+		return "SELECT " STATE_REFUSED(":") ", s.id " LATEST_STATE(":");
+	return NULL;
+}
+
+/* What SQLite is to refuse when it prepares a statement: what the triggers refuse when it runs. */
+static int authorize(void *arg, int action, const char *table, const char *column,
+    const char *database, const char *trigger)
+{
+	static const char *const changing[] = {"idempotency", "answer", "pending", "balance"};
+
+	(void)arg;
+	(void)column;
+	(void)database;
+	(void)trigger;
+	if (action == SQLITE_CREATE_TRIGGER || action == SQLITE_CREATE_TEMP_TRIGGER)
+		return SQLITE_DENY;
+	if (action != SQLITE_UPDATE && action != SQLITE_DELETE)
+		return SQLITE_OK;
+	for (size_t i = 0; i < sizeof(changing) / sizeof(changing[0]); i++) {
+		if (strcmp(table, changing[i]) == 0)
+			return SQLITE_OK;
+	}
+	return SQLITE_DENY;
+}
+
+void schema_leave_rules(sqlite3 *db)
+{
+	int on = 1;
+
+	must(sqlite3_set_authorizer(db, authorize, NULL) == SQLITE_OK &&
+	    sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, &on) == SQLITE_OK && !on);
 }
 
 char *schema_insert_sql(enum table table)

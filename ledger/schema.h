@@ -57,6 +57,21 @@ const struct table_form *schema_table(enum table table);
 char *schema_insert_sql(enum table table);
 char *schema_select_sql(enum table table, const char *more, const char *tail);
 
+/** schema_rule_sql - what the trigger of a table asks before a row is inserted, as a SELECT whose
+ * parameters are named as the row's columns (":payment"): true in the first column of its row when
+ * the row is refused. For payment_state the second column is the id of the payment's latest state,
+ * and there is no row when it has none. NULL: every row of that table is welcome. */
+const char *schema_rule_sql(enum table table);
+
+/** schema_leave_rules - from now on no trigger runs on db, and who writes on it asks
+ * schema_rule_sql first, in the same transaction. A trigger costs ten times its question, even one
+ * that has nothing to say: SQLite copies each page that the row goes to, so as to take the row
+ * back, and makes the trigger's registers anew. The triggers of the ledger are for everybody else.
+ * Rows of append-only tables stay as they are: a statement that would update or delete one is
+ * refused when it is prepared (sqlite.org/c3ref/set_authorizer.html), as is a new trigger. Only
+ * INSERT OR REPLACE, which SQLite does not ask about, is left to whoever would write one. */
+void schema_leave_rules(sqlite3 *db);
+
 /** schema_connect - open a connection with the settings every connection has.
  * STORE_OK, or STORE_BROKEN with reason; *out is untouched then. */
 enum store_result schema_connect(sqlite3 **out, char reason[256], const char *path,

@@ -86,7 +86,6 @@ enum writer_statement {
 	WRITER_PENDING,
 	WRITER_NOT_PENDING,
 	WRITER_PAYMENT,
-	WRITER_LATEST_STATE,
 	WRITER_PURGE_KEYS,
 	WRITER_PURGE_ANSWERS,
 	WRITER_ANSWER_SIZE,
@@ -108,8 +107,6 @@ static const char *const statement_sql[WRITER_STATEMENTS] = {
 	[WRITER_PENDING] = "INSERT INTO pending (payment) VALUES (?1)",
 	[WRITER_NOT_PENDING] = "DELETE FROM pending WHERE payment = ?1",
 	[WRITER_PAYMENT] = NULL, /* all columns of one payment: schema_select_sql */
-	[WRITER_LATEST_STATE] =
-	    "SELECT id FROM payment_state WHERE payment = ?1 ORDER BY id DESC LIMIT 1",
 	[WRITER_PURGE_KEYS] =
 	    "DELETE FROM idempotency WHERE (agent, key) IN (SELECT agent, key FROM idempotency"
 	    " WHERE expires_us <= ?1 LIMIT " PURGE_ROWS ")",
@@ -121,6 +118,12 @@ static const char *const statement_sql[WRITER_STATEMENTS] = {
 	[WRITER_OLDEST_ANSWER] = "DELETE FROM answer WHERE call = (SELECT min(call) FROM answer)"
 				 " RETURNING " ANSWER_SIZE,
 	[WRITER_PROBE] = NULL, /* the version as it is: a page is written all the same */
+};
+
+/* schema_rule_sql of a table. */
+struct rule {
+	sqlite3_stmt *stmt; /* NULL: none */
+	size_t column_count, columns[SCHEMA_COLUMNS_MAX]; /* of the row, one for each parameter */
 };
 
 /* Batches in the order in which they were handed over. */
@@ -135,6 +138,7 @@ struct writer {
 	struct head_slot *slot; /* NULL: none */
 	sqlite3_stmt *statements[WRITER_STATEMENTS];
 	sqlite3_stmt *inserts[TABLE_LAST + 1];
+	struct rule rules[TABLE_LAST + 1];
 	struct tail tail, committed; /* committed: before the group at hand */
 	bool heads_known;            /* else they are read again from the disk, after a failure */
 	struct head known; /* rows of the journal that need not be counted */
@@ -286,6 +290,29 @@ int64_t writer_next_id(_Atomic int64_t *last_id, int64_t now_us)
 	return next;
 }
 
+/* May the row be written? STORE_EXISTS: no. Where latest is not NULL it is the second number that
+ * the rule has, 0 where there is none. */
+static enum store_result ask_rule(struct writer *writer, enum table table,
+    const struct value *values, int64_t *latest)
+{
+	const struct rule *rule = &writer->rules[table];
+	enum store_result result;
+	int rc;
+
+	if (rule->stmt == NULL)
+		return STORE_OK;
+	for (size_t i = 0; i < rule->column_count; i++)
+		bind_value(rule->stmt, (int)i + 1, &values[rule->columns[i]]);
+	rc = sqlite3_step(rule->stmt);
+	result = outcome(writer, rc);
+	if (rc == SQLITE_ROW && sqlite3_column_int(rule->stmt, 0) != 0)
+		result = STORE_EXISTS;
+	if (rc == SQLITE_ROW && latest != NULL)
+		*latest = sqlite3_column_int64(rule->stmt, 1);
+	sqlite3_reset(rule->stmt);
+	return result;
+}
+
 /* A row of the record chain: the row itself and its place in the chain. */
 static enum store_result apply_recorded(struct writer *writer, enum table table,
     const struct value *values)
@@ -427,6 +454,8 @@ static enum store_result apply_journal_to(
 		result = find_account(&to_footing, writer, to, to_role, row, now_us);
 	if (result == STORE_OK && row->event == JOURNAL_SIGN)
 		result = payment_digest(&payment, writer, batch, row->payment);
+	if (result == STORE_OK)
+		result = ask_rule(writer, TABLE_JOURNAL, record->values, NULL);
 	if (result != STORE_OK)
 		return result;
 
@@ -464,19 +493,23 @@ static enum store_result apply_journal(
 }
 
 /* States of a payment stand in the order in which they are written: the latest decides. */
-static enum store_result order_state(struct writer *writer, struct value *values, int64_t now_us)
+static enum store_result apply_state(struct writer *writer, struct value *values, int64_t now_us)
 {
-	sqlite3_stmt *stmt = writer->statements[WRITER_LATEST_STATE];
-	enum store_result result;
-	int rc;
+	int64_t latest = 0;
+	enum store_result result = ask_rule(writer, TABLE_PAYMENT_STATE, values, &latest);
 
-	sqlite3_bind_int64(stmt, 1, values[1].number);
-	rc = sqlite3_step(stmt);
-	result = outcome(writer, rc);
-	if (rc == SQLITE_ROW && sqlite3_column_int64(stmt, 0) > values[0].number)
+	if (result != STORE_OK)
+		return result;
+	if (latest > values[0].number)
 		values[0] = value_int(writer_next_id(writer->last_id, now_us));
-	sqlite3_reset(stmt);
-	return result;
+	return apply_recorded(writer, TABLE_PAYMENT_STATE, values);
+}
+
+static enum store_result apply_payment(struct writer *writer, const struct value *values)
+{
+	enum store_result result = ask_rule(writer, TABLE_PAYMENT, values, NULL);
+
+	return result == STORE_OK ? apply_recorded(writer, TABLE_PAYMENT, values) : result;
 }
 
 /* The first number that a statement returns, 0 without a row; one that changes rows is run
@@ -580,12 +613,10 @@ static enum store_result apply_record(
 	must(record->value_count == schema_table(record->table)->column_count);
 	if (record->table == TABLE_JOURNAL)
 		return apply_journal(writer, batch, record);
-	if (record->table == TABLE_PAYMENT_STATE) {
-		enum store_result result = order_state(writer, record->values, now_us);
-
-		if (result != STORE_OK)
-			return result;
-	}
+	if (record->table == TABLE_PAYMENT_STATE)
+		return apply_state(writer, record->values, now_us);
+	if (record->table == TABLE_PAYMENT)
+		return apply_payment(writer, record->values);
 	if (schema_table(record->table)->recorded)
 		return apply_recorded(writer, record->table, record->values);
 	return apply_cached(writer, record, now_us);
@@ -1202,6 +1233,29 @@ static bool prepare(sqlite3_stmt **out, sqlite3 *db, const char *sql)
 	return sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL) == SQLITE_OK;
 }
 
+static bool prepare_rule(struct writer *writer, enum table table)
+{
+	const struct table_form *form = schema_table(table);
+	struct rule *rule = &writer->rules[table];
+	const char *sql = schema_rule_sql(table);
+	size_t column;
+
+	if (sql == NULL)
+		return true;
+	if (!prepare(&rule->stmt, writer->db, sql))
+		return false;
+	rule->column_count = (size_t)sqlite3_bind_parameter_count(rule->stmt);
+	must(rule->column_count <= SCHEMA_COLUMNS_MAX);
+	for (size_t i = 0; i < rule->column_count; i++) {
+		const char *name = sqlite3_bind_parameter_name(rule->stmt, (int)i + 1) + 1;
+
+		for (column = 0; strcmp(form->columns[column], name) != 0; column++)
+			must(column + 1 < form->column_count);
+		rule->columns[i] = column;
+	}
+	return true;
+}
+
 static bool prepare_all(struct writer *writer)
 {
 	char *sql;
@@ -1213,7 +1267,8 @@ static bool prepare_all(struct writer *writer)
 	}
 	for (int table = TABLE_FIRST; table <= TABLE_LAST && ok; table++) {
 		sql = schema_insert_sql((enum table)table);
-		ok = prepare(&writer->inserts[table], writer->db, sql);
+		ok = prepare(&writer->inserts[table], writer->db, sql) &&
+		    prepare_rule(writer, (enum table)table);
 		free(sql);
 	}
 	if (ok) {
@@ -1236,8 +1291,10 @@ static void finalize_all(struct writer *writer)
 {
 	for (int which = 0; which < WRITER_STATEMENTS; which++)
 		sqlite3_finalize(writer->statements[which]);
-	for (int table = TABLE_FIRST; table <= TABLE_LAST; table++)
+	for (int table = TABLE_FIRST; table <= TABLE_LAST; table++) {
 		sqlite3_finalize(writer->inserts[table]);
+		sqlite3_finalize(writer->rules[table].stmt);
+	}
 	if (writer->footings != NULL)
 		footings_free(&writer->footings);
 }
@@ -1272,6 +1329,7 @@ enum store_result writer_start(struct writer **out, char reason[256], sqlite3 *d
 	atomic_init(&writer->answers_max, INT64_MAX);
 	must(pthread_mutex_init(&writer->lock, NULL) == 0);
 	wait_init(&writer->wake);
+	schema_leave_rules(db);
 	if (!prepare_all(writer))
 		schema_reason(writer->failure, "cannot read the ledger", db);
 	if (writer->failure[0] != '\0' || !read_heads(writer)) {
