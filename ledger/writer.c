@@ -151,6 +151,7 @@ struct writer {
 	/* Pages of the log as of the last commit; those that are copied into the database, as far
 	 * as is known; and how many there are to be before more are. */
 	int log_pages, copied_pages, round_pages;
+	bool round_is_old; /* the log has begun anew since the last round did */
 	bool log_stays; /* a sync failed: it must not begin anew (ledger/checkpointer.h) */
 	char failure[256]; /* of the group at hand; "" when none */
 	/* The group at hand: applied in a transaction that is open, or being applied. */
@@ -1001,13 +1002,17 @@ static void checkpoint_when_due(struct writer *writer)
 
 	if (too_long)
 		checkpointer_wait(writer->checkpointer);
-	if (checkpointer_ended(writer->checkpointer, &checkpoint))
+	if (checkpointer_ended(writer->checkpointer, &checkpoint)) {
+		if (writer->round_is_old)
+			checkpoint.copied_pages = 0;
 		note_checkpoint(writer, &checkpoint);
+	}
 	rest = writer->log_pages - writer->copied_pages;
 	if (checkpointer_is_busy(writer->checkpointer) || writer->log_stays || rest <= 0 ||
 	    writer->log_pages < writer->round_pages)
 		return;
 	if (writer->log_pages < LOG_PAGES || (rest > REST_PAGES && !too_long)) {
+		writer->round_is_old = false;
 		checkpointer_begin(writer->checkpointer);
 		return;
 	}
@@ -1220,7 +1225,8 @@ static int note_log_pages(void *arg, sqlite3 *db, const char *name, int pages)
 	(void)db;
 	(void)name;
 	/* It has begun anew. */
-	if (pages < writer->log_pages) {
+	if (pages <= writer->log_pages) {
+		writer->round_is_old = true;
 		writer->copied_pages = 0;
 		writer->round_pages = ROUND_PAGES;
 	}

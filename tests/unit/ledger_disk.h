@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 #include <sqlite3.h>
+#include <time.h>
 
 enum disk_failure {
 	DISK_ERROR = 0,      /* nothing is written */
@@ -76,6 +77,15 @@ static inline void disk_break_database_sync(void)
 	disk_break_sync(0, 1, DISK_ERROR);
 }
 
+/* None fails; but from now on syncs of databases alone are acts. */
+static inline void disk_count_database_syncs(void)
+{
+	pthread_mutex_lock(&disk.lock);
+	disk.databases_only = true;
+	pthread_mutex_unlock(&disk.lock);
+	disk_break_sync(0, 0, DISK_ERROR);
+}
+
 /* How many acts failed. */
 static inline int64_t disk_heal(void)
 {
@@ -99,6 +109,23 @@ static inline int64_t disk_acts(void)
 	acts = disk.acts;
 	pthread_mutex_unlock(&disk.lock);
 	return acts;
+}
+
+/* Until there have been so many acts in all. False: not within half a minute. */
+static inline bool disk_wait_acts(int64_t acts)
+{
+	struct timespec end;
+	int rc = 0;
+	bool there;
+
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += 30;
+	pthread_mutex_lock(&disk.lock);
+	while (disk.acts < acts && rc == 0)
+		rc = pthread_cond_timedwait(&disk.acted, &disk.lock, &end);
+	there = disk.acts >= acts;
+	pthread_mutex_unlock(&disk.lock);
+	return there;
 }
 
 /* Until so many acts have failed since disk_break(). */
