@@ -153,20 +153,21 @@ struct decision decide(const struct decide_request *request, const struct limit 
     const struct limit_total *totals, size_t count)
 {
 	const int64_t want = wanted(request, limits, totals, count);
-	struct decision decision = {.verdict = DECIDE_DENY, .code = DECIDE_CODE_NONE};
+	struct decision decision = {.code = DECIDE_CODE_NONE};
 	size_t at;
 
 	must(request->spend >= 0);
-	at = first_refusing(request, want, limits, totals, count, room_firm);
-	if (at == count) {
-		decision.verdict = DECIDE_WAIT;
-		at = first_refusing(request, want, limits, totals, count, room_now);
-	}
+	/* What fits beside other calls' holds fits without them, too. */
+	at = first_refusing(request, want, limits, totals, count, room_now);
 	if (at == count) {
 		decision.verdict = DECIDE_ALLOW;
 		decision.granted = want;
 		at = tightest(limits, totals, count);
 	} else {
+		const size_t firm = first_refusing(request, want, limits, totals, count, room_firm);
+
+		decision.verdict = firm < count ? DECIDE_DENY : DECIDE_WAIT;
+		at = firm < count ? firm : at;
 		decision.code = decide_code_of(limits[at]);
 	}
 	if (at < count) {

@@ -99,7 +99,9 @@ struct call {
 	struct tool *tool;
 	struct policy_ref *policy;
 	const char *rule; /* that allowed it; borrowed from policy or literal */
-	char *method, *rest, *url;
+	const char *method;
+	char *url;
+	const char *rest; /* of the URL: what the agent asked for behind the tool's */
 	char *key;        /* Idempotency-Key */
 	bool key_entered; /* it is this call's in the house's table */
 	bool key_waiting;
@@ -484,8 +486,8 @@ static enum step step_decide(struct call *call)
 	if (body_size > config->body_size_max)
 		return refuse(call, PROBLEM_BODY_TOO_LARGE, "the body may have at most %lld bytes",
 		    (long long)config->body_size_max);
-	call->rest = must_strdup(rest);
 	call->url = relay_url(call->tool, rest);
+	call->rest = call->url + strlen(call->tool->url);
 	if (body_size != 0)
 		call->body =
 		    spool_new(*config->temporary_dir ? config->temporary_dir : call->house->dir,
@@ -1962,7 +1964,7 @@ void call_begin(struct worker *worker, struct exchange *exchange)
 	call->house = worker->house;
 	call->exchange = exchange;
 	call->id = store_next_id(worker->house->store, clock_now_us());
-	call->method = must_strdup(exchange_method(exchange));
+	call->method = exchange_method(exchange);
 	headers_init(&call->request_headers);
 	call->next = worker->calls;
 	if (call->next)
@@ -2063,7 +2065,8 @@ static void audit(struct call *call)
 	    .request_bytes = call->body ? spool_size(call->body) : 0,
 	    .response_bytes = call->response_bytes,
 	};
-	char *path = call->rest ? must_strndup(call->rest, strcspn(call->rest, "?")) : NULL;
+	const char *query = call->rest ? strchr(call->rest, '?') : NULL;
+	char *path = query ? must_strndup(call->rest, (size_t)(query - call->rest)) : NULL;
 	char *detail = audit_detail(call);
 	struct batch *batch = batch_new(row.finished_us);
 
@@ -2072,7 +2075,7 @@ static void audit(struct call *call)
 	row.agent_name = call->who.agent->name;
 	row.owner = call->who.agent->owner;
 	row.tool = call->tool ? call->tool->name : NULL;
-	row.path = path;
+	row.path = path ? path : call->rest;
 	row.detail = detail;
 	row.has_request_digest = call->body_done;
 	if (call->body_done)
@@ -2163,8 +2166,6 @@ static void call_free(struct call *call)
 	free(call->header_name);
 	free(call->header_value);
 	free(call->key);
-	free(call->method);
-	free(call->rest);
 	free(call->url);
 	free(call);
 	atomic_fetch_sub(&worker->shared->calls, 1);

@@ -42,8 +42,10 @@ void connection_cut(struct connection *connection, enum connection_cut cut)
 
 void connection_poke(struct connection *connection)
 {
-	if (!connection->running)
-		event_active(&connection->later, EV_TIMEOUT, 1);
+	if (connection->running || connection->poked)
+		return;
+	connection->poked = true;
+	event_active(&connection->later, EV_TIMEOUT, 1);
 }
 
 /* Sends what it can at once: by itself libevent would wait for the loop to say that the socket
@@ -59,7 +61,7 @@ static void out_push(struct connection *connection)
 	if (out_size(connection) > 0) {
 		/* bufferevent keeps all others off its end of the output. */
 		evbuffer_unfreeze(output, 1);
-		written = evbuffer_write(output, bufferevent_getfd(connection->bev));
+		written = evbuffer_write(output, connection->fd);
 		evbuffer_freeze(output, 1);
 		if (written < 0 && errno != EAGAIN && errno != EINTR)
 			connection_cut(connection, CUT_PEER);
@@ -87,7 +89,7 @@ static void reset_on_close(struct connection *connection)
 {
 	const struct linger abort_now = {.l_onoff = 1, .l_linger = 0};
 
-	(void)setsockopt(bufferevent_getfd(connection->bev), SOL_SOCKET, SO_LINGER, &abort_now,
+	(void)setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &abort_now,
 	    sizeof(abort_now));
 }
 
@@ -97,7 +99,7 @@ static void reset_on_close(struct connection *connection)
  * read would make the kernel send a reset instead. */
 static void handshake_end(struct connection *connection)
 {
-	int fd = bufferevent_getfd(connection->bev);
+	int fd = connection->fd;
 	char scratch[4096];
 
 	for (size_t size = 0; size < AHEAD_SIZE_MAX; size += sizeof(scratch)) {
@@ -266,7 +268,7 @@ static enum connection_phase step_flush(struct connection *connection)
 		(void)SSL_shutdown(connection->ssl); /* the word that nothing was cut off */
 		ERR_clear_error();
 	}
-	if (connection->peer_closed || shutdown(bufferevent_getfd(connection->bev), SHUT_WR) != 0)
+	if (connection->peer_closed || shutdown(connection->fd, SHUT_WR) != 0)
 		return CONNECTION_GONE;
 	return CONNECTION_LINGER;
 }
@@ -481,9 +483,12 @@ static void on_io(struct bufferevent *bev, void *arg)
 
 static void on_later(evutil_socket_t fd, short what, void *arg)
 {
+	struct connection *connection = arg;
+
 	(void)fd;
 	(void)what;
-	connection_run(arg);
+	connection->poked = false;
+	connection_run(connection);
 }
 
 /* The end of the peer's sending counts as a hang-up until the answer is complete: from
@@ -533,7 +538,7 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 
 static void poll_peer(struct connection *connection)
 {
-	struct pollfd peer = {.fd = bufferevent_getfd(connection->bev), .events = POLLRDHUP};
+	struct pollfd peer = {.fd = connection->fd, .events = POLLRDHUP};
 
 	if (poll(&peer, 1, 0) > 0)
 		note_peer_closed(connection);
@@ -607,6 +612,7 @@ void connection_new(struct listener *listener, int fd, bool refused)
 	connection = must_calloc(1, sizeof(*connection));
 	connection->listener = listener;
 	connection->bev = bev;
+	connection->fd = fd;
 	connection->ssl = ssl;
 	connection->phase = ssl != NULL ? CONNECTION_HANDSHAKE : CONNECTION_HEAD;
 	connection->refused = refused;

@@ -167,6 +167,7 @@ struct connection {
 	struct listener *listener;
 	struct connection *prev, *next;
 	struct bufferevent *bev;
+	int fd; /* bev's */
 	struct exchange *exchange; /* NULL between requests */
 	struct ssl_st *ssl; /* bev's; NULL: plain */
 	struct event timer;
@@ -176,6 +177,7 @@ struct connection {
 	enum connection_wait wait;
 	enum connection_cut cut;
 	bool running;
+	bool poked; /* will be run, by `later` */
 	bool secured;     /* the handshake is done */
 	bool refused;     /* over connections_max */
 	bool peer_closed; /* it has said that it sends no more */

@@ -94,6 +94,7 @@ int listener_socket_unix(char reason[256], const char *path) MUST_CHECK;
 bool listener_socket_name(char *out, size_t out_size, int fd) MUST_CHECK;
 
 /* --- the request ------------------------------------------------------- */
+/** A constant, which outlives the exchange. */
 const char *exchange_method(const struct exchange *exchange);
 /** Request target as received: origin-form only ("/path?query"); any other form has been
  * answered 400 before `head`. */

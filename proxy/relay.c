@@ -93,10 +93,13 @@ static bool has_overlong(const char *path)
 /* A server behind a gateway may decode what the gateway has decoded already. */
 static bool climbs_when_decoded_again(const char *rest)
 {
-	char *path = must_strndup(rest, strcspn(rest, "?"));
 	bool climbs = false;
 	int rounds = 0;
+	char *path;
 
+	if (strchr(rest, '%') == NULL)
+		return false;
+	path = must_strndup(rest, strcspn(rest, "?"));
 	while (!climbs && decode(path))
 		climbs = has_dot_segment(path) || has_overlong(path) ||
 			 ++rounds > DECODE_ROUNDS_MAX;

@@ -266,7 +266,7 @@ static curl_socket_t on_open_socket(
 static int on_ready(void *arg, char *peer_address, char *own_address, int peer_port, int own_port)
 {
 	struct transfer *transfer = arg;
-	enum reach reach = reach_of_text(peer_address);
+	struct upstream_socket *socket;
 
 	if (transfer->cancelled)
 		return CURL_PREREQFUNC_ABORT;
@@ -274,23 +274,23 @@ static int on_ready(void *arg, char *peer_address, char *own_address, int peer_p
 		transfer->fault = "the connection was lost while the request was being sent";
 		return CURL_PREREQFUNC_ABORT;
 	}
-	/* A kept connection may have been made for another request, which may go further. */
-	if (!(transfer->reach & reach)) {
-		transfer->refused = reach;
-		return CURL_PREREQFUNC_ABORT;
-	}
-	switch (upstream_use(transfer, own_address, own_port, peer_address, peer_port)) {
-	case UPSTREAM_USABLE:
-		break;
-	case UPSTREAM_SPOILED:
-		transfer->spoiled = true;
-		return CURL_PREREQFUNC_ABORT;
-	case UPSTREAM_GONE:
+	socket = upstream_connection(
+	    transfer->upstream, own_address, own_port, peer_address, peer_port);
+	if (socket == NULL) {
 		transfer->fault = "the connection was lost before the request was sent";
 		return CURL_PREREQFUNC_ABORT;
 	}
+	/* A kept connection may have been made for another request, which may go further. */
+	if (!(transfer->reach & socket->reach)) {
+		transfer->refused = socket->reach;
+		return CURL_PREREQFUNC_ABORT;
+	}
+	if (!upstream_use(transfer, socket)) {
+		transfer->spoiled = true;
+		return CURL_PREREQFUNC_ABORT;
+	}
 	transfer->sent_count++;
-	transfer->loopback = reach == REACH_LOOPBACK;
+	transfer->loopback = socket->reach == REACH_LOOPBACK;
 	transfer->phase =
 	    transfer->body != NULL && transfer->body_size != 0 ? TRANSFER_SEND : TRANSFER_WAIT;
 	timer_arm(transfer);

@@ -124,7 +124,7 @@ void turnstile_fini(struct listener *listener)
 void turnstile_add(struct connection *connection)
 {
 	event_assign(&connection->ready, connection->listener->base,
-	    bufferevent_getfd(connection->bev), EV_READ | EV_CLOSED, on_ready, connection);
+	    connection->fd, EV_READ | EV_CLOSED, on_ready, connection);
 }
 
 void turnstile_remove(struct connection *connection)
@@ -186,7 +186,7 @@ static bool has_asked(const struct connection *connection)
 {
 	char byte;
 
-	return recv(bufferevent_getfd(connection->bev), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+	return recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 bool turnstile_evict(struct listener *listener)

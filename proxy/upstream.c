@@ -196,7 +196,7 @@ static bool address_parse(struct in6_addr *out, const char *text)
 }
 
 /* One end as the kernel tells it. */
-static bool end_read(struct in6_addr *address, int *port,
+static bool end_read(struct in6_addr *address, int *port, enum reach *reach,
     int (*name)(int, struct sockaddr *, socklen_t *), int fd)
 {
 	union {
@@ -213,48 +213,63 @@ static bool end_read(struct in6_addr *address, int *port,
 	six = end.any.sa_family == AF_INET6;
 	*port = ntohs(six ? end.v6.sin6_port : end.v4.sin_port);
 	*address = six ? end.v6.sin6_addr : mapped(end.v4.sin_addr);
+	*reach = reach_of(&end.any);
 	return six || end.any.sa_family == AF_INET;
+}
+
+/* The ports alone nearly always tell connections apart; where they do not, the whole key does. */
+static unsigned ends_hash(const struct ends *ends)
+{
+	return ((unsigned)ends->own_port * 0x9e3779b1u >> 16) ^ (unsigned)ends->peer_port;
 }
 
 static void connection_note(struct upstream_socket *socket)
 {
 	struct upstream *upstream = socket->upstream;
 	struct ends *ends = &socket->ends;
+	enum reach own;
 
-	if (!end_read(&ends->own, &ends->own_port, getsockname, socket->fd) ||
-	    !end_read(&ends->peer, &ends->peer_port, getpeername, socket->fd))
+	if (!end_read(&ends->own, &ends->own_port, &own, getsockname, socket->fd) ||
+	    !end_read(&ends->peer, &ends->peer_port, &socket->reach, getpeername, socket->fd))
 		return;
 	socket->connected = true;
-	HASH_ADD(ends_hh, upstream->connections, ends, sizeof(socket->ends), socket);
+	HASH_ADD_BYHASHVALUE(ends_hh, upstream->connections, ends, sizeof(socket->ends),
+	    ends_hash(ends), socket);
 }
 
 /* curl tells its ends, not its socket. Those of a new one are read when it is looked for. */
 static struct upstream_socket *connection_find(struct upstream *upstream, const struct ends *ends)
 {
+	const unsigned hash = ends_hash(ends);
 	struct upstream_socket *found, *each, *next;
 
-	HASH_FIND(ends_hh, upstream->connections, ends, sizeof(*ends), found);
+	HASH_FIND_BYHASHVALUE(
+	    ends_hh, upstream->connections, ends, sizeof(*ends), hash, found);
 	if (found != NULL)
 		return found;
 	HASH_ITER (hh, upstream->sockets, each, next) {
 		if (each->connection && !each->connected)
 			connection_note(each);
 	}
-	HASH_FIND(ends_hh, upstream->connections, ends, sizeof(*ends), found);
+	HASH_FIND_BYHASHVALUE(
+	    ends_hh, upstream->connections, ends, sizeof(*ends), hash, found);
 	return found;
 }
 
-enum upstream_use upstream_use(struct transfer *transfer, const char *own_address, int own_port,
-    const char *peer_address, int peer_port)
+struct upstream_socket *upstream_connection(struct upstream *upstream, const char *own_address,
+    int own_port, const char *peer_address, int peer_port)
 {
 	struct ends ends = {.own_port = own_port, .peer_port = peer_port};
-	struct upstream_socket *socket = NULL;
+
+	if (!address_parse(&ends.own, own_address) || !address_parse(&ends.peer, peer_address))
+		return NULL;
+	return connection_find(upstream, &ends);
+}
+
+bool upstream_use(struct transfer *transfer, struct upstream_socket *socket)
+{
 	char first;
 
-	if (address_parse(&ends.own, own_address) && address_parse(&ends.peer, peer_address))
-		socket = connection_find(transfer->upstream, &ends);
-	if (socket == NULL)
-		return UPSTREAM_GONE;
 	if (transfer->socket != NULL)
 		transfer->socket->user = NULL;
 	if (socket->user != NULL)
@@ -263,9 +278,9 @@ enum upstream_use upstream_use(struct transfer *transfer, const char *own_addres
 	transfer->socket = socket;
 	if (socket->used && !socket->multiplexed &&
 	    (recv(socket->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN))
-		return UPSTREAM_SPOILED;
+		return false;
 	socket->used = true;
-	return UPSTREAM_USABLE;
+	return true;
 }
 
 void upstream_rest(struct transfer *transfer)
@@ -277,7 +292,8 @@ void upstream_rest(struct transfer *transfer)
 		return;
 	transfer->socket = NULL;
 	socket->user = NULL;
-	(void)curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_VERSION, &version);
+	if (transfer->secure) /* HTTP/2 is agreed upon in TLS, and nowhere else */
+		(void)curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_VERSION, &version);
 	if (version > CURL_HTTP_VERSION_1_1)
 		socket->multiplexed = true;
 	if (socket->wanted == 0 && !socket->multiplexed)

@@ -71,6 +71,7 @@ struct upstream_socket {
 	short watched;	  /* by the loop */
 	struct transfer *user; /* whose request went out on it and is not over */
 	struct ends ends;
+	enum reach reach; /* of its peer */
 	struct event event;
 	UT_hash_handle hh, ends_hh;
 };
@@ -144,14 +145,12 @@ void upstream_timer_set(struct event *timer, uint32_t ms);
 curl_socket_t upstream_open(struct upstream *upstream, const struct curl_sockaddr *address);
 /** For curl: close such a socket; arg is the upstream. */
 int upstream_close(void *arg, curl_socket_t fd);
-enum upstream_use {
-	UPSTREAM_USABLE,
-	UPSTREAM_SPOILED, /* something has come on it unasked, its end perhaps */
-	UPSTREAM_GONE,    /* no connection has these ends any more */
-};
-/** The transfer's request goes out next, on the connection between these two. */
-enum upstream_use upstream_use(struct transfer *transfer, const char *own_address, int own_port,
-    const char *peer_address, int peer_port) MUST_CHECK;
+/** The connection between these two, as curl writes them; NULL: there is none any more. */
+struct upstream_socket *upstream_connection(struct upstream *upstream, const char *own_address,
+    int own_port, const char *peer_address, int peer_port);
+/** The transfer's request goes out next, on this connection. False: not on this one, something has
+ * come on it unasked, its end perhaps. */
+bool upstream_use(struct transfer *transfer, struct upstream_socket *socket) MUST_CHECK;
 /** The transfer is over; if its connection was kept, it rests. */
 void upstream_rest(struct transfer *transfer);
 
