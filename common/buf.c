@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CAPACITY_MIN 64
+/* Most texts that are put together are a few hundred bytes. */
+#define CAPACITY_MIN 256
 
 void buf_init(struct buf *buf, size_t size_max)
 {

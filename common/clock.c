@@ -6,8 +6,10 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
+#include "common/bytes.h"
 #include "common/log.h"
 
 #define DURATION_S_MAX (INT64_C(3650) * 86400)
@@ -177,24 +179,40 @@ bool clock_check(struct clock_step *out)
 	return false;
 }
 
+/* A mark and so many digits. Behind them. */
+static char *put_digits(char *at, char mark, int number, size_t count)
+{
+	at[0] = mark;
+	for (size_t i = count; i > 0; i--, number /= 10)
+		at[i] = (char)('0' + number % 10);
+	return at + 1 + count;
+}
+
+/* Of any year that microseconds reach, -290308 to 294247. */
+_Static_assert(sizeof "-290308-12-21T19:59:05.224192Z" <= CLOCK_TEXT_SIZE, "room for every time");
+
 const char *clock_format(char text[CLOCK_TEXT_SIZE], int64_t us)
 {
 	int64_t fraction = us % CLOCK_US_PER_S;
 	time_t seconds = us / CLOCK_US_PER_S;
 	struct tm tm;
-	size_t length;
+	char *at;
 
 	if (fraction < 0) {
 		fraction += CLOCK_US_PER_S;
 		seconds--;
 	}
 	must(gmtime_r(&seconds, &tm) != NULL);
-	length = strftime(text, CLOCK_TEXT_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
-	must(length > 0);
+	at = text + strlen(decimal_encode(text, tm.tm_year + INT64_C(1900)));
+	at = put_digits(at, '-', tm.tm_mon + 1, 2);
+	at = put_digits(at, '-', tm.tm_mday, 2);
+	at = put_digits(at, 'T', tm.tm_hour, 2);
+	at = put_digits(at, ':', tm.tm_min, 2);
+	at = put_digits(at, ':', tm.tm_sec, 2);
 	if (fraction != 0)
-		snprintf(text + length, CLOCK_TEXT_SIZE - length, ".%06dZ", (int)fraction);
-	else
-		snprintf(text + length, CLOCK_TEXT_SIZE - length, "Z");
+		at = put_digits(at, '.', (int)fraction, 6);
+	at[0] = 'Z';
+	at[1] = '\0';
 	return text;
 }
 

@@ -47,7 +47,9 @@ void *must_realloc(void *old, size_t size)
 
 char *must_strdup(const char *text)
 {
-	return must_strndup(text, strlen(text));
+	size_t size = strlen(text) + 1;
+
+	return memcpy(must_alloc(size), text, size);
 }
 
 char *must_strndup(const char *text, size_t length)
