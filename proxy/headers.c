@@ -164,18 +164,23 @@ static void append(struct headers *headers, const char *name, size_t name_size, 
 	headers->count++;
 }
 
+/* A value without the white space around it, if it may be one here. */
+static bool value_read(const struct headers *headers, size_t name_size, const char **value,
+    size_t *value_size)
+{
+	while (*value_size > 0 && is_blank((*value)[0])) {
+		(*value)++;
+		(*value_size)--;
+	}
+	while (*value_size > 0 && is_blank((*value)[*value_size - 1]))
+		(*value_size)--;
+	return headers_fit(headers, name_size, *value_size) && is_value(*value, *value_size);
+}
+
 bool headers_add(struct headers *headers, const char *name, size_t name_size, const char *value,
     size_t value_size)
 {
-	while (value_size > 0 && is_blank(value[0])) {
-		value++;
-		value_size--;
-	}
-	while (value_size > 0 && is_blank(value[value_size - 1]))
-		value_size--;
-	if (!headers_fit(headers, name_size, value_size))
-		return false;
-	if (!is_token(name, name_size) || !is_value(value, value_size))
+	if (!value_read(headers, name_size, &value, &value_size) || !is_token(name, name_size))
 		return false;
 	append(headers, name, name_size, value, value_size);
 	return true;
@@ -189,9 +194,13 @@ bool headers_copy(struct headers *headers, const struct header *field)
 	return true;
 }
 
-void headers_put(struct headers *headers, const char *name, const char *value)
+void headers_put_sized(
+    struct headers *headers, const char *name, size_t name_size, const char *value)
 {
-	must(headers_add(headers, name, strlen(name), value, strlen(value)));
+	size_t value_size = strlen(value);
+
+	must(value_read(headers, name_size, &value, &value_size));
+	append(headers, name, name_size, value, value_size);
 }
 
 size_t headers_remove(struct headers *headers, const char *name)

@@ -48,8 +48,12 @@ bool headers_add(struct headers *headers, const char *name, size_t name_size, co
 bool headers_copy(struct headers *headers, const struct header *field) MUST_CHECK;
 /** Would a field of these sizes stay within both limits? Tells 431 from 400. */
 bool headers_fit(const struct headers *headers, size_t name_size, size_t value_size) MUST_CHECK;
-/** headers_add from C strings, for headers of our own making: must succeed. */
-void headers_put(struct headers *headers, const char *name, const char *value);
+/** headers_add for fields of our own making: must succeed. The name is a literal, an RFC 9110 token
+ * and not looked at. */
+#define headers_put(headers, name, value)                                                          \
+	headers_put_sized((headers), "" name, sizeof(name) - 1, (value))
+void headers_put_sized(
+    struct headers *headers, const char *name, size_t name_size, const char *value);
 /** Every field of a name is gone; how many there were. */
 size_t headers_remove(struct headers *headers, const char *name);
 /** First value of a name (case-insensitive), or NULL; how many there are; and all of

@@ -442,9 +442,9 @@ static enum request_read head_parse(struct connection *connection)
 /* Empty lines before a request line are skipped (RFC 9112 2.2). */
 static void skip_empty_lines(struct evbuffer *input)
 {
-	char start[2];
+	const unsigned char *start;
 
-	while (evbuffer_copyout(input, start, 2) == 2 && start[0] == '\r' && start[1] == '\n')
+	while ((start = evbuffer_pullup(input, 2)) != NULL && start[0] == '\r' && start[1] == '\n')
 		evbuffer_drain(input, 2);
 }
 

@@ -7,6 +7,11 @@ static struct tool tool_at(const char *name, const char *url)
 	return (struct tool){.name = (char *)(uintptr_t)name, .url = (char *)(uintptr_t)url};
 }
 
+static void name_put(struct headers *headers, const char *name, const char *value)
+{
+	assert_true(headers_add(headers, name, strlen(name), value, strlen(value)));
+}
+
 /* --- paths ------------------------------------------------------------------ */
 
 static void paths_that_pass(void **state)
@@ -124,7 +129,7 @@ static void payment_headers_of_the_agent(void **state)
 
 		headers_init(&headers);
 		headers_put(&headers, "Accept", "X-PAYMENT");
-		headers_put(&headers, rows[i].name, "");
+		name_put(&headers, rows[i].name, "");
 		row_check(
 		    rows[i].name, relay_payment_header(&name, &headers) == (rows[i].found != NULL));
 		if (rows[i].found)
@@ -154,7 +159,7 @@ static void request_headers(void **state)
 		headers_init(&in);
 		headers_init(&out);
 		headers_put(&in, "Connection", "close, X-Listed");
-		headers_put(&in, rows[i].name, "value");
+		name_put(&in, rows[i].name, "value");
 		headers_put(&in, "Connection", "x-second");
 		assert_true(relay_request_headers(&out, &in, NULL, NULL));
 		row_check(rows[i].name, (out.count == 1) == rows[i].passes);
@@ -302,7 +307,7 @@ static void response_headers(void **state)
 
 		headers_init(&in);
 		headers_init(&out);
-		headers_put(&in, rows[i].name, "value");
+		name_put(&in, rows[i].name, "value");
 		headers_put(&in, "Connection", "x-listed");
 		assert_true(relay_response_headers(&out, &in, &tool, "https://h", NULL));
 		row_check(rows[i].name, (out.count == 1) == rows[i].passes);

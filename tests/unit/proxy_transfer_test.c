@@ -230,7 +230,9 @@ static void requests_as_they_go_out(void **state)
 		forget(&client);
 		headers_init(&headers);
 		for (size_t f = 0; f < COUNT(rows[i].fields) && rows[i].fields[f] != NULL; f += 2)
-			headers_put(&headers, rows[i].fields[f], rows[i].fields[f + 1]);
+			assert_true(headers_add(&headers, rows[i].fields[f],
+			    strlen(rows[i].fields[f]), rows[i].fields[f + 1],
+			    strlen(rows[i].fields[f + 1])));
 		url = must_format("http://127.0.0.1:%d%s", client.port, rows[i].path);
 		wire = must_format("%s %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n%s", rows[i].method,
 		    rows[i].path, client.port, rows[i].wire);
