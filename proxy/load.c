@@ -228,15 +228,19 @@ static bool note_balance(const struct balance_row *row, void *arg)
 	return true;
 }
 
-static void *read_positions(void *arg)
+static void read_positions(struct positions *positions)
 {
-	struct positions *positions = arg;
-	enum store_result result;
+	enum store_result result =
+	    store_balances(positions->house->store, note_balance, positions);
 
-	(void)pthread_setname_np(pthread_self(), "tw-load");
-	result = store_balances(positions->house->store, note_balance, positions);
 	if (positions->result == HOUSE_OK && result != STORE_OK)
 		positions->result = cannot_read(positions->reason, positions->house, "balances");
+}
+
+static void *positions_main(void *arg)
+{
+	(void)pthread_setname_np(pthread_self(), "tw-load");
+	read_positions(arg);
 	return NULL;
 }
 
@@ -429,16 +433,20 @@ static enum house_result load_registry(struct load *load, char reason[512])
 	return HOUSE_OK;
 }
 
-/* Agents, and beside them what they have: neither is much longer than the other. */
+/* Agents, and beside them what they have: neither is much longer than the other. One after the
+ * other where there is no thread to be had. */
 static enum house_result load_agents(struct load *load, char reason[512])
 {
 	struct positions positions = {.house = load->house, .result = HOUSE_OK};
 	enum house_result result;
 	pthread_t thread;
+	bool beside = pthread_create(&thread, NULL, positions_main, &positions) == 0;
 
-	must(pthread_create(&thread, NULL, read_positions, &positions) == 0);
 	result = load_registry(load, reason);
-	must(pthread_join(thread, NULL) == 0);
+	if (beside)
+		must(pthread_join(thread, NULL) == 0);
+	else
+		read_positions(&positions);
 	if (result == HOUSE_OK && positions.result != HOUSE_OK)
 		result = house_say(reason, positions.result, "%s", positions.reason);
 	if (result == HOUSE_OK)

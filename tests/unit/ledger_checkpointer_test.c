@@ -3,6 +3,7 @@
 #include "tests/unit/ledger_disk.h"
 #include "tests/unit/ledger_sql.h"
 #include "tests/unit/ledger_world.h"
+#include "tests/unit/threads.h"
 
 #include <sched.h>
 #include <sys/stat.h>
@@ -369,6 +370,27 @@ static void a_lost_sync_keeps_the_log(void **state)
 	free(path);
 }
 
+/* The checkpointer's thread first, then the writer's: without either nobody can pay, which is told,
+ * and there is nothing left in the way of the next. */
+static void a_ledger_needs_its_threads(void **state)
+{
+	struct ledger *ledger = *state;
+
+	for (int threads = 0; threads < 2; threads++) {
+		char reason[256] = "";
+		struct store *store = NULL;
+
+		store_close(&ledger->world.store);
+		threads_left = threads;
+		assert_int_equal(
+		    store_open(&store, reason, ledger->dir, ledger->world.now), STORE_BROKEN);
+		threads_left = -1;
+		assert_null(store);
+		assert_non_null(strstr(reason, "cannot start the thread"));
+		ledger->world.store = world_store(ledger->dir, ledger->world.now);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -386,6 +408,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(
 		a_round_says_nothing_of_the_log_after_its_own, ledger_make, ledger_remove),
 	    cmocka_unit_test_setup_teardown(a_lost_sync_keeps_the_log, ledger_make, ledger_remove),
+	    cmocka_unit_test_setup_teardown(a_ledger_needs_its_threads, ledger_make, ledger_remove),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

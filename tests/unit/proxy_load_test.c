@@ -1,5 +1,6 @@
 /* proxy_load_test - what a start reads: each agent's own, however many there are. */
 #include "tests/unit/proxy_books.h"
+#include "tests/unit/threads.h"
 
 #include <string.h>
 
@@ -133,6 +134,27 @@ static void policies_that_do_not_parse(void **state)
 	free(text);
 }
 
+/* What agents have is there all the same. */
+static void without_a_thread_to_spare(void **state)
+{
+	char reason[512] = "";
+	struct books books;
+	struct house house;
+	struct agent *agent;
+
+	books_open(&books, *state);
+	furnish(&house, &books);
+	threads_left = 0;
+	if (house_load(&house, reason, books.now_us) != HOUSE_OK)
+		fail_msg("%s", reason);
+	threads_left = -1;
+	agent = registry_agent(house.registry, "agent");
+	assert_non_null(agent);
+	assert_int_equal(purse_balance(agent->purse, books.slot).available, BOOKS_DEPOSIT);
+	house_clear(&house);
+	books_close(&books);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -140,6 +162,8 @@ int main(void)
 		each_of_many_has_its_own, unit_folder_make, unit_folder_remove),
 	    cmocka_unit_test_setup_teardown(
 		policies_that_do_not_parse, unit_folder_make, unit_folder_remove),
+	    cmocka_unit_test_setup_teardown(
+		without_a_thread_to_spare, unit_folder_make, unit_folder_remove),
 	};
 
 	log_set_level(LOG_ERROR);
