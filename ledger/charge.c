@@ -35,6 +35,8 @@ struct charges {
 struct charging {
 	struct reader *reader;
 	int64_t agent, until_us;
+	size_t rows_left; /* that may still be read */
+	bool too_long;	  /* there were more */
 	const int64_t *borders_us;
 	size_t border_count;
 	charge_each_fn *each;
@@ -266,11 +268,12 @@ static void tell_all(struct charging *charging)
 enum past_query { PAST_SESSIONS = 0, PAST_PAYMENTS, PAST_HOLDS, PAST_CALLS, PAST_QUERIES };
 _Static_assert(READER_PAST_FIRST + PAST_QUERIES <= READER_STATEMENTS_MAX, "a slot per query");
 
-/* ?1 the agent, ?2 the end of the past, ?3 the last border. Rows are never changed and
- * their ids only grow, so that what stands before ?2 is the same whenever it is asked. */
+/* ?1 the agent, ?2 the end of the past, ?3 the last border or a number of rows. Rows are never
+ * changed and their ids only grow, so that what stands before ?2 is the same whenever it is
+ * asked. */
 static const char *const past_sql[PAST_QUERIES] = {
-	[PAST_SESSIONS] = "SELECT session FROM token INDEXED BY token_agent"
-			  " WHERE agent = ?1 AND id < ?2 AND expires_s * 1000000 >= ?3",
+	[PAST_SESSIONS] = "SELECT session, expires_s * 1000000 >= ?3"
+			  " FROM token INDEXED BY token_agent WHERE agent = ?1 AND id < ?2",
 	/* Payments that turned out unused count no more, until they are reopened. What a seller
 	 * pays back later does count: it did go out (ledger/purse.h). By tool and then by call, so
 	 * that of each tool the first comes first. */
@@ -281,13 +284,14 @@ static const char *const past_sql[PAST_QUERIES] = {
 	    "  AND j.payment = p.id AND j.from_spent = 0 AND j.id < ?2), 0) > 0"
 	    " FROM payment p INDEXED BY payment_charge WHERE agent = ?1 AND call < ?2"
 	    " ORDER BY tool, call",
-	/* A hold stands right before its end, if it has one. */
+	/* A hold stands right before its end, if it has one. Before they can be put in that
+	 * order all are looked at, so no more than ?3 are taken. */
 	[PAST_HOLDS] =
-	    "SELECT CASE WHEN event = 6 AND session IS NULL"
+	    "SELECT * FROM (SELECT CASE WHEN event = 6 AND session IS NULL"
 	    "  THEN (SELECT a.session FROM audit a WHERE a.id = j.call) ELSE session END,"
 	    " tool, call, amount, event FROM journal j INDEXED BY journal_others"
 	    " WHERE agent = ?1 AND payment IS NULL AND event BETWEEN 6 AND 8 AND call < ?2"
-	    " ORDER BY call, event",
+	    " LIMIT ?3) ORDER BY call, event",
 	[PAST_CALLS] = "SELECT session, tool, id FROM audit INDEXED BY audit_calls"
 		       " WHERE kind = 1 AND allowed = 1 AND agent = ?1 AND id < ?2"
 		       " ORDER BY session, tool",
@@ -295,6 +299,8 @@ static const char *const past_sql[PAST_QUERIES] = {
 
 static void add_session(struct charging *charging, sqlite3_stmt *stmt)
 {
+	if (sqlite3_column_int(stmt, 1) == 0)
+		return;
 	charging->sessions = grown(charging->sessions, &charging->session_size,
 	    charging->session_count, sizeof(*charging->sessions));
 	charging->sessions[charging->session_count++] =
@@ -357,6 +363,13 @@ static void add_call(struct charging *charging, sqlite3_stmt *stmt)
 	add_charge(charging, row);
 }
 
+/* Of rows to be read, the one that says that there are more; negative, which is no limit, when
+ * there can be none. */
+static int64_t one_more(size_t rows)
+{
+	return rows < INT64_MAX ? (int64_t)rows + 1 : -1;
+}
+
 static bool read_rows(struct charging *charging, enum past_query query,
     void (*add)(struct charging *charging, sqlite3_stmt *stmt))
 {
@@ -371,8 +384,17 @@ static bool read_rows(struct charging *charging, enum past_query query,
 	sqlite3_bind_int64(stmt, 2, charging->until_us);
 	if (query == PAST_SESSIONS)
 		sqlite3_bind_int64(stmt, 3, charging->borders_us[charging->border_count - 1]);
-	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)
+	if (query == PAST_HOLDS)
+		sqlite3_bind_int64(stmt, 3, one_more(charging->rows_left));
+	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW && charging->rows_left > 0) {
+		charging->rows_left--;
 		add(charging, stmt);
+	}
+	if (rc == SQLITE_ROW) {
+		charging->too_long = true;
+		sqlite3_reset(stmt);
+		return false;
+	}
 	return reader_reset(charging->reader, stmt, rc);
 }
 
@@ -391,11 +413,12 @@ static bool read_past(struct charging *charging)
 }
 
 enum store_result store_charges(struct store *store, int64_t agent, int64_t until_us,
-    const int64_t *borders_us, size_t border_count, charge_each_fn *each, first_payee_fn *first,
-    void *arg)
+    size_t rows_max, const int64_t *borders_us, size_t border_count, charge_each_fn *each,
+    first_payee_fn *first, void *arg)
 {
 	struct charging charging = {.agent = agent,
 	    .until_us = until_us,
+	    .rows_left = rows_max,
 	    .borders_us = borders_us,
 	    .border_count = border_count,
 	    .each = each,
@@ -412,6 +435,8 @@ enum store_result store_charges(struct store *store, int64_t agent, int64_t unti
 		return STORE_BROKEN;
 	if (read_past(&charging))
 		result = STORE_OK;
+	else if (charging.too_long)
+		result = STORE_TOO_LONG;
 	reader_give(store->readers, &charging.reader);
 	if (result == STORE_OK)
 		tell_all(&charging);

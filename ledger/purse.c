@@ -194,11 +194,11 @@ static void charge_all(struct purse *purse, const char *session, const char *too
 		subject_charge(payee_at(purse, payee), at_us, spend, paid);
 }
 
-static bool draft_read(struct purse *draft, const struct purse *purse)
+static enum purse_past draft_read(struct purse *draft, const struct purse *purse, size_t rows_max)
 {
 	*draft = (struct purse){.next = NULL};
 	meters_make(draft);
-	return purse->purses->recall(draft, purse->owner, purse->purses->recall_arg);
+	return purse->purses->recall(draft, purse->owner, rows_max, purse->purses->recall_arg);
 }
 
 /* The draft's meters become the purse's, which has none: nothing was charged while it slept. */
@@ -220,7 +220,7 @@ static bool purse_known(struct purse *purse)
 	struct purse draft;
 
 	if (atomic_load_explicit(&purse->past, memory_order_relaxed) == PAST_UNTOLD) {
-		if (draft_read(&draft, purse))
+		if (draft_read(&draft, purse, SIZE_MAX) == PURSE_AWAKE)
 			draft_take(&draft, purse);
 		meters_free(&draft);
 	}
@@ -239,24 +239,35 @@ static void purse_wake(struct purse *purse)
 	meters_make(purse);
 }
 
-bool purse_recall(struct purse *purse)
+enum purse_past purse_recall_short(struct purse *purse, size_t rows_max)
 {
 	enum past past = atomic_load_explicit(&purse->past, memory_order_acquire);
+	enum purse_past read;
 	struct purse draft;
-	bool read;
 
 	if (past != PAST_UNTOLD)
-		return past == PAST_TOLD;
-	read = draft_read(&draft, purse);
+		return past == PAST_TOLD ? PURSE_AWAKE : PURSE_UNREADABLE;
+	read = draft_read(&draft, purse, rows_max);
 	purses_lock(purse->purses);
 	past = atomic_load_explicit(&purse->past, memory_order_relaxed);
-	if (read && past == PAST_UNTOLD) {
+	if (read == PURSE_AWAKE && past == PAST_UNTOLD)
 		draft_take(&draft, purse);
-		past = PAST_TOLD;
-	}
 	purses_unlock(purse->purses);
 	meters_free(&draft);
-	return past == PAST_TOLD;
+	/* Somebody else may have been quicker. */
+	if (past != PAST_UNTOLD)
+		return past == PAST_TOLD ? PURSE_AWAKE : PURSE_UNREADABLE;
+	return read;
+}
+
+bool purse_recall(struct purse *purse)
+{
+	return purse_recall_short(purse, SIZE_MAX) == PURSE_AWAKE;
+}
+
+bool purse_asleep(const struct purse *purse)
+{
+	return atomic_load_explicit(&purse->past, memory_order_acquire) == PAST_UNTOLD;
 }
 
 /* --- purses ------------------------------------------------------------- */

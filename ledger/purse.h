@@ -3,7 +3,7 @@
  * The journal is the truth; a purse is its running sum plus the holds of calls in
  * flight, rebuilt from the journal at start. One lock covers all purses: a caller
  * takes it, reads what it needs to decide, changes, and lets go, without any I/O
- * in between. All functions below purses_lock() need it held, purse_recall() apart.
+ * in between. All functions below purses_lock() need it held, the recalling apart.
  *
  * Invariants, after every call:
  *   per asset    available >= 0, open >= 0, reserved >= 0
@@ -72,10 +72,17 @@ struct purse *purses_add(struct purses *purses);
  * ever sees less than all of it. What may not be read so late is the caller's affair: the reader
  * answers as of the start (store_charges), whatever was booked since. */
 
+enum purse_past {
+	PURSE_AWAKE = 0,      /* the purse knows its past */
+	PURSE_LONG = 1,	      /* it has more rows than were to be read: the purse sleeps on */
+	PURSE_UNREADABLE = 2, /* no limit of this agent can be trusted */
+};
+
 /** Tells `draft` the past of the purse that sleeps for owner, by purse_restore_charge() alone.
- * False: it cannot be read. Called by any thread, for one purse by several at once, each with a
- * draft of its own; with the lock held or not. */
-typedef bool purse_recall_fn(struct purse *draft, void *owner, void *arg);
+ * PURSE_AWAKE: it was told, of at most rows_max rows of the ledger. Called by any thread, for one
+ * purse by several at once, each with a draft of its own; with the lock held or not. */
+typedef enum purse_past purse_recall_fn(
+    struct purse *draft, void *owner, size_t rows_max, void *arg);
 /** Before the first purse_sleep(). */
 void purses_recall_by(struct purses *purses, purse_recall_fn *recall, void *arg);
 /** Before anything else is done with the purse but purse_restore(). */
@@ -92,6 +99,10 @@ void purse_sleep(struct purse *purse, void *owner);
  * When that fails, a reading is zero; what must be booked is, and would be lost to a later
  * reading of the past, so that purse_recall() is then false until the process ends. */
 bool purse_recall(struct purse *purse) MUST_CHECK;
+/** The same, but of rows_max rows at most: for who must not be held up longer than that. */
+enum purse_past purse_recall_short(struct purse *purse, size_t rows_max) MUST_CHECK;
+/** Is there a past that has not been read? Once false it stays so. With the lock held or not. */
+bool purse_asleep(const struct purse *purse);
 
 /** All zero for a slot that never had money. */
 struct balance purse_balance(const struct purse *purse, unsigned slot);

@@ -36,6 +36,8 @@ const char *store_result_str(enum store_result result)
 		return "exists already";
 	case STORE_BROKEN:
 		return "broken";
+	case STORE_TOO_LONG:
+		return "too long";
 	}
 	return "?";
 }

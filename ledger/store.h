@@ -28,6 +28,7 @@ enum store_result {
 	STORE_EXISTS = 4,       /* create: there is one already; append: a unique name or key is
 				 * taken, or the row contradicts one that is there */
 	STORE_BROKEN = 5,       /* disk full, read-only, I/O error, corrupt: sign no payment */
+	STORE_TOO_LONG = 6,	/* store_charges: more rows than were to be read */
 };
 const char *store_result_str(enum store_result result);
 
@@ -413,19 +414,21 @@ enum store_result store_balances(struct store *store, balance_each_fn *each, voi
  * there once its token had expired by the last border (or is unknown), so that sums do not
  * grow with the number of sessions ever opened. A sum has lost its windows: borders
  * are where the windows begin that the caller tells apart. Then those at or after the
- * last border, singly. Each part oldest first. When STORE_BROKEN is returned none has
+ * last border, singly. Each part oldest first. Unless STORE_OK is returned none has
  * been told.
  *
  * In  until_us    an id: the answer is as of the moment when it was the next. What was called
  *                 later is left out, and what was given back or reopened later still stands
  *                 as it did; so the answer is the same whenever it is asked
+ *     rows_max    of tokens, payments, holds and calls; when there are more of them together the
+ *                 answer is STORE_TOO_LONG, and no more than these were read. SIZE_MAX: all
  *     borders_us  border_count of them, 1 or more, none before the one in front of it
  *     first       for each tool, before any charge: the payee of the agent's first
  *                 payment, as stored, whatever became of that. For pinPayee. NULL: not told
  * Cost  grows with everything that was ever written about the agent. */
 enum store_result store_charges(struct store *store, int64_t agent, int64_t until_us,
-    const int64_t *borders_us, size_t border_count, charge_each_fn *each, first_payee_fn *first,
-    void *arg) MUST_CHECK;
+    size_t rows_max, const int64_t *borders_us, size_t border_count, charge_each_fn *each,
+    first_payee_fn *first, void *arg) MUST_CHECK;
 /** Metered holds without charge or release, oldest first: calls a crash interrupted
  * (or that are in flight). */
 enum store_result store_orphans(struct store *store, journal_each_fn *each, void *arg) MUST_CHECK;

@@ -1,10 +1,11 @@
 /* The life of a call. Read from top to bottom: each step is a function that returns the next
  * step, or STEP_WAIT when something outside has to happen first; call_run() drives them.
  *
- *   identify ─▶ decide ─▶ (collect ─▶ recall) ─▶ reserve ─▶ (record) ─▶ forward ─▶ answer
- *                                                                          │ 402
- *                                                                          ▼
- *                           refuse ◀── quote ─▶ fit ─▶ sign ─▶ pay ─▶ payment_ends ─▶ answer
+ *   identify ─▶ decide ─▶ (collect ─▶ recall) ─▶ wake ─▶ reserve ─▶ (record) ─▶ forward ─▶ answer
+ *                                                                                  │ 402
+ *        ┌─────────────────────────────────────────────────────────────────────────┘
+ *        ▼
+ *      quote ─▶ fit ─▶ sign ─▶ pay ─▶ payment_ends ─▶ answer             (any of them) ─▶ refuse
  *
  * What must hold, and where it is seen to:
  *   - nothing goes upstream before step_reserve has set money aside;
@@ -35,6 +36,7 @@
 #include "common/fault.h"
 #include "common/log.h"
 #include "proxy/delivery.h"
+#include "proxy/historian.h"
 #include "proxy/identify.h"
 #include "proxy/inflate.h"
 #include "proxy/outstanding.h"
@@ -61,6 +63,7 @@ enum step {
 	STEP_RECALL,
 	STEP_REPLAY,
 	STEP_TAKE_OVER,
+	STEP_WAKE,
 	STEP_RESERVE,
 	STEP_RECORD,
 	STEP_FORWARD,
@@ -106,6 +109,8 @@ struct call {
 	bool key_entered; /* it is this call's in the house's table */
 	bool key_waiting;
 	struct idempotency_turn turn;
+	struct historian_turn past; /* of the agent, while it is read */
+	bool past_waiting;
 	struct digest key_request;
 	struct spool *body; /* NULL: the request has none */
 	bool body_started, body_done;
@@ -501,7 +506,7 @@ static enum step step_decide(struct call *call)
 	if (outstanding_may_take(&call->target, call->house->outstanding, call->who.agent->id,
 		call->method, call->url, call->id / CLOCK_US_PER_S))
 		return STEP_COLLECT;
-	return STEP_RESERVE;
+	return STEP_WAKE;
 }
 
 /* --- has this been asked, and paid, before? ----------------------------------------------- */
@@ -613,13 +618,13 @@ static enum step resend(struct call *call, int64_t payment)
 		/* It has expired, or ended, this very moment: an ordinary call. */
 		outstanding_give_back(call->house->outstanding, payment, false);
 		call->outstanding = 0;
-		return STEP_RESERVE;
+		return STEP_WAKE;
 	}
 	if (!headers_fit(exchange_headers(call->exchange), strlen(call->header_name),
 		strlen(call->header_value)))
 		return refuse(call, PROBLEM_BAD_REQUEST,
 		    "the request's headers leave no room for the payment's");
-	return STEP_RESERVE;
+	return STEP_WAKE;
 }
 
 static enum step step_recall(struct call *call)
@@ -631,7 +636,7 @@ static enum step step_recall(struct call *call)
 	found = store_idempotency(
 	    call->house->store, call->who.agent->id, call->key, call->id, on_recalled, &recall);
 	if (found == STORE_NOT_FOUND)
-		return STEP_RESERVE;
+		return STEP_WAKE;
 	if (found != STORE_OK)
 		return refuse(call, PROBLEM_NOT_ACCEPTING_PAYMENTS, "the ledger cannot be read");
 	if (!recall.same)
@@ -640,7 +645,7 @@ static enum step step_recall(struct call *call)
 	if (call->replay_headers)
 		return STEP_REPLAY;
 	if (recall.payment == 0)
-		return STEP_RESERVE;
+		return STEP_WAKE;
 	if (!outstanding_hold(call->house->outstanding, recall.payment))
 		return refuse_spent_key(call, recall.payment);
 	return resend(call, recall.payment);
@@ -656,7 +661,7 @@ static enum step step_take_over(struct call *call)
 
 	if (!outstanding_take(&payment, call->house->outstanding, &call->target, &request,
 		call->id / CLOCK_US_PER_S))
-		return STEP_RESERVE;
+		return STEP_WAKE;
 	return resend(call, payment);
 }
 
@@ -689,6 +694,57 @@ static enum step step_replay(struct call *call)
 	headers_fini(&headers);
 	json_decref(list);
 	return STEP_WAIT;
+}
+
+/* --- wake: what the agent did before the start is known, from its first call on ------------ */
+
+static enum step refuse_unreadable_past(struct call *call)
+{
+	return refuse(call, PROBLEM_NOT_ACCEPTING_PAYMENTS,
+	    "what this agent has spent cannot be read from the ledger");
+}
+
+static void on_past(void *arg)
+{
+	struct call *call = arg;
+
+	call->pending--;
+	call_enter(call);
+	evtimer_del(call->waiting_timer);
+	call->past_waiting = false;
+	if (call->exchange)
+		call_run(call, call->past.known ? STEP_RESERVE : refuse_unreadable_past(call));
+	call_leave(call);
+}
+
+/* True: it was waiting for its agent's past and is not any more. */
+static bool stop_waiting_for_past(struct call *call)
+{
+	if (!call->past_waiting ||
+	    !historian_give_up(call->house->historian, call->who.agent, &call->past))
+		return false;
+	call->past_waiting = false;
+	call->pending--;
+	evtimer_del(call->waiting_timer);
+	return true;
+}
+
+static enum step step_wake(struct call *call)
+{
+	call->past.mailbox = call->worker->mailbox;
+	call->past.note.run = on_past;
+	call->past.note.arg = call;
+	switch (historian_ask(call->house->historian, call->who.agent, &call->past)) {
+	case HISTORIAN_KNOWN:
+		return STEP_RESERVE;
+	case HISTORIAN_WAITING:
+		call->past_waiting = true;
+		start_waiting(call);
+		return STEP_WAIT;
+	case HISTORIAN_UNREADABLE:
+		break;
+	}
+	return refuse_unreadable_past(call);
 }
 
 /* --- reserve ------------------------------------------------------------------------ */
@@ -729,13 +785,18 @@ static void on_waited_long(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	call_enter(call);
-	/* When it was resolved at this very moment, on_key or on_reserved runs next. */
+	/* When it was resolved at this very moment, on_key, on_past or on_reserved runs next. */
 	if (call->key_waiting) {
 		if (stop_waiting_for_key(call)) {
 			call->refusal.resets_us = call->id + CLOCK_US_PER_S;
 			call_run(call, refuse(call, PROBLEM_IDEMPOTENCY_CONFLICT,
 					   "a call with this Idempotency-Key is still in flight"));
 		}
+	} else if (call->past_waiting) {
+		if (stop_waiting_for_past(call))
+			call_run(call, refuse(call, PROBLEM_NOT_ACCEPTING_PAYMENTS,
+					   "what this agent has spent is still being read from "
+					   "the ledger: try again"));
 	} else if (reserve_stop_waiting(&call->reservation)) {
 		call->pending--;
 		call_run(call, refuse_reservation(call));
@@ -785,9 +846,6 @@ static enum step step_reserve(struct call *call)
 	bool metered = call->tool->billing == TOOL_METERED;
 	enum step then = metered ? STEP_RECORD : STEP_FORWARD;
 
-	if (!purse_recall(call->who.agent->purse))
-		return refuse(call, PROBLEM_NOT_ACCEPTING_PAYMENTS,
-		    "what this agent has spent cannot be read from the ledger");
 	r->purses = call->house->purses;
 	r->agent = call->who.agent;
 	r->registry = call->house->registry;
@@ -1892,6 +1950,7 @@ void call_on_finished(struct call *call, bool completed)
 
 		call->cut = call->cut || !keeps;
 		stop_waiting_for_key(call);
+		stop_waiting_for_past(call);
 		if (call->reservation.purses && reserve_stop_waiting(&call->reservation)) {
 			call->pending--;
 			evtimer_del(call->waiting_timer);
@@ -1934,6 +1993,7 @@ static enum step run_one(struct call *call, enum step step)
 		RUN(STEP_RECALL, step_recall);
 		RUN(STEP_REPLAY, step_replay);
 		RUN(STEP_TAKE_OVER, step_take_over);
+		RUN(STEP_WAKE, step_wake);
 		RUN(STEP_RESERVE, step_reserve);
 		RUN(STEP_RECORD, step_record);
 		RUN(STEP_FORWARD, step_forward);

@@ -155,6 +155,7 @@ json_t *command_write_payment(struct command *command, struct batch **batch, con
 	case STORE_LOCKED:
 	case STORE_NEWER_SCHEMA:
 	case STORE_BROKEN:
+	case STORE_TOO_LONG:
 		break;
 	}
 	store_health(command->house->store, reason);

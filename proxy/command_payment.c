@@ -192,6 +192,7 @@ static bool load_payment(struct payment_found *found, struct command *command, j
 	case STORE_NEWER_SCHEMA:
 	case STORE_EXISTS:
 	case STORE_BROKEN:
+	case STORE_TOO_LONG:
 		break;
 	}
 	*error = answer_error(COMMAND_FAILED, "the ledger cannot be read: run `tallyward doctor`");

@@ -62,6 +62,7 @@ static void resolve(struct house *house, const struct open_payment *payment, int
 	case STORE_NEWER_SCHEMA:
 	case STORE_EXISTS:
 	case STORE_BROKEN:
+	case STORE_TOO_LONG:
 		return; /* asked again */
 	}
 	snprintf(id, sizeof id, "%lld", (long long)payment->id);

@@ -10,6 +10,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "proxy/anchors.h"
+#include "proxy/historian.h"
 #include "proxy/rooms.h"
 #include "proxy/sandbox.h"
 #include "proxy/settings.h"
@@ -522,12 +523,13 @@ enum house_result house_open(
 	if (result == HOUSE_OK)
 		result = house_load(house, reason, now_us);
 	settings_fini(&settings);
-	if (result == HOUSE_OK)
+	if (result == HOUSE_OK) {
 		house->anchors = anchors_new(house);
-	if (result == HOUSE_OK)
+		house->historian = historian_new();
 		*out = house;
-	else
+	} else {
 		house_close(&house);
+	}
 	return result;
 }
 
@@ -538,6 +540,7 @@ void house_close(struct house **house_p)
 	*house_p = NULL;
 	if (!house)
 		return;
+	historian_free(&house->historian);
 	anchors_free(&house->anchors);
 	store_close(&house->store);
 	keystore_close(&house->keystore);

@@ -389,14 +389,25 @@ static void recall_first_payee(int64_t id, const char *tool, const char *payee, 
 
 /* As of the start: what was booked since is in the purse already, or about to be. Pins are there
  * before the purse wakes, so that a call that has been admitted finds them. */
-static bool recall(struct purse *draft, void *owner, void *arg)
+static enum purse_past recall(struct purse *draft, void *owner, size_t rows_max, void *arg)
 {
 	struct house *house = arg;
 	struct recalling to = {house->registry, owner, draft};
 
-	return store_charges(house->store, to.agent->id, house->past_end_us,
-		   house->past_borders_us, HOUSE_BORDERS, recall_charge, recall_first_payee,
-		   &to) == STORE_OK;
+	switch (store_charges(house->store, to.agent->id, house->past_end_us, rows_max,
+	    house->past_borders_us, HOUSE_BORDERS, recall_charge, recall_first_payee, &to)) {
+	case STORE_OK:
+		return PURSE_AWAKE;
+	case STORE_TOO_LONG:
+		return PURSE_LONG;
+	case STORE_NOT_FOUND:
+	case STORE_LOCKED:
+	case STORE_NEWER_SCHEMA:
+	case STORE_EXISTS:
+	case STORE_BROKEN:
+		break;
+	}
+	return PURSE_UNREADABLE;
 }
 
 /* --- all else ---------------------------------------------------------------- */

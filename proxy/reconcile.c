@@ -365,6 +365,7 @@ static bool ask_watched(struct lane *lane)
 		case STORE_NEWER_SCHEMA:
 		case STORE_EXISTS:
 		case STORE_BROKEN:
+		case STORE_TOO_LONG:
 			continue;
 		}
 		watched = booking_is_watched(&booking, now_us, RECONCILE_REORG_US);

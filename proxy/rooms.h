@@ -22,6 +22,7 @@
 #include "wallet/keystore.h"
 
 struct anchors;
+struct historian;
 struct tls;
 
 /* Where the windows of limits begin, as of the start: proxy/load.c. */
@@ -47,6 +48,7 @@ struct house {
 	struct watch *watch;
 	struct outlook *outlook;
 	struct anchors *anchors;
+	struct historian *historian; /* agents' pasts; see past_end_us */
 	struct tls *tls; /* what the listeners show */
 	atomic_bool stopping; /* the daemon ends: a command that waits for a chain stops waiting */
 	uint8_t token_secret[TOKEN_SECRET_SIZE];

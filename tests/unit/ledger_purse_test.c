@@ -563,18 +563,20 @@ struct memory {
 	atomic_int readings;
 };
 
-static bool remember(struct purse *draft, void *owner, void *arg)
+static enum purse_past remember(struct purse *draft, void *owner, size_t rows_max, void *arg)
 {
 	struct memory *memory = owner;
 
 	must(arg == memory_arg);
 	memory->readings++;
 	tell_past(draft, memory->count);
+	if ((size_t)memory->count > rows_max)
+		return PURSE_LONG;
 	if (memory->failures > 0 && memory->failures--)
-		return false;
+		return PURSE_UNREADABLE;
 	if (memory->long_name)
 		purse_restore_charge(draft, "s", memory->long_name, ADA, true, NOON, 5, 1);
-	return true;
+	return PURSE_AWAKE;
 }
 
 static struct purse *sleeper(struct purses *purses, struct memory *memory)
@@ -707,6 +709,61 @@ static void test_a_past_that_is_lost(void **state)
 	assert_false(purse_recall(purse));
 	assert_false(purse_recall(purse));
 	assert_int_equal(memory.readings, 1);
+	purses_free(&purses);
+}
+
+/* A reading that needs the lock itself would wait for ever if it was held. */
+static enum purse_past remember_with_the_lock(
+    struct purse *draft, void *owner, size_t rows_max, void *arg)
+{
+	struct purses **purses = owner;
+
+	(void)arg;
+	(void)rows_max;
+	purses_lock(*purses);
+	purses_unlock(*purses);
+	tell_past(draft, 3);
+	return PURSE_AWAKE;
+}
+
+static void test_a_past_read_with_the_lock_free(void **state)
+{
+	struct purses *purses = purses_new();
+	struct purse *asleep = purses_add(purses), *awake = purses_add(purses);
+
+	(void)state;
+	/* The end of a test that waits for itself. */
+	alarm(30);
+	purses_recall_by(purses, remember_with_the_lock, NULL);
+	purse_sleep(asleep, &purses);
+	assert_true(purse_recall(asleep));
+	alarm(0);
+	tell_past(awake, 3);
+	assert_same_totals(asleep, awake);
+	purses_free(&purses);
+}
+
+/* What is too long is not read by who has no time for it, and sleeps on as it was. */
+static void test_a_past_that_is_short_or_not(void **state)
+{
+	struct memory memory = {.count = 10};
+	struct purses *purses = purses_new();
+	struct purse *asleep = sleeper(purses, &memory), *awake = purses_add(purses);
+
+	(void)state;
+	tell_past(awake, memory.count);
+	assert_true(purse_asleep(asleep));
+	assert_false(purse_asleep(awake));
+	assert_int_equal(purse_recall_short(asleep, 9), PURSE_LONG);
+	assert_true(purse_asleep(asleep));
+	memory.failures = 1;
+	assert_int_equal(purse_recall_short(asleep, 10), PURSE_UNREADABLE);
+	assert_true(purse_asleep(asleep));
+	assert_int_equal(purse_recall_short(asleep, 10), PURSE_AWAKE);
+	assert_false(purse_asleep(asleep));
+	assert_int_equal(purse_recall_short(asleep, 0), PURSE_AWAKE);
+	assert_int_equal(memory.readings, 3);
+	assert_same_totals(asleep, awake);
 	purses_free(&purses);
 }
 
@@ -1798,6 +1855,8 @@ int main(void)
 	    with_purse(test_a_past_that_nobody_asks_for),
 	    cmocka_unit_test(test_a_past_that_cannot_be_read),
 	    cmocka_unit_test(test_a_past_that_is_lost),
+	    cmocka_unit_test(test_a_past_read_with_the_lock_free),
+	    cmocka_unit_test(test_a_past_that_is_short_or_not),
 	    cmocka_unit_test(test_a_past_that_many_ask_for),
 	    with_purse(test_a_purse_rebuilt_from_the_journal),
 	    with_purse(test_an_end_undone),

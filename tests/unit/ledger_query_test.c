@@ -524,11 +524,12 @@ static enum store_result charges(struct world *world, const int64_t *borders, si
     charge_each_fn *each, first_payee_fn *first, void *arg)
 {
 	enum store_result result = store_charges(
-	    world->store, world->agent, INT64_MAX, borders, count, each, first, arg);
+	    world->store, world->agent, INT64_MAX, SIZE_MAX, borders, count, each, first, arg);
 
-	return result == STORE_OK ? store_charges(world->store, world->agent_two, INT64_MAX,
-					borders, count, each, first, arg)
-				  : result;
+	if (result != STORE_OK)
+		return result;
+	return store_charges(world->store, world->agent_two, INT64_MAX, SIZE_MAX, borders, count,
+	    each, first, arg);
 }
 
 static bool no_charge(const struct charge_row *row, void *arg)
@@ -662,7 +663,8 @@ static void charges_add_up(void **state)
 	for (int stop = 1; stop < 5; stop++) {
 		struct total total = {.stop_after = stop};
 
-		assert_int_equal(store_charges(world->store, world->agent, INT64_MAX, &border, 1,
+		assert_int_equal(
+		    store_charges(world->store, world->agent, INT64_MAX, SIZE_MAX, &border, 1,
 				     add_charge, NULL, &total),
 		    STORE_OK);
 		assert_int_equal(total.stop_after, 0);
@@ -715,25 +717,94 @@ static void charges_as_of(void **state)
 	world_reopen(world, world->unused, false, 20000);
 	world_append(world, world_state(world, world->open, PAYMENT_CANCELLED, 30000));
 	world_sign(world, 1);
-	assert_int_equal(store_charges(world->store, world->agent, until, &border, 1, put_charge,
-			     NULL, NULL),
+	assert_int_equal(store_charges(world->store, world->agent, until, SIZE_MAX, &border, 1,
+			     put_charge, NULL, NULL),
 	    STORE_OK);
 	expect(then);
-	assert_int_equal(store_charges(world->store, world->agent, INT64_MAX, &border, 1,
+	assert_int_equal(store_charges(world->store, world->agent, INT64_MAX, SIZE_MAX, &border, 1,
 			     put_charge, NULL, NULL),
 	    STORE_OK);
 	assert_null(strstr(buf_str(&text), "payee|1|90001|4\n"));
 	begin();
 	/* Payments, holds and calls alike. */
-	assert_int_equal(store_charges(world->store, world->agent, middle, &border, 1, put_charge,
-			     NULL, NULL),
+	assert_int_equal(store_charges(world->store, world->agent, middle, SIZE_MAX, &border, 1,
+			     put_charge, NULL, NULL),
 	    STORE_OK);
 	expect("26|session-one|github/issues|payee|1|80000|2\n"
 	       "26|session-one|github/issues|-|0|0|2\n");
 	/* Nobody's. */
 	assert_int_equal(
-	    store_charges(world->store, 99, until, &border, 1, put_charge, NULL, NULL), STORE_OK);
+	    store_charges(world->store, 99, until, SIZE_MAX, &border, 1, put_charge, NULL, NULL),
+	    STORE_OK);
 	expect("");
+}
+
+static bool count_token(const struct token_row *row, void *arg)
+{
+	(void)row;
+	++*(size_t *)arg;
+	return true;
+}
+
+static bool count_payment(const struct payment_row *row, void *arg)
+{
+	(void)row;
+	++*(size_t *)arg;
+	return true;
+}
+
+static bool count_hold(const struct journal_row *row, void *arg)
+{
+	*(size_t *)arg += row->event >= JOURNAL_HOLD && row->event <= JOURNAL_RELEASE;
+	return true;
+}
+
+static bool count_call(const struct audit_row *row, void *arg)
+{
+	*(size_t *)arg += row->kind == AUDIT_CALL && row->allowed;
+	return true;
+}
+
+static size_t rows_of_the_past(const struct world *world)
+{
+	size_t count = 0;
+
+	assert_int_equal(
+	    store_tokens(world->store, world->agent, 0, count_token, &count), STORE_OK);
+	assert_int_equal(
+	    store_payments(world->store, world->agent, false, count_payment, &count), STORE_OK);
+	assert_int_equal(
+	    store_journal(world->store, world->agent, 0, 0, 0, count_hold, &count), STORE_OK);
+	assert_int_equal(
+	    store_audit(world->store, world->agent, 0, 0, count_call, &count), STORE_OK);
+	return count;
+}
+
+/* No more rows are read than may be, and of a past that has more nothing is told. */
+static void charges_of_few_rows(void **state)
+{
+	struct world *world = *state;
+	const int64_t border = WORLD_START + 100 * CLOCK_US_PER_S;
+	enum store_result result = STORE_TOO_LONG;
+	size_t rows_max = 0;
+	char *whole;
+
+	assert_int_equal(store_charges(world->store, world->agent, INT64_MAX, SIZE_MAX, &border, 1,
+			     put_charge, NULL, NULL),
+	    STORE_OK);
+	whole = must_strdup(buf_str(&text));
+	assert_int_not_equal(strlen(whole), 0);
+	for (; result == STORE_TOO_LONG && rows_max < 1000; rows_max++) {
+		begin();
+		result = store_charges(world->store, world->agent, INT64_MAX, rows_max, &border, 1,
+		    put_charge, NULL, NULL);
+		if (result == STORE_TOO_LONG)
+			expect("");
+	}
+	assert_int_equal(result, STORE_OK);
+	expect(whole);
+	assert_int_equal(rows_max - 1, rows_of_the_past(world));
+	free(whole);
 }
 
 static void sign_as(struct world *world, int64_t agent, const char *tool, const char *payee)
@@ -1332,6 +1403,7 @@ int main(void)
 	    query_test(settings_and_policies),
 	    query_test(charges_between_borders),
 	    query_test(charges_as_of),
+	    query_test(charges_of_few_rows),
 	    query_test(first_payees_of_many),
 	    query_test(charges_of_many_payees),
 	    query_test(on_the_owners_word),

@@ -387,7 +387,7 @@ static inline void books_check(struct books *books, const char *row)
 	sums.purse = purses_add(purses);
 	assert_int_equal(store_balances(store, books_put_balance, &sums), STORE_OK);
 	/* Calls are counted by audit rows, which are not written here: only money is. */
-	assert_int_equal(store_charges(store, books->agent->id, INT64_MAX, &border_us, 1,
+	assert_int_equal(store_charges(store, books->agent->id, INT64_MAX, SIZE_MAX, &border_us, 1,
 			     books_put_charge, NULL, &sums),
 	    STORE_OK);
 	memory = purse_balance(books->agent->purse, books->slot);
