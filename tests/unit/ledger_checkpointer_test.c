@@ -1,9 +1,9 @@
 /* ledger_checkpointer_test - checkpoints beside the commits: what is copied while the log grows,
  * who may hold that up, when the log begins anew, and what a sync that failed is followed by. */
+#include "tests/unit/common_threads.h"
 #include "tests/unit/ledger_disk.h"
 #include "tests/unit/ledger_sql.h"
 #include "tests/unit/ledger_world.h"
-#include "tests/unit/threads.h"
 
 #include <sched.h>
 #include <sys/stat.h>

@@ -1,6 +1,6 @@
 /* proxy_load_test - what a start reads: each agent's own, however many there are. */
 #include "tests/unit/proxy_books.h"
-#include "tests/unit/threads.h"
+#include "tests/unit/common_threads.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
-/* tests/unit/threads.h - a system that has no more threads when it is told so: pthread_create() of
- * this program, before libc's. */
-#ifndef TESTS_UNIT_THREADS_H
-#define TESTS_UNIT_THREADS_H
+/* tests/unit/common_threads.h - a system that has no more threads when it is told so:
+ * pthread_create() of this program, before libc's. */
+#ifndef TESTS_UNIT_COMMON_THREADS_H
+#define TESTS_UNIT_COMMON_THREADS_H
 
 #include <dlfcn.h>
 #include <errno.h>
