@@ -91,9 +91,23 @@ static long worker_count(const struct serve_options *options, const struct confi
 	return count < 1 ? 1 : count > WORKERS_MAX ? WORKERS_MAX : count;
 }
 
+/* The workers' sockets share an address, and would share it with those of another daemon of the
+ * same user, each of which then got some of the other's agents: so nobody may listen there yet. */
+static bool address_is_free(char reason[256], const char *address)
+{
+	int fd = listener_socket_bind(reason, address, false);
+
+	if (fd < 0)
+		return false;
+	close(fd);
+	return true;
+}
+
 /* The first socket may choose its port (":0"); the others share it. */
 static bool bind_agents(struct daemon *daemon, char reason[256], const char *address)
 {
+	if (!address_is_free(reason, address))
+		return false;
 	for (long i = 0; i < daemon->count; i++) {
 		daemon->fds[i] =
 		    listener_socket_bind(reason, i == 0 ? address : daemon->listen, true);

@@ -391,6 +391,18 @@ describe('the data folder', () => {
 		assert.ok((await tw.must('agent', 'list')).length > 0);
 	});
 
+	it('has an address of its own, too', async () => {
+		const other = await Tallyward.create();
+		// Ended by force if it serves.
+		const second = await run('timeout', ['20', other.program, 'serve',
+			'--listen', `127.0.0.1:${tw.port}`, '--admin', '127.0.0.1:0'],
+		{ cwd: other.home, env: { TALLYWARD_DIR: other.dir } });
+		assert.equal(second.code, 1, second.stderr);
+		assert.match(second.stderr, new RegExp(`127\\.0\\.0\\.1:${tw.port}: Address already in use`));
+		assert.equal(second.stderr.trim().split('\n').length, 1);
+		await other.close();
+	});
+
 	it('is free after a kill -9, whatever its lock file says', async () => {
 		const { pid } = tw.daemon;
 		const lock = path.join(tw.dir, 'lock');
