@@ -4,6 +4,7 @@
  * A real data folder and a real worker in its own thread; agent and seller are raw sockets
  * that the test holds in its hands, so that each step happens exactly when it says. */
 #include <event2/thread.h>
+#include <pthread.h>
 
 #include "common/bytes.h"
 #include "common/file.h"
@@ -29,6 +30,10 @@ struct stage {
 	int seller_fd;           /* where every seller of these tests listens */
 	struct event_base *base; /* nothing is in it: the worker turns its own */
 	unsigned serial;
+	/* What fell_asleep() made agents forget. It is read while the gate is open. */
+	pthread_mutex_t gate;
+	atomic_int readings;
+	atomic_bool unreadable;
 };
 
 /* One test's agent and its tools. */
@@ -166,10 +171,10 @@ static void assert_ledger_matches(const struct play *play)
 /* --- agent and seller ---------------------------------------------------------- */
 
 /* fields: whole lines with their ends; body may be only the beginning of one. */
-static struct peer ask(
-    struct play *play, const char *method, const char *path, const char *fields, const char *body)
+static struct peer ask_at(int port, struct play *play, const char *method, const char *path,
+    const char *fields, const char *body)
 {
-	struct peer agent = peer_connect(play->stage->port, 0);
+	struct peer agent = peer_connect(port, 0);
 	char *text = must_format("%s /t/%s%s HTTP/1.1\r\nHost: proxy\r\nConnection: close\r\n"
 				 "Authorization: Bearer %s\r\n%s\r\n%s",
 	    method, play->tool, path, play->token, fields, body);
@@ -177,6 +182,12 @@ static struct peer ask(
 	peer_say(play->stage->base, &agent, text);
 	free(text);
 	return agent;
+}
+
+static struct peer ask(
+    struct play *play, const char *method, const char *path, const char *fields, const char *body)
+{
+	return ask_at(play->stage->port, play, method, path, fields, body);
 }
 
 /* The next request that reaches a seller, with its head. */
@@ -1071,10 +1082,242 @@ static void head_is_paid_for_too(void **state)
 	play_end(&play);
 }
 
+/* --- a past that takes its time ------------------------------------------------------ */
+
+#define PAST_SPENT INT64_C(4000000)
+#define PAST_CALLS 3
+
+/* Long, whatever it is: who reads only a little is told so. */
+static enum purse_past recall(struct purse *draft, void *owner, size_t rows_max, void *arg)
+{
+	struct stage *stage = arg;
+
+	(void)owner;
+	if (rows_max != SIZE_MAX)
+		return PURSE_LONG;
+	must(pthread_mutex_lock(&stage->gate) == 0);
+	must(pthread_mutex_unlock(&stage->gate) == 0);
+	stage->readings++;
+	if (stage->unreadable)
+		return PURSE_UNREADABLE;
+	purse_restore_charge(
+	    draft, NULL, "long ago", NULL, false, clock_now_us(), PAST_SPENT, PAST_CALLS);
+	return PURSE_AWAKE;
+}
+
+static void hold_readings(struct stage *stage)
+{
+	must(pthread_mutex_lock(&stage->gate) == 0);
+}
+
+static void let_readings_go(struct stage *stage)
+{
+	must(pthread_mutex_unlock(&stage->gate) == 0);
+}
+
+/* An agent as a start finds it, who has spent 4.00 of 5.00 today. Readings are held. */
+static struct play fell_asleep(void **state)
+{
+	struct play play = play_begin(*state, "metered", "1.00", plain_policy, NULL);
+	struct agent *agent = registry_agent(play.stage->house->registry, play.agent);
+
+	play.stage->readings = 0;
+	hold_readings(play.stage);
+	purse_sleep(agent->purse, agent);
+	return play;
+}
+
+/* That worker has gone round: what was asked before is answered, or waits. */
+static void goes_on(struct play *play, int port)
+{
+	struct peer anybody = peer_connect(port, 0);
+
+	say(play, &anybody, "GET /healthz HTTP/1.1\r\nHost: proxy\r\nConnection: close\r\n\r\n");
+	hear(play, &anybody, "200 OK");
+	hang_up(&anybody);
+}
+
+static struct peer ask_who_i_am(struct play *play)
+{
+	struct peer agent = peer_connect(play->stage->port, 0);
+	char *text = must_format("GET /v1/me HTTP/1.1\r\nHost: proxy\r\nConnection: close\r\n"
+				 "Authorization: Bearer %s\r\n\r\n",
+	    play->token);
+
+	say(play, &agent, text);
+	free(text);
+	goes_on(play, play->stage->port);
+	return agent;
+}
+
+static struct peer ask_first(struct play *play, int port, int calls)
+{
+	struct peer agent = ask_at(port, play, "GET", "/x", "", "");
+
+	peer_until(play->stage->base, atomic_load(&play->stage->shared.calls) == calls);
+	goes_on(play, port);
+	assert_string_equal(peer_text(&agent), "");
+	return agent;
+}
+
+static void deliver(struct play *play, struct peer *agent)
+{
+	struct peer seller = served(play);
+
+	say(play, &seller, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+	hear(play, agent, "\r\n\r\nhi");
+	hang_up(agent);
+	hang_up(&seller);
+}
+
+static struct worker *another_worker(struct stage *stage, int *port)
+{
+	char reason[256] = "";
+	int fd = listener_socket_tcp(reason, "127.0.0.1:0", true);
+
+	must(fd >= 0);
+	*port = port_of(fd);
+	return worker_start(stage->house, &stage->shared, fd, 1);
+}
+
+static void others_go_on_while_a_past_is_read(void **state)
+{
+	struct play play = fell_asleep(state), other = x402(state, plain_policy);
+	struct peer agent = ask_first(&play, play.stage->port, 1), second;
+
+	second = ask(&other, "GET", "/x", "", "");
+	deliver(&other, &second);
+	let_readings_go(play.stage);
+	deliver(&play, &agent);
+	play_end(&play);
+	play_end(&other);
+	assert_int_equal(play.stage->readings, 1);
+	assert_int_equal(calls_of(&play), PAST_CALLS + 1);
+}
+
+/* What is left is enough for one of them; had the second decided on an empty past, or the first
+ * one's been lost to it, it would be let through. */
+static void two_first_calls_decide_on_one_past(void **state)
+{
+	struct play play = fell_asleep(state);
+	int port;
+	struct worker *worker = another_worker(play.stage, &port);
+	struct peer agents[2] = {
+	    ask_first(&play, play.stage->port, 1), ask_first(&play, port, 2)};
+	size_t refused;
+
+	let_readings_go(play.stage);
+	peer_until(play.stage->base, (refused = 0, peer_has(&agents[0], "over_day_limit")) ||
+					 (refused = 1, peer_has(&agents[1], "over_day_limit")));
+	deliver(&play, &agents[1 - refused]);
+	hang_up(&agents[refused]);
+	worker_drain(worker);
+	peer_until(play.stage->base, worker_done(worker));
+	worker_join(&worker);
+	play_end(&play);
+	assert_int_equal(play.stage->readings, 1);
+	assert_int_equal(calls_of(&play), PAST_CALLS + 1);
+}
+
+static void agent_leaves_while_its_past_is_read(void **state)
+{
+	struct play play = fell_asleep(state);
+	struct agent *who = registry_agent(play.stage->house->registry, play.agent);
+	struct peer agent = ask_first(&play, play.stage->port, 1);
+
+	hang_up(&agent);
+	peer_until(play.stage->base, atomic_load(&play.stage->shared.calls) == 0);
+	let_readings_go(play.stage);
+	peer_until(play.stage->base, !purse_asleep(who->purse));
+	agent = ask(&play, "GET", "/x", "", "");
+	deliver(&play, &agent);
+	play_end(&play);
+	assert_int_equal(play.stage->readings, 1);
+	assert_int_equal(calls_of(&play), PAST_CALLS + 1);
+}
+
+/* And the next who asks has it read again. */
+static void a_past_that_cannot_be_read(void **state)
+{
+	struct play play = fell_asleep(state);
+	struct stage *stage = play.stage;
+	struct peer agents[3] = {ask_first(&play, stage->port, 1),
+	    ask_first(&play, stage->port, 2), ask_who_i_am(&play)};
+
+	stage->unreadable = true;
+	let_readings_go(stage);
+	for (size_t i = 0; i < COUNT(agents); i++) {
+		hear(&play, &agents[i], "not_accepting_payments");
+		assert_true(peer_has(&agents[i], "HTTP/1.1 503 "));
+		assert_true(peer_has(&agents[i], "cannot be read from the ledger"));
+		hang_up(&agents[i]);
+	}
+	assert_int_equal(stage->readings, 1);
+	stage->unreadable = false;
+	agents[0] = ask(&play, "GET", "/x", "", "");
+	deliver(&play, &agents[0]);
+	play_end(&play);
+	assert_int_equal(stage->readings, 2);
+	assert_int_equal(calls_of(&play), PAST_CALLS + 1);
+}
+
+static void a_stop_waits_for_a_past(void **state)
+{
+	struct play play = fell_asleep(state);
+	int port;
+	struct worker *worker = another_worker(play.stage, &port);
+	struct peer agent = ask_first(&play, port, 1);
+
+	worker_drain(worker);
+	let_readings_go(play.stage);
+	deliver(&play, &agent);
+	peer_until(play.stage->base, worker_done(worker));
+	worker_join(&worker);
+	play_end(&play);
+}
+
+static void who_i_am_waits_for_a_past(void **state)
+{
+	struct play play = fell_asleep(state);
+	struct peer agent = ask_who_i_am(&play), gone = ask_who_i_am(&play);
+
+	assert_string_equal(peer_text(&agent), "");
+	hang_up(&gone);
+	let_readings_go(play.stage);
+	hear(&play, &agent, "\"used\":\"4.00\"");
+	assert_true(peer_has(&agent, "HTTP/1.1 200 OK"));
+	hang_up(&agent);
+	play_end(&play);
+	assert_int_equal(play.stage->readings, 1);
+	assert_int_equal(calls_of(&play), PAST_CALLS);
+}
+
+/* The time that every other waiting has. */
+static void a_past_that_takes_too_long(void **state)
+{
+	struct play play = fell_asleep(state);
+	struct agent *who = registry_agent(play.stage->house->registry, play.agent);
+	struct peer agents[2] = {ask(&play, "GET", "/x", "", ""), ask_who_i_am(&play)};
+
+	for (size_t i = 0; i < COUNT(agents); i++) {
+		hear(&play, &agents[i], "still being read");
+		assert_true(peer_has(&agents[i], "HTTP/1.1 503 "));
+		assert_true(peer_has(&agents[i], "not_accepting_payments"));
+		hang_up(&agents[i]);
+	}
+	let_readings_go(play.stage);
+	peer_until(play.stage->base, !purse_asleep(who->purse));
+	agents[0] = ask(&play, "GET", "/x", "", "");
+	deliver(&play, &agents[0]);
+	play_end(&play);
+	assert_int_equal(play.stage->readings, 1);
+	assert_int_equal(calls_of(&play), PAST_CALLS + 1);
+}
+
 /* --- the stage
  * -------------------------------------------------------------------------------------- */
 
-static int stage_open(void **state)
+static int stage_open_with(void **state, int64_t waiting_ms_max)
 {
 	struct stage *stage = must_calloc(1, sizeof *stage);
 	struct house_options options = {.dir = stage->dir, .command = "test"};
@@ -1094,7 +1337,9 @@ static int stage_open(void **state)
 	stage->house->configs->body_size_max = 16;
 	stage->house->configs->challenge_size_max = 1024;
 	stage->house->configs->answer_size_max = 1024;
-	stage->house->configs->waiting_ms_max = 300;
+	stage->house->configs->waiting_ms_max = waiting_ms_max;
+	must(pthread_mutex_init(&stage->gate, NULL) == 0);
+	purses_recall_by(stage->house->purses, recall, stage);
 	stage->base = event_base_new();
 	stage->seller_fd = peer_listen();
 	fd = listener_socket_tcp(reason, "127.0.0.1:0", true);
@@ -1103,6 +1348,17 @@ static int stage_open(void **state)
 	stage->worker = worker_start(stage->house, &stage->shared, fd, 0);
 	*state = stage;
 	return 0;
+}
+
+static int stage_open(void **state)
+{
+	return stage_open_with(state, 300);
+}
+
+/* For tests in which nobody waits in vain, however slow the machine is. */
+static int stage_open_patiently(void **state)
+{
+	return stage_open_with(state, 600000);
 }
 
 static int stage_close(void **state)
@@ -1115,6 +1371,7 @@ static int stage_close(void **state)
 	peer_until(stage->base, worker_done(stage->worker));
 	worker_join(&stage->worker);
 	house_close(&stage->house);
+	must(pthread_mutex_destroy(&stage->gate) == 0);
 	event_base_free(stage->base);
 	close(stage->seller_fd);
 	free(stage);
@@ -1154,7 +1411,17 @@ int main(void)
 	    cmocka_unit_test(an_answer_that_is_not_kept),
 	    cmocka_unit_test(a_key_is_handed_to_an_agent_that_left),
 	    cmocka_unit_test(head_is_paid_for_too),
+	    cmocka_unit_test(a_past_that_takes_too_long),
 	};
+	const struct CMUnitTest patient_tests[] = {
+	    cmocka_unit_test(others_go_on_while_a_past_is_read),
+	    cmocka_unit_test(two_first_calls_decide_on_one_past),
+	    cmocka_unit_test(agent_leaves_while_its_past_is_read),
+	    cmocka_unit_test(a_past_that_cannot_be_read),
+	    cmocka_unit_test(a_stop_waits_for_a_past),
+	    cmocka_unit_test(who_i_am_waits_for_a_past),
+	};
+	int failed = cmocka_run_group_tests(tests, stage_open, stage_close);
 
-	return cmocka_run_group_tests(tests, stage_open, stage_close);
+	return failed + cmocka_run_group_tests(patient_tests, stage_open_patiently, stage_close);
 }
