@@ -22,23 +22,33 @@ struct head_slot {
 	bool failed; /* said in the log */
 };
 
+static char *add_hash(char *end, const struct digest *hash)
+{
+	hex_encode(end, hash->bytes, DIGEST_SIZE);
+	return stpcpy(end + 2 * DIGEST_SIZE, "\n");
+}
+
+static char *add_head(char *end, const char *name, const struct head *head)
+{
+	char number[DECIMAL_TEXT_SIZE];
+
+	end = stpcpy(end, name);
+	end = stpcpy(stpcpy(end, decimal_encode(number, head->rows)), " ");
+	end = stpcpy(stpcpy(end, decimal_encode(number, head->last)), " ");
+	return add_hash(end, &head->hash);
+}
+
+/* With each commit, and so without printf. */
 void head_format(char out[HEAD_SIZE + 1], const struct heads *heads)
 {
-	char journal[2 * DIGEST_SIZE + 1], record[2 * DIGEST_SIZE + 1], sum[2 * DIGEST_SIZE + 1];
+	char *end = stpcpy(out, "tallyward head 1\n");
 	struct digest digest;
-	int size;
 
-	memset(out, ' ', HEAD_SIZE);
-	size = snprintf(out, HEAD_SIZE,
-	    "tallyward head 1\njournal %" PRId64 " %" PRId64 " %s\nrecord %" PRId64 " %" PRId64
-	    " %s\n",
-	    heads->journal.rows, heads->journal.last,
-	    hex_encode(journal, heads->journal.hash.bytes, DIGEST_SIZE), heads->record.rows,
-	    heads->record.last, hex_encode(record, heads->record.hash.bytes, DIGEST_SIZE));
-	digest = sha256(out, (size_t)size);
-	size += snprintf(out + size, HEAD_SIZE - (size_t)size, "sum %s\n",
-	    hex_encode(sum, digest.bytes, DIGEST_SIZE));
-	out[size] = ' ';
+	end = add_head(end, "journal ", &heads->journal);
+	end = add_head(end, "record ", &heads->record);
+	digest = sha256(out, (size_t)(end - out));
+	end = add_hash(stpcpy(end, "sum "), &digest);
+	memset(end, ' ', HEAD_SIZE - (size_t)(end - out));
 	out[HEAD_SIZE - 1] = '\n';
 	out[HEAD_SIZE] = '\0';
 }
