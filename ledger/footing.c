@@ -182,6 +182,9 @@ int footings_write(struct footings *footings)
 	while (rc == SQLITE_DONE && (footing = footings->changed) != NULL) {
 		footings->changed = footing->next;
 		footing->changed = false;
+		/* What one payment took from an account and another gave back is no change. */
+		if (footing->amount == footing->stored)
+			continue;
 		rc = write_one(footings, footing);
 		footing->stored = footing->amount;
 	}
