@@ -22,32 +22,44 @@ struct head_slot {
 	bool failed; /* said in the log */
 };
 
+/* Where the next goes. */
+static char *add_text(char *end, const char *text)
+{
+	size_t size = strlen(text);
+
+	memcpy(end, text, size);
+	return end + size;
+}
+
+static char *add_number(char *end, int64_t number)
+{
+	char text[DECIMAL_TEXT_SIZE];
+
+	return add_text(add_text(end, decimal_encode(text, number)), " ");
+}
+
 static char *add_hash(char *end, const struct digest *hash)
 {
 	hex_encode(end, hash->bytes, DIGEST_SIZE);
-	return stpcpy(end + 2 * DIGEST_SIZE, "\n");
+	return add_text(end + 2 * DIGEST_SIZE, "\n");
 }
 
 static char *add_head(char *end, const char *name, const struct head *head)
 {
-	char number[DECIMAL_TEXT_SIZE];
-
-	end = stpcpy(end, name);
-	end = stpcpy(stpcpy(end, decimal_encode(number, head->rows)), " ");
-	end = stpcpy(stpcpy(end, decimal_encode(number, head->last)), " ");
-	return add_hash(end, &head->hash);
+	end = add_number(add_text(end, name), head->rows);
+	return add_hash(add_number(end, head->last), &head->hash);
 }
 
 /* With each commit, and so without printf. */
 void head_format(char out[HEAD_SIZE + 1], const struct heads *heads)
 {
-	char *end = stpcpy(out, "tallyward head 1\n");
+	char *end = add_text(out, "tallyward head 1\n");
 	struct digest digest;
 
 	end = add_head(end, "journal ", &heads->journal);
 	end = add_head(end, "record ", &heads->record);
 	digest = sha256(out, (size_t)(end - out));
-	end = add_hash(stpcpy(end, "sum "), &digest);
+	end = add_hash(add_text(end, "sum "), &digest);
 	memset(end, ' ', HEAD_SIZE - (size_t)(end - out));
 	out[HEAD_SIZE - 1] = '\n';
 	out[HEAD_SIZE] = '\0';
