@@ -107,6 +107,41 @@ static void check_refuses(decode_fn *decode, const char *text, size_t length, si
 	row_check(text, out == NULL && size == 77);
 }
 
+/* The six bits at a place, and zeros behind the end. */
+static unsigned six_bits(const uint8_t *bytes, size_t size, size_t place)
+{
+	unsigned bits = 0;
+
+	for (size_t at = 6 * place; at < 6 * place + 6; at++)
+		bits = bits << 1 | (at / 8 < size ? bytes[at / 8] >> (7 - at % 8) & 1u : 0u);
+	return bits;
+}
+
+static void base64_encodes_every_size_letter_by_letter(void **state)
+{
+	static const char alphabet[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	uint8_t bytes[64];
+	size_t i, size;
+
+	(void)state;
+	for (i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(i * 167 + 91);
+	for (size = 0; size <= sizeof(bytes); size++) {
+		char *text = base64_encode(bytes, size), *url = base64url_encode(bytes, size);
+		size_t letters = (size * 8 + 5) / 6;
+
+		assert_int_equal(strlen(text), (size + 2) / 3 * 4);
+		assert_int_equal(strlen(url), letters);
+		for (i = 0; i < letters; i++)
+			assert_int_equal(text[i], alphabet[six_bits(bytes, size, i)]);
+		for (; text[i] != '\0'; i++)
+			assert_int_equal(text[i], '=');
+		free(text);
+		free(url);
+	}
+}
+
 static void base64_decodes_with_or_without_padding(void **state)
 {
 	size_t i;
@@ -321,6 +356,7 @@ int main(void)
 	    cmocka_unit_test(hex_decodes_either_case),
 	    cmocka_unit_test(hex_refuses_the_rest),
 	    cmocka_unit_test(base64_encodes),
+	    cmocka_unit_test(base64_encodes_every_size_letter_by_letter),
 	    cmocka_unit_test(base64_decodes_with_or_without_padding),
 	    cmocka_unit_test(base64_refuses_the_rest),
 	    cmocka_unit_test(base64url_refuses_the_rest),
