@@ -252,10 +252,8 @@ size_t headers_all(
 }
 
 /* Is name one of the comma-separated members of list? */
-static bool list_has(const char *list, const char *name)
+static bool list_has(const char *list, const char *name, size_t name_size)
 {
-	size_t name_size = strlen(name);
-
 	while (*list != '\0') {
 		size_t size;
 
@@ -278,7 +276,7 @@ bool headers_hop_by_hop(const struct headers *headers, const char *name)
 	}
 	for (size_t i = 0; i < headers->count && headers->connection_count > 0; i++) {
 		if (header_is(&headers->items[i], "Connection") &&
-		    list_has(headers->items[i].value, name))
+		    list_has(headers->items[i].value, name, size))
 			return true;
 	}
 	return false;

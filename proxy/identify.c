@@ -5,11 +5,11 @@
 
 static const char *bearer(const struct headers *headers, const char **detail)
 {
-	const char *value = headers_get(headers, "authorization");
+	const char *value;
+	size_t count = headers_all(&value, 1, headers, "authorization");
 
 	*detail = "send Authorization: Bearer and the agent's token";
-	if (!value || headers_count(headers, "authorization") != 1 ||
-	    strncasecmp(value, "bearer ", 7) != 0)
+	if (count != 1 || strncasecmp(value, "bearer ", 7) != 0)
 		return NULL;
 	value += 7;
 	return value + strspn(value, " ");

@@ -188,14 +188,14 @@ static bool host_ok(const char *host)
 
 static int check_host(struct connection *connection)
 {
-	const struct headers *headers = &connection->parsed->headers;
-	const char *host = headers_get(headers, "Host");
+	const char *host;
+	size_t count = headers_all(&host, 1, &connection->parsed->headers, "Host");
 
-	if (host == NULL && !connection->parsed->http_1_0)
+	if (count == 0 && !connection->parsed->http_1_0)
 		return refuse(connection, 400, "The Host header field is missing.");
-	if (headers_count(headers, "Host") > 1)
+	if (count > 1)
 		return refuse(connection, 400, "There is more than one Host header field.");
-	if (host != NULL && !host_ok(host))
+	if (count == 1 && !host_ok(host))
 		return refuse(connection, 400, "The Host header field is malformed.");
 	return 0;
 }
@@ -219,19 +219,21 @@ static bool length_parse(int64_t *out, const char *text)
 static int check_framing(struct connection *connection)
 {
 	struct exchange *exchange = connection->parsed;
-	const char *length = headers_get(&exchange->headers, "Content-Length");
-	const char *coding = headers_get(&exchange->headers, "Transfer-Encoding");
+	const struct headers *headers = &exchange->headers;
+	const char *length, *coding;
+	size_t lengths = headers_all(&length, 1, headers, "Content-Length");
+	size_t codings = headers_all(&coding, 1, headers, "Transfer-Encoding");
 
-	if (length != NULL && coding != NULL)
+	if (lengths > 0 && codings > 0)
 		return refuse(
 		    connection, 400, "Content-Length and Transfer-Encoding exclude each other.");
-	if (headers_count(&exchange->headers, "Content-Length") > 1)
+	if (lengths > 1)
 		return refuse(connection, 400, "There is more than one Content-Length.");
-	if (length != NULL && !length_parse(&exchange->body_size, length))
+	if (lengths == 1 && !length_parse(&exchange->body_size, length))
 		return refuse(connection, 400, "The Content-Length is malformed.");
-	if (coding == NULL)
+	if (codings == 0)
 		return 0;
-	if (exchange->http_1_0 || headers_count(&exchange->headers, "Transfer-Encoding") > 1)
+	if (exchange->http_1_0 || codings > 1)
 		return refuse(connection, 400, "The Transfer-Encoding is malformed.");
 	if (strcasecmp(coding, "chunked") != 0)
 		return refuse(connection, 501, "The only transfer coding known is chunked.");
@@ -242,12 +244,12 @@ static int check_framing(struct connection *connection)
 static int check_expect(struct connection *connection)
 {
 	struct exchange *exchange = connection->parsed;
-	const char *expect = headers_get(&exchange->headers, "Expect");
+	const char *expect;
+	size_t count = headers_all(&expect, 1, &exchange->headers, "Expect");
 
-	if (expect == NULL || exchange->http_1_0)
+	if (count == 0 || exchange->http_1_0)
 		return 0; /* RFC 9110 10.1.1: ignored in an HTTP/1.0 request */
-	if (strcasecmp(expect, "100-continue") != 0 ||
-	    headers_count(&exchange->headers, "Expect") > 1)
+	if (count > 1 || strcasecmp(expect, "100-continue") != 0)
 		return refuse(connection, 417, "The only expectation known is 100-continue.");
 	exchange->wants_continue = exchange->body_size != 0;
 	return 0;
