@@ -93,8 +93,8 @@ static const struct key keys[] = {
     INTEGER(calls_max, 1, 1000000, 20000, "calls", "Calls in flight, over all workers."),
     INTEGER(waiting_max, 0, 100000, 1000, "calls",
 	"Calls of one agent that may wait for other calls' provisional holds."),
-    INTEGER(
-	waiting_ms_max, 1, 600000, 15000, "ms", "How long such a call waits before 429 or 403."),
+    INTEGER(waiting_ms_max, 1, 600000, 15000, "ms",
+	"How long such a call waits before 429 or 403; and one whose agent's past is read, 503."),
     INTEGER(body_memory_max, 0, 64 * MIB, 256 * KIB, "bytes",
 	"A request body is kept in memory up to here, then in an unlinked file."),
     INTEGER(body_size_max, 0, 1024 * 1024 * MIB, 64 * MIB, "bytes",

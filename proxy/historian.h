@@ -22,9 +22,9 @@
 struct agent;
 struct historian;
 
-/* Rows of tokens, payments, holds and calls up to which a past is short. A row takes about a
- * microsecond, so this is half a millisecond of a worker's time, wasted when there are more; what
- * a first call takes anyway is as much. */
+/* Rows of tokens, payments, holds and calls up to which a past is short. A row takes half a
+ * microsecond, or two while its page is not in memory: a worker's fraction of a millisecond,
+ * wasted when there are more. */
 #define HISTORIAN_ROWS_INLINE 512u
 
 enum historian_result {
