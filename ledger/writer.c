@@ -16,21 +16,22 @@
 #include "ledger/footing.h"
 #include "ledger/journal.h"
 
-/* The log is to begin anew when it has this many pages (32 MB, in older ledgers 64): that makes the
- * next commit wait, so it is not to come often, and a start after a crash reads all of the log. A
- * test that ends the process in a checkpoint has not the time for so many. */
+/* The log is to begin anew when it has LOG_PAGES (32 MB, in older ledgers 64): that makes the next
+ * commit wait, so it is not to come often, and a start after a crash reads all of the log.
+ * REST_PAGES are so few that the writer itself copies them, after the callers have been told, in
+ * some milliseconds with the disk's; or it copies whatever there is, when the log has become twice
+ * as long as it should, because commits came faster than rounds can copy. A test that ends the
+ * process in a checkpoint has a few dozen calls for it. */
 #ifdef FAULT_BUILD
-#define LOG_PAGES 500
+#define LOG_PAGES  160
+#define REST_PAGES 40
 #else
-#define LOG_PAGES 16000
+#define LOG_PAGES  16000
+#define REST_PAGES 500
 #endif
 /* Pages that the log grows by between two rounds of the checkpointer. A round writes a page once
  * however often it was changed, so that fewer are cheaper. */
 #define ROUND_PAGES (LOG_PAGES / 4)
-/* So few are left when the writer itself copies the rest, after the callers have been told, that it
- * takes some milliseconds with the disk's; or whatever there is, when the log has become twice as
- * long as it should, because commits came faster than rounds can copy. */
-#define REST_PAGES (LOG_PAGES / 32)
 /* Expired rows of the answer cache taken out per group: more than one group adds, small
  * enough not to be felt. Once one finds fewer there are none until a second later. */
 #define PURGE_COUNT 64
