@@ -253,16 +253,20 @@ export const GOODS = {
 		call.response.writeHead(200, { ...json, 'content-length': 2 * WARE.length, ...receipt(call, { transaction }) });
 		call.response.write(WARE, () => reset(call));
 	},
-	// Cut off the first time; whoever asks again with the same payment gets all of it.
+	// Cut off the first time; whoever asks again with the same payment gets all of it. With "?later"
+	// it is cashed then, so that until then the chain says nothing.
 	'gives-half-first': async (call) => {
 		const { nonce } = call.entry.payment.payload.authorization;
-		if (call.rogue.cashed.has(nonce)) {
+		const again = call.rogue.cashed.has(nonce);
+		if (!call.rogue.cashed.get(nonce) && (again || !call.request.url.endsWith('?later')))
+			call.rogue.cashed.set(nonce, (await call.rogue.settle(call.entry)).transaction);
+		if (again) {
 			call.response.writeHead(200, { ...json, ...receipt(call, { transaction: call.rogue.cashed.get(nonce) }) });
 			call.response.end(WARE);
 			return;
 		}
-		const { transaction } = await call.rogue.settle(call.entry);
-		call.rogue.cashed.set(nonce, transaction);
+		if (!call.rogue.cashed.has(nonce))
+			call.rogue.cashed.set(nonce, null);
 		call.response.writeHead(200, { ...json, 'content-length': WARE.length });
 		call.response.write(WARE.slice(0, 10), () => reset(call));
 	},
