@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "common/fault.h"
+#include "common/thread.h"
 #include "ledger/schema.h"
 
 enum state {
@@ -112,7 +113,7 @@ enum store_result checkpointer_start(struct checkpointer **out, char reason[256]
 	must(pthread_mutex_init(&checkpointer->lock, NULL) == 0);
 	must(pthread_cond_init(&checkpointer->wake, NULL) == 0);
 	must(pthread_cond_init(&checkpointer->ended, NULL) == 0);
-	if (pthread_create(&checkpointer->thread, NULL, checkpointer_main, checkpointer) == 0) {
+	if (thread_start(&checkpointer->thread, checkpointer_main, checkpointer)) {
 		*out = checkpointer;
 		return STORE_OK;
 	}

@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/fault.h"
 #include "common/log.h"
+#include "common/thread.h"
 #include "common/wait.h"
 #include "ledger/account.h"
 #include "ledger/checkpointer.h"
@@ -1352,7 +1353,7 @@ enum store_result writer_start(struct writer **out, char reason[256], sqlite3 *d
 	}
 	writer->round_pages = ROUND_PAGES;
 	sqlite3_wal_hook(db, note_log_pages, writer);
-	if (pthread_create(&writer->thread, NULL, writer_main, writer) != 0) {
+	if (!thread_start(&writer->thread, writer_main, writer)) {
 		snprintf(reason, 256, "cannot start the thread that writes the ledger");
 		sqlite3_wal_hook(db, NULL, NULL);
 		end_checkpoints(writer);

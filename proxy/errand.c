@@ -1,11 +1,11 @@
 #include "proxy/errand.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
 
 #include "common/clock.h"
+#include "common/thread.h"
 #include "proxy/command.h"
 #include "proxy/mailbox.h"
 
@@ -87,19 +87,13 @@ static void *run(void *arg)
 struct errands *errands_new(struct event_base *base, struct house *house)
 {
 	struct errands *errands = must_calloc(1, sizeof *errands);
-	sigset_t all, before;
 
 	errands->house = house;
 	errands->mailbox = mailbox_new(base);
 	errands->last = &errands->first;
 	must(pthread_mutex_init(&errands->lock, NULL) == 0);
 	must(pthread_cond_init(&errands->work, NULL) == 0);
-	/* Signals are the main thread's; a refused system call is the thread's that made it. */
-	sigfillset(&all);
-	sigdelset(&all, SIGSYS);
-	must(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
-	must(pthread_create(&errands->thread, NULL, run, errands) == 0);
-	must(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+	must(thread_start(&errands->thread, run, errands));
 	return errands;
 }
 

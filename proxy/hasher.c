@@ -1,11 +1,11 @@
 #include "proxy/hasher.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
+#include "common/thread.h"
 #include "proxy/mailbox.h"
 
 /* Less than this is hashed by the worker, also of a large body, when nothing of it is under way:
@@ -361,7 +361,6 @@ void hashing_free(struct hashing **hashing_p)
 struct hasher *hasher_new(struct mailbox *mailbox)
 {
 	struct hasher *hasher = must_calloc(1, sizeof *hasher);
-	sigset_t all, before;
 
 	hasher->mailbox = mailbox;
 	hasher->note.run = on_note;
@@ -369,12 +368,7 @@ struct hasher *hasher_new(struct mailbox *mailbox)
 	hasher->last = &hasher->first;
 	must(pthread_mutex_init(&hasher->lock, NULL) == 0);
 	must(pthread_cond_init(&hasher->work, NULL) == 0);
-	/* Signals are the main thread's; a refused system call is the thread's that made it. */
-	sigfillset(&all);
-	sigdelset(&all, SIGSYS);
-	must(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
-	must(pthread_create(&hasher->thread, NULL, run, hasher) == 0);
-	must(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+	must(thread_start(&hasher->thread, run, hasher));
 	return hasher;
 }
 

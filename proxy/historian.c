@@ -1,12 +1,12 @@
 #include "proxy/historian.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <utlist.h>
 
 #include "common/table.h"
+#include "common/thread.h"
 #include "proxy/registry.h"
 
 /* About one agent, from the first who asks until its past is known, or cannot be. */
@@ -122,17 +122,11 @@ static void *run(void *arg)
 struct historian *historian_new(void)
 {
 	struct historian *historian = must_calloc(1, sizeof *historian);
-	sigset_t all, before;
 
 	historian->last = &historian->first;
 	must(pthread_mutex_init(&historian->lock, NULL) == 0);
 	must(pthread_cond_init(&historian->work, NULL) == 0);
-	/* Signals are the main thread's; a refused system call is the thread's that made it. */
-	sigfillset(&all);
-	sigdelset(&all, SIGSYS);
-	must(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
-	must(pthread_create(&historian->thread, NULL, run, historian) == 0);
-	must(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+	must(thread_start(&historian->thread, run, historian));
 	return historian;
 }
 

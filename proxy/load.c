@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/fault.h"
 #include "common/log.h"
+#include "common/thread.h"
 #include "proxy/reconcile.h"
 #include "proxy/rooms.h"
 
@@ -451,7 +452,7 @@ static enum house_result load_agents(struct load *load, char reason[512])
 	struct positions positions = {.house = load->house, .result = HOUSE_OK};
 	enum house_result result;
 	pthread_t thread;
-	bool beside = pthread_create(&thread, NULL, positions_main, &positions) == 0;
+	bool beside = thread_start(&thread, positions_main, &positions);
 
 	result = load_registry(load, reason);
 	if (beside)

@@ -2,7 +2,6 @@
 
 #include <event2/event.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/thread.h"
 #include "proxy/front.h"
 #include "proxy/rooms.h"
 #include "proxy/tls.h"
@@ -149,7 +149,6 @@ struct worker *worker_start(
     struct house *house, struct workers_state *shared, int fd, unsigned number)
 {
 	struct worker *worker = must_calloc(1, sizeof *worker);
-	sigset_t all, before;
 
 	worker->house = house;
 	worker->shared = shared;
@@ -161,12 +160,7 @@ struct worker *worker_start(
 	worker->tokens = token_cache_new();
 	worker->challenges = challenges_new(CHALLENGES_MAX);
 	worker->listener = make_listener(worker, fd);
-	/* Signals are the main thread's; a refused system call is the thread's that made it. */
-	sigfillset(&all);
-	sigdelset(&all, SIGSYS);
-	must(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
-	must(pthread_create(&worker->thread, NULL, run, worker) == 0);
-	must(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+	must(thread_start(&worker->thread, run, worker));
 	return worker;
 }
 
