@@ -409,11 +409,14 @@ static enum step step_identify(struct call *call)
 	return STEP_DECIDE;
 }
 
+/* Nobody waits with a body half read: it is asked for when the call goes on its way, or kept
+ * whole before. So no byte of it can end a call that waits. */
 static void start_waiting(struct call *call)
 {
 	int64_t ms = house_config(call->house)->waiting_ms_max;
 	struct timeval limit = {ms / 1000, (ms % 1000) * 1000};
 
+	must(call->body_done || !call->body_started);
 	call->pending++;
 	if (!call->waiting_timer)
 		call->waiting_timer = evtimer_new(call->worker->base, on_waited_long, call);
@@ -429,7 +432,7 @@ static void on_key(void *arg)
 	evtimer_del(call->waiting_timer);
 	call->key_waiting = false;
 	call->key_entered = true;
-	if (call->exchange && !call->answering)
+	if (call->exchange)
 		call_run(call, STEP_COLLECT);
 	call_leave(call);
 }
