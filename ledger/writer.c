@@ -1032,6 +1032,27 @@ static void end_checkpoints(struct writer *writer)
 	note_checkpoint(writer, &last);
 }
 
+/* A process that was killed between writing a commit and syncing it has left that in the log, where
+ * it is read like any other. Nobody was told of it; but from here on it is told, its payments are
+ * sent again to whoever repeats his call, and DIR/head names it: so it must not go with the power.
+ * Only a sync, which takes no room, so that a ledger on a full disk can still be opened. */
+static bool sync_log(struct writer *writer)
+{
+	sqlite3_file *file = NULL;
+	int rc = sqlite3_file_control(writer->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file);
+
+	/* The heads have been read, so the log is open. */
+	must(rc == SQLITE_OK && file != NULL && file->pMethods != NULL);
+	rc = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
+	if (rc == SQLITE_OK)
+		return true;
+	snprintf(writer->failure, sizeof(writer->failure),
+	    "cannot sync the end of the ledger: %s", sqlite3_errstr(rc));
+	/* Nor may closing copy from a log that is lost if the power goes in the middle of that. */
+	sqlite3_db_config(writer->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)NULL);
+	return false;
+}
+
 /* What is durable now, a second time outside the database (ledger/head.h). */
 static void put_heads(struct writer *writer)
 {
@@ -1340,7 +1361,7 @@ enum store_result writer_start(struct writer **out, char reason[256], sqlite3 *d
 	schema_leave_rules(db);
 	if (!prepare_all(writer))
 		schema_reason(writer->failure, "cannot read the ledger", db);
-	if (writer->failure[0] != '\0' || !read_heads(writer)) {
+	if (writer->failure[0] != '\0' || !read_heads(writer) || !sync_log(writer)) {
 		memcpy(reason, writer->failure, sizeof(writer->failure));
 		writer_free(&writer);
 		return STORE_BROKEN;
@@ -1376,11 +1397,13 @@ void writer_stop(struct writer **writer)
 	must(pthread_join((*writer)->thread, NULL) == 0);
 	log_stays = (*writer)->log_stays;
 	writer_free(writer);
-	/* What was not copied stays in the log, and so does what was. */
+	/* Closing copies what this could not; but not after a sync that failed, by which what was
+	 * copied before may be lost: then all of it stays in the log (ledger/checkpointer.h). */
+	if (!log_stays)
+		log_stays = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL,
+				NULL) == SQLITE_IOERR_FSYNC;
 	if (log_stays)
 		sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)NULL);
-	else
-		sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 	must(sqlite3_close(db) == SQLITE_OK);
 }
 

@@ -370,6 +370,26 @@ static void a_lost_sync_keeps_the_log(void **state)
 	free(path);
 }
 
+/* The same at the last sync there is: closing does not copy the rest as if nothing had been, nor
+ * take the log away. */
+static void a_sync_lost_in_closing_keeps_the_log(void **state)
+{
+	struct ledger *ledger = *state;
+	int64_t payment = world_sign(&ledger->world, 5);
+	char *path = file_path(ledger->dir, "ledger.db");
+	sqlite3 *reader;
+
+	disk_break_database_sync();
+	store_close(&ledger->world.store);
+	assert_int_equal(disk_heal(), 1);
+	assert_true(log_size(ledger) > 0);
+	ledger->world.store = world_store(ledger->dir, ledger->world.now);
+	reader = connect(path, true);
+	assert_int_equal(number(reader, "SELECT max(id) FROM payment"), payment);
+	assert_int_equal(sqlite3_close(reader), SQLITE_OK);
+	free(path);
+}
+
 /* The checkpointer's thread first, then the writer's: without either nobody can pay, which is told,
  * and there is nothing left in the way of the next. */
 static void a_ledger_needs_its_threads(void **state)
@@ -408,6 +428,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(
 		a_round_says_nothing_of_the_log_after_its_own, ledger_make, ledger_remove),
 	    cmocka_unit_test_setup_teardown(a_lost_sync_keeps_the_log, ledger_make, ledger_remove),
+	    cmocka_unit_test_setup_teardown(
+		a_sync_lost_in_closing_keeps_the_log, ledger_make, ledger_remove),
 	    cmocka_unit_test_setup_teardown(a_ledger_needs_its_threads, ledger_make, ledger_remove),
 	};
 

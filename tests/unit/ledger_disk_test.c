@@ -552,6 +552,58 @@ static void killed_at_each_act(void **state)
 	}
 }
 
+/* Runs in a child, which ends when what it writes is in the log and not synced. */
+static void sign_until_killed(const struct bench *bench)
+{
+	struct world world = open_copy(bench);
+	struct batch *batch = batch_new(world.now);
+
+	world_add_sign(&world, batch, world_id(&world), world_id(&world), 100);
+	/* The first sync is that of the log's header. */
+	disk_break_sync(1, 1, DISK_KILL);
+	(void)!store_append_wait(world.store, &batch);
+	_exit(1);
+}
+
+/* What is read after a start is durable, though nobody was told of it: whoever repeats the call
+ * has the payment sent once more. */
+static void a_start_syncs_what_was_not(void **state)
+{
+	struct bench *bench = *state;
+	struct store *store = NULL;
+	struct world world = bench->world;
+	int before = 0, after = 0, status;
+	char reason[256] = "";
+	int64_t acts;
+	pid_t child;
+
+	copy_ledger(bench);
+	world.store = world_store(bench->copy, WORLD_START);
+	assert_int_equal(store_payments(world.store, 0, false, count_payment, &before), STORE_OK);
+	store_close(&world.store);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0)
+		sign_until_killed(bench);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+
+	disk_break_sync(0, 1, DISK_ERROR);
+	assert_int_equal(store_open(&store, reason, bench->copy, WORLD_START), STORE_BROKEN);
+	assert_non_null(strstr(reason, "cannot sync"));
+	assert_int_equal(disk_heal(), 1);
+	/* From now on syncs are counted, and none fails. */
+	disk_break_sync(0, 0, DISK_ERROR);
+	acts = disk_acts();
+	world.store = world_store(bench->copy, WORLD_START);
+	assert_true(disk_acts() > acts);
+	disk_heal();
+	assert_int_equal(store_payments(world.store, 0, false, count_payment, &after), STORE_OK);
+	assert_int_equal(after, before + 1);
+	world_assert_whole(world.store);
+	store_close(&world.store);
+}
+
 #define bench_test(test) cmocka_unit_test_setup_teardown(test, bench_make, bench_remove)
 
 int main(void)
@@ -567,6 +619,7 @@ int main(void)
 	    bench_test(audit_rows_are_given_up_first),
 	    bench_test(long_answers_are_given_up),
 	    bench_test(killed_at_each_act),
+	    bench_test(a_start_syncs_what_was_not),
 	};
 
 	return unit_run(tests);
