@@ -1533,17 +1533,18 @@ static enum step step_sign(struct call *call)
 		    keystore_result_str(result), NULL);
 		return unsign(call, "the agent's key cannot be used: the owner's log says why");
 	}
-	if (!pin_payee(call)) {
-		(void)unsign(call, "");
-		call->rule = choice_reason_str(CHOICE_PAYEE_CHANGED);
-		return refuse(call, PROBLEM_NO_PAYABLE_OPTION,
-		    "the tool has just been paid at another address: see the policy's pinPayee");
-	}
 	if (!headers_fit(&call->request_headers, strlen(call->payment->header_name),
 		strlen(call->payment->header_value))) {
 		(void)unsign(call, "");
 		return refuse(call, PROBLEM_BAD_REQUEST,
 		    "the request's headers leave no room for the payment's");
+	}
+	/* Last: nothing but the disk keeps this payee from being paid now. */
+	if (!pin_payee(call)) {
+		(void)unsign(call, "");
+		call->rule = choice_reason_str(CHOICE_PAYEE_CHANGED);
+		return refuse(call, PROBLEM_NO_PAYABLE_OPTION,
+		    "the tool has just been paid at another address: see the policy's pinPayee");
 	}
 	call->price = call->choice.price.micros;
 	call->payment_id = store_next_id(call->house->store, now_us);

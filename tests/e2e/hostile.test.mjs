@@ -206,6 +206,20 @@ describe("the owner's word on what may be signed:", () => {
 		assert.match(answer.text, /payee_changed/);
 		assert.equal((await tw.payments(buyer.name)).length, 1);
 	});
+
+	it('a payee who could not be sent a payment is not the first', async () => {
+		const buyer = await newAgent({ pinPayee: true });
+		const honest = bed.rogue.payTo;
+		bed.rogue.payTo = STRANGER;
+		// As much as may be asked with, but for less than a payment takes.
+		const answer = await tw.call(buyer, 'rogue', '/honest', { headers: { filling: 'x'.repeat(130_200) } });
+		bed.rogue.payTo = honest;
+		assert.equal(answer.status, 400, answer.text);
+		assert.match(answer.problem.detail, /no room for the payment/);
+		const paid = await tw.call(buyer, 'rogue', '/honest');
+		assert.equal(paid.status, 200, paid.text);
+		assert.equal((await tw.payments(buyer.name)).length, 1);
+	});
 });
 
 describe('an agent that reaches too far', () => {
