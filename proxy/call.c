@@ -668,11 +668,18 @@ static enum step step_take_over(struct call *call)
 	return resend(call, payment);
 }
 
+/* Its answer names the size of a body that does not come. */
+static bool is_head(const struct call *call)
+{
+	return strcmp(call->method, "HEAD") == 0;
+}
+
 static enum step step_replay(struct call *call)
 {
 	json_t *list = json_loads(call->replay_headers, 0, NULL), *pair;
 	const char *host = headers_get(exchange_headers(call->exchange), "host");
 	struct headers headers;
+	int64_t size = -1;
 	size_t i;
 
 	headers_init(&headers);
@@ -681,6 +688,8 @@ static enum step step_replay(struct call *call)
 		const char *name = json_string_value(json_array_get(pair, 0));
 		const char *value = json_string_value(json_array_get(pair, 1));
 
+		if (json_is_integer(json_array_get(pair, 1)))
+			size = json_integer_value(json_array_get(pair, 1));
 		/* The agent may have come another way when the answer was kept. */
 		if (name && value && strcasecmp(name, "location") == 0 &&
 		    relay_leads_back(value, host))
@@ -692,8 +701,13 @@ static enum step step_replay(struct call *call)
 	call->status = call->replay_status;
 	call->answering = call->body_ended = true;
 	call->answered_us = clock_now_us();
-	exchange_reply(
-	    call->exchange, call->status, &headers, call->replay_body, call->replay_size);
+	if (is_head(call)) {
+		exchange_start(call->exchange, call->status, &headers, size);
+		exchange_end(call->exchange);
+	} else {
+		exchange_reply(call->exchange, call->status, &headers, call->replay_body,
+		    call->replay_size);
+	}
 	headers_fini(&headers);
 	json_decref(list);
 	return STEP_WAIT;
@@ -791,7 +805,7 @@ static void on_waited_long(evutil_socket_t fd, short what, void *arg)
 	/* When it was resolved at this very moment, on_key, on_past or on_reserved runs next. */
 	if (call->key_waiting) {
 		if (stop_waiting_for_key(call)) {
-			call->refusal.resets_us = call->id + CLOCK_US_PER_S;
+			call->refusal.resets_us = clock_now_us() + CLOCK_US_PER_S;
 			call_run(call, refuse(call, PROBLEM_IDEMPOTENCY_CONFLICT,
 					   "a call with this Idempotency-Key is still in flight"));
 		}
@@ -1689,8 +1703,8 @@ static void on_pay_head(
 	FAULT_POINT("paid head");
 	call_enter(call);
 	note_head(call, transfer, status, headers);
-	call->delivery = delivery_new(call->tool->delivery, strcmp(call->method, "HEAD") == 0,
-	    status, headers, (size_t)house_config(call->house)->answer_size_max);
+	call->delivery = delivery_new(call->tool->delivery, is_head(call), status, headers,
+	    (size_t)house_config(call->house)->answer_size_max);
 	receipt_read(&receipt, v2, v2_count < HEADER_VALUES_MAX ? v2_count : HEADER_VALUES_MAX, v1,
 	    v1_count < HEADER_VALUES_MAX ? v1_count : HEADER_VALUES_MAX, &call->payer, call->asset,
 	    &call->value);
@@ -1754,7 +1768,9 @@ static const struct transfer_events pay_events = {on_pay_head, on_pay_body, on_p
 /* --- answer --------------------------------------------------------------------------------------
  */
 
-static char *headers_json(const struct headers *headers)
+/* What is kept of an answer's head. body_size: said of a body that did not come, and the only
+ * number among the fields; -1: there is none to say. */
+static char *headers_json(const struct headers *headers, int64_t body_size)
 {
 	json_t *list = json_array();
 	char *text;
@@ -1762,6 +1778,9 @@ static char *headers_json(const struct headers *headers)
 	for (size_t i = 0; i < headers->count; i++)
 		json_array_append_new(
 		    list, json_pack("[s, s]", headers->items[i].name, headers->items[i].value));
+	if (body_size >= 0)
+		json_array_append_new(
+		    list, json_pack("[s, I]", "Content-Length", (json_int_t)body_size));
 	text = json_dumps(list, JSON_COMPACT);
 	json_decref(list);
 	return text;
@@ -1820,7 +1839,7 @@ static enum step step_answer(struct call *call)
 	call->hashing = hashing_new(call->worker->hasher, &hashing_events, call);
 	if (call->key) {
 		buf_init(&call->kept, (size_t)house_config(call->house)->answer_size_max);
-		call->kept_headers = headers_json(&headers);
+		call->kept_headers = headers_json(&headers, is_head(call) ? call->answer_size : -1);
 	}
 	if (call->exchange) {
 		call->answered_us = clock_now_us();

@@ -291,6 +291,37 @@ describe('the same call again, with its Idempotency-Key', () => {
 		assert.equal((await tw.payments(agent.name)).length, 1);
 	});
 
+	it('that is a HEAD gets the size again that the first one was told', async () => {
+		bed.rogue.cases.sized = ({ response }) => response.writeHead(200, { 'content-length': 777 }).end();
+		const agent = await newAgent();
+		const head = () => tw.call(agent, 'rogue', '/sized',
+			{ method: 'HEAD', headers: { 'idempotency-key': 'head' } });
+		const [first, second] = [await head(), await head()];
+		assert.equal(second.headers['tallyward-replayed'], 'true');
+		assert.equal(first.headers['content-length'], '777');
+		assert.equal(second.headers['content-length'], '777');
+	});
+
+	it('while the first is under way is told to come back later than now', async () => {
+		tw.configure({ waiting_ms_max: 2000 });
+		await tw.reload();
+		const agent = await newAgent();
+		const headers = { 'idempotency-key': 'slow' };
+		bed.rogue.gate.close();
+		const first = buy(agent, '/asks-late', { headers });
+		await until('the seller to be asked', () => bed.rogue.gate.waiting === 1);
+		const second = await buy(agent, '/asks-late', { headers });
+		const { code, resets_at: resetsAt } = second.problem;
+		bed.rogue.gate.open();
+		assert.equal((await first).status, 200);
+		assert.equal(code, 'idempotency_conflict');
+		assert.equal(second.headers['retry-after'], '1');
+		assert.ok(Date.parse(resetsAt) - Date.parse(second.headers.date) >= 1000,
+			`${resetsAt}, said at ${second.headers.date}`);
+		tw.configure({ waiting_ms_max: 15_000 });
+		await tw.reload();
+	});
+
 	it("and another agent's key is another key", async () => {
 		const headers = { 'idempotency-key': 'order-5' };
 		for (const agent of [await newAgent(), await newAgent()]) {
