@@ -179,6 +179,7 @@ struct call {
 };
 
 static void call_run(struct call *call, enum step next);
+static void call_go_on(struct call *call, enum step next);
 static void call_enter(struct call *call);
 static void on_waited_long(evutil_socket_t fd, short what, void *arg);
 static void end_metered(struct call *call, bool success);
@@ -433,7 +434,7 @@ static void on_key(void *arg)
 	call->key_waiting = false;
 	call->key_entered = true;
 	if (call->exchange)
-		call_run(call, STEP_COLLECT);
+		call_go_on(call, STEP_COLLECT);
 	call_leave(call);
 }
 
@@ -729,8 +730,10 @@ static void on_past(void *arg)
 	call_enter(call);
 	evtimer_del(call->waiting_timer);
 	call->past_waiting = false;
-	if (call->exchange)
-		call_run(call, call->past.known ? STEP_RESERVE : refuse_unreadable_past(call));
+	if (call->exchange && call->past.known)
+		call_go_on(call, STEP_RESERVE);
+	else if (call->exchange)
+		call_run(call, refuse_unreadable_past(call));
 	call_leave(call);
 }
 
@@ -789,6 +792,8 @@ static void on_reserved(void *arg)
 		let_go(call);
 	} else if (call->reservation.result != RESERVE_OK) {
 		call_run(call, refuse_reservation(call));
+	} else if (call->resume == STEP_FORWARD) {
+		call_go_on(call, STEP_FORWARD);
 	} else {
 		call_run(call, call->resume == STEP_FIT ? STEP_SIGN : call->resume);
 	}
@@ -1952,7 +1957,10 @@ void call_on_body_end(struct call *call)
 			enum step next = call->resume;
 
 			call->resume = STEP_WAIT;
-			call_run(call, next);
+			if (next == STEP_FIT) /* the seller has been asked; STEP_SIGN looks again */
+				call_run(call, next);
+			else
+				call_go_on(call, next);
 		}
 	}
 	call_leave(call);
@@ -2037,6 +2045,15 @@ static void call_run(struct call *call, enum step next)
 {
 	while (next != STEP_WAIT)
 		next = run_one(call, next);
+}
+
+/* After a wait, with nothing sent yet: the owner may meanwhile have taken back what let the call
+ * in. STEP_RECORD and STEP_SIGN ask for themselves. */
+static void call_go_on(struct call *call, enum step next)
+{
+	enum step refused = ask_owner_again(call);
+
+	call_run(call, refused == STEP_WAIT ? next : refused);
 }
 
 void call_begin(struct worker *worker, struct exchange *exchange)

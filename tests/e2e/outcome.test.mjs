@@ -3,10 +3,11 @@
 // or the owner decides; and nothing is ever signed twice for one call.
 
 import assert from 'node:assert/strict';
+import { PassThrough } from 'node:stream';
 import { after, before, describe, it } from 'node:test';
 import { startBed } from './bed/bed.mjs';
 import { GENEROUS, policyOf, spend } from './bed/policies.mjs';
-import { Tallyward, micros } from './bed/tallyward.mjs';
+import { Tallyward, micros, send } from './bed/tallyward.mjs';
 import { until } from './bed/wait.mjs';
 
 let bed;
@@ -154,6 +155,73 @@ describe('an owner who changes the rules while a seller thinks', () => {
 			assert.equal(signaturesOf(agent).length, 0);
 			assert.deepEqual(await tw.payments(agent.name), []);
 		});
+});
+
+describe('an owner who changes his mind while a call waits', () => {
+	const CHANGES = {
+		'suspends the agent': ['agent_suspended', (agent) => tw.must('agent', 'suspend', agent.name)],
+		'revokes the token': ['unauthenticated', (agent) => tw.must('token', 'revoke', agent.session)],
+		'takes the tool away': ['tool_denied',
+			(agent) => tw.setPolicy(agent.name, { ...GENEROUS, tools: { allowlist: [] } })],
+	};
+	/** One call holds all that is left, because nobody knows what its endpoint asks. */
+	const NARROW = policyOf(spend('agent', 'call', '0.05'), spend('session', 'total', '0.05'));
+
+	const inFlight = (count) => until(`${count} calls in flight`, async () =>
+		(await send(`${tw.adminUrl}/metrics`)).text.includes(`\ntallyward_calls_in_flight ${count}\n`));
+
+	const asked = (path) => bed.rogue.record.requests.filter(({ url }) => url === path).length;
+
+	async function refusedInstead(waiting, code, path, times) {
+		const { status, problem, text } = await waiting;
+		assert.ok(status >= 400 && status < 500, text);
+		assert.equal(problem.code, code);
+		assert.equal(asked(path), times, 'the seller has not heard of it');
+	}
+
+	for (const [what, [code, change]] of Object.entries(CHANGES)) {
+		it(`for money, and ${what}: it is not sent`, async () => {
+			const agent = await newAgent(NARROW);
+			const path = `/free/${agent.name}`;
+			bed.rogue.gate.close();
+			const first = buy(agent, `/asks-late/${agent.name}`);
+			await until('the seller to be asked', () => bed.rogue.gate.waiting === 1);
+			const second = buy(agent, path);
+			await inFlight(2);
+			await change(agent);
+			bed.rogue.gate.open();
+			await first;
+			await refusedInstead(second, code, path, 0);
+		});
+
+		it(`for its key, and ${what}: it is not sent`, async () => {
+			const agent = await newAgent();
+			const path = `/asks-late/${agent.name}`;
+			const headers = { 'idempotency-key': 'one' };
+			bed.rogue.gate.close();
+			const first = buy(agent, path, { headers });
+			await until('the seller to be asked', () => bed.rogue.gate.waiting === 1);
+			const second = buy(agent, path, { headers });
+			await inFlight(2);
+			await change(agent);
+			bed.rogue.gate.open();
+			await first;
+			await refusedInstead(second, code, path, 1);
+		});
+
+		it(`for the rest of its body, and ${what}: it is not sent`, async () => {
+			const agent = await newAgent();
+			const path = `/free/${agent.name}`;
+			const body = new PassThrough();
+			body.write('one half');
+			const call = buy(agent, path,
+				{ method: 'POST', body, headers: { 'idempotency-key': 'one' } });
+			await inFlight(1);
+			await change(agent);
+			body.end('the other');
+			await refusedInstead(call, code, path, 0);
+		});
+	}
 });
 
 describe('a seller that never answers', () => {
