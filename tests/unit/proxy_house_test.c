@@ -3,8 +3,6 @@
 #include "proxy/house.h"
 
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <time.h>
 
 #include "common/clock.h"
 #include "common/file.h"
@@ -12,31 +10,13 @@
 #include "ledger/verify.h"
 #include "proxy/command.h"
 #include "proxy/rooms.h"
+#include "tests/unit/proxy_clock.h"
 #include "tests/unit/unit.h"
 
 #define NETWORK "eip155:84532"
 #define ASSET   "0x036CbD53842c5426634e7929541eC2318f3dCF7e"
 #define PAYEE   "0x209693Bc6afc0C5328bA36FaF03C514EF312287C"
 #define LOWER   "0x209693bc6afc0c5328ba36faf03c514ef312287c"
-
-/* How far this program's clocks are ahead of the machine's: this definition comes before
- * libc's. */
-static int64_t real_ahead_us, steady_ahead_us;
-
-int clock_gettime(clockid_t id, struct timespec *out)
-{
-	int64_t ahead_us = id == CLOCK_REALTIME ? real_ahead_us : steady_ahead_us;
-	int result = (int)syscall(SYS_clock_gettime, id, out);
-
-	ahead_us += out->tv_nsec / 1000;
-	out->tv_sec += ahead_us / CLOCK_US_PER_S;
-	out->tv_nsec = ahead_us % CLOCK_US_PER_S * 1000;
-	if (out->tv_nsec < 0) {
-		out->tv_nsec += 1000000000;
-		out->tv_sec--;
-	}
-	return result;
-}
 
 static struct house_options options_of(void **state)
 {
@@ -840,15 +820,13 @@ static void not_ready_until_the_clock_has_caught_up(void **state)
 	newest = store_next_id(house->store, clock_now_us());
 	real_ahead_us = -3600 * CLOCK_US_PER_S;
 	assert_false(house_ready(house, reason));
-	steady_ahead_us += CLOCK_SETTLE_US;
-	real_ahead_us += CLOCK_SETTLE_US;
+	clock_pass(CLOCK_SETTLE_US);
 	assert_false(house_ready(house, reason));
 	assert_null(strstr(reason, "stepped"));
 	assert_non_null(strstr(reason, "behind the newest row"));
 	assert_true(store_next_id(house->store, clock_now_us()) > newest);
 	/* The hour passes. */
-	steady_ahead_us += 3600 * CLOCK_US_PER_S;
-	real_ahead_us += 3600 * CLOCK_US_PER_S;
+	clock_pass(3600 * CLOCK_US_PER_S);
 	if (!house_ready(house, reason))
 		fail_msg("%s", reason);
 	house_close(&house);
