@@ -49,12 +49,14 @@ static const struct table_form forms[] = {
 	    {"id", "call", "payment", "agent", "tool", "reason"}, ""},
 	[TABLE_SETTING] = {"setting", true, 3, {"id", "name", "body"}, ""},
 	/* The same call may state its key again (a payment has been signed since); another
-	 * call may have it once it has expired (?7: now). Otherwise nothing changes. */
+	 * call of the same request may have it when nothing was paid, and its answer is gone;
+	 * any call once it has expired (?7: now). Otherwise nothing changes. */
 	[TABLE_IDEMPOTENCY] = {"idempotency", false, 6,
 	    {"agent", "key", "request", "call", "payment", "expires_us"},
 	    " ON CONFLICT (agent, key) DO UPDATE SET request = excluded.request,"
 	    " call = excluded.call, payment = excluded.payment, expires_us = excluded.expires_us"
-	    " WHERE (call = excluded.call AND request = excluded.request) OR expires_us <= ?7"},
+	    " WHERE (request = excluded.request AND (call = excluded.call OR payment IS NULL))"
+	    " OR expires_us <= ?7"},
 	[TABLE_ANSWER] = {"answer", false, 5, {"call", "status", "headers", "body", "expires_us"},
 	    " ON CONFLICT (call) DO UPDATE SET status = excluded.status,"
 	    " headers = excluded.headers, body = excluded.body, expires_us = excluded.expires_us"},

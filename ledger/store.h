@@ -251,8 +251,10 @@ struct audit_row {
 
 /* Idempotency: which call a key belongs to, and the answer it got. A cache with an
  * age, the only rows that are ever deleted. The same call may append its key again
- * (with the payment it has signed since); another call, or the same key for another
- * request, is STORE_EXISTS until the row has expired. */
+ * (with the payment it has signed since), and so may another call of the same request while
+ * no payment stands behind it: the answer kept for it may have made room for newer ones.
+ * Another call otherwise, or the same key for another request, is STORE_EXISTS until the
+ * row has expired. */
 struct idempotency_row {
 	int64_t agent;
 	const char *key;

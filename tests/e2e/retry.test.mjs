@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { startBed } from './bed/bed.mjs';
 import { GENEROUS } from './bed/policies.mjs';
+import { challenge, requirement, send402 } from './bed/rogue.mjs';
 import { Tallyward, micros } from './bed/tallyward.mjs';
 import { until } from './bed/wait.mjs';
 
@@ -213,6 +214,53 @@ describe('answers kept for their keys', () => {
 		assert.equal((await small.payments(agent.name)).length, 24);
 		await small.assertBooks();
 		await small.close();
+	});
+});
+
+describe('a key whose kept answer has made room for newer ones', () => {
+	const LARGE = 'x'.repeat(60_000);
+
+	before(async () => {
+		bed.rogue.cases.large = ({ response }) => response.end(LARGE);
+		bed.rogue.cases['large-paid'] = ({ response, entry, ...call }) => entry.payment
+			? response.end(LARGE)
+			: send402({ response, ...call }, challenge(call, [requirement(call)]));
+		await tw.stop();
+		tw.configure({ answers_size_max: 100_000 });
+		await tw.start();
+	});
+
+	const ask = (agent, key, path) =>
+		tw.call(agent, 'rogue', path, { headers: { 'idempotency-key': key } });
+
+	/** The first of three answers is gone once the last one is kept. */
+	async function pushOut(agent, path) {
+		for (const key of ['one', 'two', 'three'])
+			assert.equal((await ask(agent, key, path)).status, 200);
+		assert.equal((await ask(agent, 'three', path)).headers['tallyward-replayed'], 'true');
+	}
+
+	it('makes an ordinary call of it, which is in the audit as well', async () => {
+		const agent = await newAgent();
+		await pushOut(agent, '/large');
+		const again = await ask(agent, 'one', '/large');
+		assert.equal(again.status, 200);
+		assert.equal(again.headers['tallyward-replayed'], undefined);
+		await until('its row', async () =>
+			JSON.stringify(await tw.must('ledger', 'audit', '--agent', agent.name))
+				.includes(again.headers['tallyward-call']));
+		assert.equal((await ask(agent, 'one', '/large')).headers['tallyward-replayed'], 'true');
+	});
+
+	it('buys, when the seller wants money for it now', async () => {
+		const agent = await newAgent();
+		bed.rogue.cases.changing = bed.rogue.cases.large;
+		await pushOut(agent, '/changing');
+		bed.rogue.cases.changing = bed.rogue.cases['large-paid'];
+		const bought = await ask(agent, 'one', '/changing');
+		assert.equal(bought.status, 200, bought.text.slice(0, 300));
+		assert.equal(bought.payment, 'open');
+		await payments(agent, 1);
 	});
 });
 

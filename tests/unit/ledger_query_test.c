@@ -1263,10 +1263,13 @@ static void idempotency(void **state)
 	assert_int_equal(look_up(world, world->agent, "KEY", now), STORE_NOT_FOUND);
 	assert_int_equal(look_up(world, world->agent, "key", later), STORE_NOT_FOUND);
 	expect("");
-	/* another call, another request; the same call with its payment */
-	assert_int_equal(add_key(world, 8, 1, 0, later), STORE_EXISTS);
+	/* another request; another call before and after something was paid */
 	assert_int_equal(add_key(world, 7, 2, 0, later), STORE_EXISTS);
+	assert_int_equal(add_key(world, 8, 2, 0, later), STORE_EXISTS);
+	assert_int_equal(add_key(world, 8, 1, 0, later), STORE_OK);
+	assert_int_equal(add_key(world, 7, 1, 0, later), STORE_OK);
 	assert_int_equal(add_key(world, 7, 1, 99, later), STORE_OK);
+	assert_int_equal(add_key(world, 8, 1, 0, later), STORE_EXISTS);
 	batch = batch_new(now);
 	batch_answer(batch, &(struct answer_row){.call = 7, .status = 200, .headers = "[]",
 	    .body = "", .body_size = 0, .expires_us = later});
