@@ -378,14 +378,16 @@ describe('the same call again, with its Idempotency-Key', () => {
 		bed.rogue.gate.close();
 		const first = buy(agent, '/asks-late', { headers });
 		await until('the seller to be asked', () => bed.rogue.gate.waiting === 1);
+		const asked = Date.now();
 		const second = await buy(agent, '/asks-late', { headers });
 		const { code, resets_at: resetsAt } = second.problem;
 		bed.rogue.gate.open();
 		assert.equal((await first).status, 200);
 		assert.equal(code, 'idempotency_conflict');
 		assert.equal(second.headers['retry-after'], '1');
-		assert.ok(Date.parse(resetsAt) - Date.parse(second.headers.date) >= 1000,
-			`${resetsAt}, said at ${second.headers.date}`);
+		// A second after the two that it waited; when the answer leaves is the machine's affair.
+		assert.ok(Date.parse(resetsAt) - asked >= 2900,
+			`${resetsAt}, asked at ${new Date(asked).toISOString()}`);
 		tw.configure({ waiting_ms_max: 15_000 });
 		await tw.reload();
 	});
