@@ -260,7 +260,7 @@ struct idempotency_row {
 	const char *key;
 	struct digest request; /* of method, URL and body */
 	int64_t call;
-	int64_t payment; /* 0: nothing was signed */
+	int64_t payment; /* 0: nothing was paid; call itself: a metered tool charged it */
 	int64_t expires_us;
 };
 

@@ -553,7 +553,7 @@ static struct digest request_digest(const struct call *call)
 
 struct recall {
 	struct call *call;
-	bool same;
+	bool same, charged;
 	int64_t payment;
 };
 
@@ -564,6 +564,7 @@ static void on_recalled(
 	struct call *call = recall->call;
 
 	recall->same = memcmp(row->request.bytes, call->key_request.bytes, DIGEST_SIZE) == 0;
+	recall->charged = row->payment == row->call;
 	recall->payment = row->payment;
 	if (recall->same && answer) {
 		call->replay_status = answer->status;
@@ -650,6 +651,11 @@ static enum step step_recall(struct call *call)
 		return STEP_REPLAY;
 	if (recall.payment == 0)
 		return STEP_WAKE;
+	if (recall.charged)
+		return refuse(call, PROBLEM_IDEMPOTENCY_CONFLICT,
+		    "call %lld with this Idempotency-Key was charged and its answer is not kept: "
+		    "use a new key to buy again",
+		    (long long)recall.payment);
 	if (!outstanding_hold(call->house->outstanding, recall.payment))
 		return refuse_spent_key(call, recall.payment);
 	return resend(call, recall.payment);
@@ -982,6 +988,22 @@ static enum step step_record(struct call *call)
 	return write_then_wait(call, &batch, on_recorded);
 }
 
+/* payment: what the key stands for from now on, a payment or, of a metered tool, the call that
+ * was charged; 0: nothing that money was spent on. */
+static void write_key(struct call *call, struct batch *batch, int64_t payment)
+{
+	struct idempotency_row key = {
+	    .agent = call->who.agent->id,
+	    .key = call->key,
+	    .request = call->key_request,
+	    .call = call->id,
+	    .payment = payment,
+	    .expires_us = call->id + house_config(call->house)->idempotency_s * CLOCK_US_PER_S,
+	};
+
+	batch_idempotency(batch, &key);
+}
+
 static void end_metered(struct call *call, bool success)
 {
 	struct journal_row row;
@@ -991,6 +1013,9 @@ static void end_metered(struct call *call, bool success)
 		describe(call, &row, success ? JOURNAL_CHARGE : JOURNAL_RELEASE);
 		batch = batch_new(clock_now_us());
 		batch_journal(batch, &row);
+		/* What it bought may be too large to keep, or never come to its end. */
+		if (success && call->key)
+			write_key(call, batch, call->id);
 		store_append(call->house->store, &batch, NULL, NULL);
 	}
 	if (success) {
@@ -1426,19 +1451,8 @@ static void write_signed(struct call *call, struct batch *batch)
 	describe(call, &journal, JOURNAL_SIGN);
 	batch_payment(batch, &row);
 	batch_journal(batch, &journal);
-	if (call->key) {
-		struct idempotency_row key = {
-		    .agent = call->who.agent->id,
-		    .key = call->key,
-		    .request = call->key_request,
-		    .call = call->id,
-		    .payment = call->payment_id,
-		    .expires_us =
-			call->id + house_config(call->house)->idempotency_s * CLOCK_US_PER_S,
-		};
-
-		batch_idempotency(batch, &key);
-	}
+	if (call->key)
+		write_key(call, batch, call->payment_id);
 }
 
 /* What stays open is known to the whole house, until its call has ended as this call's. */
@@ -2197,17 +2211,9 @@ static void audit(struct call *call)
 			call->id + house_config(call->house)->idempotency_s * CLOCK_US_PER_S,
 		};
 
-		if (call->payment_id == 0) {
-			struct idempotency_row key = {
-			    .agent = call->who.agent->id,
-			    .key = call->key,
-			    .request = call->key_request,
-			    .call = call->id,
-			    .expires_us = answer.expires_us,
-			};
-
-			batch_idempotency(batch, &key);
-		}
+		/* One that cost something was written with what it cost. */
+		if (call->payment_id == 0 && call->price == 0)
+			write_key(call, batch, 0);
 		batch_answer(batch, &answer);
 	}
 	/* Nobody waits for these rows, so that a failing disk keeps them for later. */

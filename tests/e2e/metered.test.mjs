@@ -25,7 +25,7 @@ async function startApi() {
 		if (kind === 'reset')
 			return request.socket.resetAndDestroy();
 		response.statusCode = kind === 'status' ? Number(detail) : 200;
-		response.end(JSON.stringify({ answer: 42 }));
+		response.end(JSON.stringify({ answer: 42, filling: kind === 'large' ? 'x'.repeat(300_000) : '' }));
 	});
 	found.url = await listen(server);
 	found.stop = () => {
@@ -103,6 +103,22 @@ describe('a metered tool', () => {
 		assert.equal(refused.status, 429);
 		assert.equal(refused.problem.code, 'over_day_limit');
 		assert.equal(api.requests, seen, 'refused before it was sent');
+	});
+
+	it('is charged once for a key, though its answer is too large to keep', async () => {
+		const agent = await newAgent(ROOMY);
+		const buy = (path) => tw.call(agent, 'invoice', path, { headers: { 'idempotency-key': path } });
+		assert.equal((await buy('/large')).status, 200);
+		const again = await buy('/large');
+		assert.equal(again.status, 409, again.text.slice(0, 300));
+		assert.equal(again.problem.code, 'idempotency_conflict');
+		const [first, second] = [await buy('/small'), await buy('/small')];
+		assert.equal(first.status, 200);
+		assert.equal(second.headers['tallyward-replayed'], 'true');
+		// What was not charged is no purchase: its answer is given again all the same.
+		assert.equal((await buy('/status/500')).status, 500);
+		assert.equal((await buy('/status/500')).headers['tallyward-replayed'], 'true');
+		assert.equal(await used(agent), 500_000n);
 	});
 
 	it('dearer than a call may be is never sent', async () => {
