@@ -1627,6 +1627,7 @@ static void payment_ends(
 	    .receipt = receipt ? receipt->text : NULL,
 	};
 	struct batch *batch = batch_new(row.id);
+	char failure[256];
 
 	must(call->money == MONEY_SIGNED);
 	batch_payment_state(batch, &row);
@@ -1639,6 +1640,10 @@ static void payment_ends(
 	}
 	if (call->resending && settled)
 		(void)write_then_wait(call, &batch, on_resent_settled);
+	else if (call->resending && store_health(call->house->store, failure) != STORE_OK)
+		/* Nothing new: it was open. What is kept while the disk fails has no bound but
+		 * the calls in flight, and who asks again and again would go beyond it. */
+		batch_free(&batch);
 	else
 		store_append(call->house->store, &batch, NULL, NULL);
 	if (call->resending) {

@@ -80,6 +80,23 @@ describe('as long as the disk fails', () => {
 		assert.equal(world.seller.of(keyed.id).length, 1);
 	});
 
+	it('an open payment that is sent again and again leaves no row for each time', async () => {
+		const call = await world.buy('hangup', { body: 'again and again' });
+		failing('ENOSPC', DISK.write);
+		assertRefused([await world.buy()]);
+		for (let i = 0; i < 20; i++)
+			await world.buy('hangup', { again: call });
+		// Sent, and not answered: no refusal, and no second signature.
+		assert.deepEqual([...new Set(call.tries.map(({ code }) => code))], ['payment_unknown']);
+		assert.equal(world.seller.of(call.id).length, 1);
+		mend();
+		await world.recovers();
+		await world.whole();
+		const payment = world.books.byNonce.get(world.seller.of(call.id)[0].nonce.toLowerCase());
+		assert.equal(world.books.state(payment), STATE.open);
+		assert.ok(payment.states.length <= 2, `${payment.states.length} states`);
+	});
+
 	it('a crash on top of it loses nothing that left', async () => {
 		const buys = [world.buy('hold', { body: 'once' }), world.buy('hold', { body: 'once' }), world.buy('later')];
 		await until('the seller to hold them', () => world.seller.held === 3);
