@@ -10,6 +10,7 @@
 #include "policy/policy.h"
 #include "proxy/command.h"
 #include "proxy/config.h"
+#include "proxy/exchange.h"
 #include "proxy/serve.h"
 #include "proxy/tls.h"
 
@@ -113,6 +114,17 @@ static int check_config(const struct cli *cli)
 	return status;
 }
 
+static bool check_address(const struct options *options, const char *name)
+{
+	const char *address = options_text(options, name);
+
+	if (address == NULL || listener_address_valid(address))
+		return true;
+	output_error("--%s takes an address and a port, like 127.0.0.1:8402, not '%s'", name,
+	    address);
+	return false;
+}
+
 static int run_serve(const struct cli *cli)
 {
 	const struct options *options = cli->options;
@@ -130,6 +142,8 @@ static int run_serve(const struct cli *cli)
 		output_error("--workers takes at most %ld", WORKERS_MAX);
 		return COMMAND_USAGE;
 	}
+	if (!check_address(options, "listen") || !check_address(options, "admin"))
+		return COMMAND_USAGE;
 	if (options_flag(options, "dump-config"))
 		return dump_config(cli);
 	if (options_flag(options, "check-config"))

@@ -84,6 +84,8 @@ size_t listener_connections(const struct listener *listener);
 /** Closes everything, calling `finished` for what was under way. Not from a callback of
  * this listener's. */
 void listener_free(struct listener **listener);
+/** Is it an address and a port, like 127.0.0.1:8402 or [::1]:0, whoever may listen there? */
+bool listener_address_valid(const char *address);
 int listener_socket_tcp(char reason[256], const char *address, bool shared) MUST_CHECK;
 /** Its two halves: a port is taken by the first, which may need a right that goes, and nobody
  * can connect before the second. False: reason is filled, the socket is still the caller's. */

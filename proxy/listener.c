@@ -222,6 +222,14 @@ static bool address_parse(struct sockaddr_storage *out, socklen_t *out_size, con
 	       port_parse(&v6->sin6_port, colon + 1);
 }
 
+bool listener_address_valid(const char *address)
+{
+	struct sockaddr_storage parsed = {0};
+	socklen_t size;
+
+	return address_parse(&parsed, &size, address);
+}
+
 int listener_socket_bind(char reason[256], const char *address, bool shared)
 {
 	struct sockaddr_storage bound = {0};

@@ -403,6 +403,14 @@ describe('the data folder', () => {
 		await other.close();
 	});
 
+	it('is not told to listen where nobody can: that is wrong usage', async () => {
+		for (const [option, address] of [['--listen', 'bogus'], ['--admin', '127.0.0.1'], ['--listen', '[::1]:x']]) {
+			const { code, stderr } = await tw.cli('serve', option, address);
+			assert.equal(code, 2, stderr);
+			assert.equal(stderr, `tallyward: ${option} takes an address and a port, like 127.0.0.1:8402, not '${address}'\n`);
+		}
+	});
+
 	it('is free after a kill -9, whatever its lock file says', async () => {
 		const { pid } = tw.daemon;
 		const lock = path.join(tw.dir, 'lock');
