@@ -12,6 +12,10 @@
 
 #include "common/clock.h"
 
+/* Longer than a machine stands still, and over at once for a clock that goes ahead. */
+#define LONG_MS UINT32_C(120000)
+#define LONG_US (LONG_MS * INT64_C(1000))
+
 /* By how much, in microseconds; other threads may read the time meanwhile. */
 static _Atomic int64_t real_ahead_us, steady_ahead_us;
 

@@ -1216,10 +1216,6 @@ static void pieces_of_all_sizes_arrive_in_their_order(void **state)
 
 /* --- time --- */
 
-/* Longer than a machine stands still, and over at once for a clock that goes ahead. */
-#define LONG_MS UINT32_C(120000)
-#define LONG_US (LONG_MS * INT64_C(1000))
-
 static const struct listener_limits long_waits = {
     .connections_max = 100,
     .head_ms_max = LONG_MS,
@@ -1229,13 +1225,6 @@ static const struct listener_limits long_waits = {
     .out_size_high = 65536,
     .out_size_low = 16384,
 };
-
-/* What has been said is there: so many turns read all of it, however slow the machine is. */
-static void come_to_rest(struct server *server)
-{
-	for (int i = 0; i < 10; i++)
-		loop_turn(server->base);
-}
 
 static void time_outs(void **state)
 {
@@ -1266,7 +1255,7 @@ static void time_outs(void **state)
 		peer = peer_connect(server.port, 0);
 		SAY(rows[i].request);
 		UNTIL(listener_connections(server.listener) == 1);
-		come_to_rest(&server);
+		loop_rest(server.base);
 		clock_pass(LONG_US);
 		UNTIL(peer_over(&peer));
 		row_check(rows[i].name, peer.error == 0);
@@ -1293,7 +1282,7 @@ static void a_head_has_one_time_a_body_many(void **state)
 	peer = peer_connect(server.port, 0);
 	for (int i = 0; i < 4; i++) {
 		(void)peer_push(&peer, "G", 1);
-		come_to_rest(&server);
+		loop_rest(server.base);
 		assert_false(peer_over(&peer));
 		clock_pass(LONG_US / 4);
 	}
@@ -1304,7 +1293,7 @@ static void a_head_has_one_time_a_body_many(void **state)
 	peer = peer_connect(server.port, 0);
 	SAY(POST "Content-Length: 20\r\n\r\n");
 	for (int i = 0; i < 20; i++) {
-		come_to_rest(&server);
+		loop_rest(server.base);
 		clock_pass(LONG_US / 2);
 		SAY("x");
 	}

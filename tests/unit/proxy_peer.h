@@ -35,6 +35,13 @@ static inline void loop_turn(struct event_base *base)
 	event_base_loop(base, EVLOOP_NONBLOCK);
 }
 
+/* What has been said is there: so many turns read all of it, however slow the machine is. */
+static inline void loop_rest(struct event_base *base)
+{
+	for (int i = 0; i < 10; i++)
+		loop_turn(base);
+}
+
 /* Turn the loop until the condition holds; the test fails when it never does. */
 #define peer_until(base, condition)                                                                \
 	do {                                                                                       \

@@ -693,10 +693,6 @@ static void unreachable(void **state)
 
 /* --- time --- */
 
-/* Longer than a machine stands still, and over at once for a clock that goes ahead. */
-#define LONG_MS UINT32_C(120000)
-#define LONG_US (LONG_MS * INT64_C(1000))
-
 static const struct upstream_limits long_waits = {
     .connections_max = 8,
     .connect_ms_max = LONG_MS,
@@ -704,13 +700,6 @@ static const struct upstream_limits long_waits = {
     .idle_ms_max = LONG_MS,
     .head_size_max = 65536,
 };
-
-/* What has been said is there: so many turns read all of it, however slow the machine is. */
-static void come_to_rest(struct client *client)
-{
-	for (int i = 0; i < 10; i++)
-		loop_turn(client->base);
-}
 
 static void time_outs(void **state)
 {
@@ -739,7 +728,7 @@ static void time_outs(void **state)
 		UNTIL(peer_has(&peer, "\r\n\r\n"));
 		SAY(rows[i].said);
 		UNTIL(strcmp(client.log, rows[i].log) == 0);
-		come_to_rest(&client);
+		loop_rest(client.base);
 		clock_pass(LONG_US);
 		UNTIL(client.done_count == 1);
 		(void)snprintf(log, sizeof(log), "%s%stimeout", rows[i].log,
@@ -1004,7 +993,7 @@ static void a_pause_is_not_timed(void **state)
 			SAY(OK "Content-Length: 5\r\n\r\nhe");
 			UNTIL(strcmp(client.log, "head body") == 0);
 		}
-		come_to_rest(&client);
+		loop_rest(client.base);
 		clock_pass(2 * LONG_US);
 		loop_for(client.base, 5);
 		assert_int_equal(client.done_count, 0);
