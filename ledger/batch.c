@@ -382,3 +382,197 @@ void batch_answer(struct batch *batch, const struct answer_row *row)
 	put_blob(batch, record, row->body, row->body_size);
 	put_int(record, row->expires_us);
 }
+
+void batch_outlive(struct batch *batch)
+{
+	batch->outlives = true;
+}
+
+/* --- as bytes ---------------------------------------------------------- */
+
+static size_t encoded_value_size(const struct value *value)
+{
+	switch (value->type) {
+	case VALUE_NULL:
+		return 1;
+	case VALUE_INT:
+		return 1 + sizeof(value->number);
+	case VALUE_TEXT:
+	case VALUE_BLOB:
+		return 1 + sizeof(uint32_t) + value->size + 1;
+	}
+	must(!"a type we know");
+	return 0;
+}
+
+size_t batch_encoded_size(const struct batch *batch)
+{
+	size_t size = sizeof(batch->now_us) + sizeof(uint32_t);
+
+	for (const struct record *record = batch->first; record != NULL; record = record->next) {
+		size++;
+		for (size_t i = 0; i < record->value_count; i++)
+			size += encoded_value_size(&record->values[i]);
+	}
+	return size;
+}
+
+static unsigned char *write_bytes(unsigned char *out, const void *bytes, size_t size)
+{
+	if (size != 0)
+		memcpy(out, bytes, size);
+	return out + size;
+}
+
+static unsigned char *write_value(unsigned char *out, const struct value *value)
+{
+	uint32_t size = (uint32_t)value->size;
+
+	*out++ = (unsigned char)value->type;
+	if (value->type == VALUE_NULL)
+		return out;
+	if (value->type == VALUE_INT)
+		return write_bytes(out, &value->number, sizeof(value->number));
+	must(size == value->size);
+	out = write_bytes(out, &size, sizeof(size));
+	out = write_bytes(out, value->bytes, size);
+	*out = '\0';
+	return out + 1;
+}
+
+void batch_encode(void *bytes, const struct batch *batch)
+{
+	unsigned char *out = bytes, *count_at;
+	uint32_t count = 0;
+
+	out = write_bytes(out, &batch->now_us, sizeof(batch->now_us));
+	count_at = out;
+	out += sizeof(count);
+	for (const struct record *record = batch->first; record != NULL; record = record->next) {
+		must(record->value_count == schema_table(record->table)->column_count);
+		*out++ = (unsigned char)record->table;
+		for (size_t i = 0; i < record->value_count; i++)
+			out = write_value(out, &record->values[i]);
+		count++;
+	}
+	write_bytes(count_at, &count, sizeof(count));
+}
+
+struct encoded {
+	const unsigned char *bytes;
+	size_t left;
+};
+
+static bool read_bytes(void *out, struct encoded *from, size_t size)
+{
+	if (from->left < size)
+		return false;
+	memcpy(out, from->bytes, size);
+	from->bytes += size;
+	from->left -= size;
+	return true;
+}
+
+/* Borrows from what it reads. */
+static bool read_value(struct value *out, struct encoded *from)
+{
+	unsigned char type;
+	uint32_t size;
+
+	*out = (struct value){.type = VALUE_NULL};
+	if (!read_bytes(&type, from, 1) || type > VALUE_BLOB)
+		return false;
+	out->type = (enum value_type)type;
+	if (out->type == VALUE_NULL)
+		return true;
+	if (out->type == VALUE_INT)
+		return read_bytes(&out->number, from, sizeof(out->number));
+	if (!read_bytes(&size, from, sizeof(size)) || from->left <= size ||
+	    from->bytes[size] != '\0')
+		return false;
+	out->bytes = from->bytes;
+	out->size = size;
+	from->bytes += size + 1;
+	from->left -= size + 1;
+	return true;
+}
+
+/* What batch_journal made the values of; a number is 0 where there is none, a text NULL. */
+static bool decode_journal(struct batch *batch, const struct value *values)
+{
+	struct journal_row row = {
+	    .event = (enum journal_event)values[1].number,
+	    .call = values[2].number,
+	    .payment = values[3].number,
+	    .agent = values[4].number,
+	    .agent_name = values[5].bytes,
+	    .owner = values[6].bytes,
+	    .session = values[7].bytes,
+	    .tool = values[8].bytes,
+	    .amount = values[9].number,
+	    .network = values[10].bytes,
+	    .asset = values[11].bytes,
+	    .symbol = values[12].bytes,
+	    .transaction = values[13].bytes,
+	    .note = values[14].bytes,
+	    .from_spent = values[15].number != 0,
+	};
+
+	if (row.event < JOURNAL_DEPOSIT || row.event > JOURNAL_REOPEN || row.agent_name == NULL ||
+	    row.network == NULL || row.asset == NULL || row.symbol == NULL)
+		return false;
+	batch_journal(batch, &row);
+	return true;
+}
+
+static void decode_plain(struct batch *batch, enum table table, const struct value *values)
+{
+	struct record *record = record_add(batch, table);
+
+	for (size_t i = 0; i < schema_table(table)->column_count; i++) {
+		struct value value = values[i];
+
+		if (value.bytes != NULL)
+			value.bytes = arena_copy(batch, value.bytes, value.size);
+		put(record, value);
+	}
+}
+
+static bool decode_record(struct batch *batch, struct encoded *from)
+{
+	struct value values[SCHEMA_COLUMNS_MAX];
+	unsigned char table;
+
+	if (!read_bytes(&table, from, 1) || table < TABLE_FIRST || table > TABLE_LAST)
+		return false;
+	for (size_t i = 0; i < schema_table((enum table)table)->column_count; i++) {
+		if (!read_value(&values[i], from))
+			return false;
+	}
+	/* The id, or the first half of a key. */
+	if (values[0].type != VALUE_INT)
+		return false;
+	if (table == TABLE_JOURNAL)
+		return decode_journal(batch, values);
+	decode_plain(batch, (enum table)table, values);
+	return true;
+}
+
+struct batch *batch_decode(const void *bytes, size_t size)
+{
+	struct encoded from = {bytes, size};
+	struct batch *batch;
+	int64_t now_us;
+	uint32_t count;
+	bool ok = true;
+
+	if (!read_bytes(&now_us, &from, sizeof(now_us)) ||
+	    !read_bytes(&count, &from, sizeof(count)))
+		return NULL;
+	batch = batch_new(now_us);
+	for (; ok && count > 0; count--)
+		ok = decode_record(batch, &from);
+	if (!ok || from.left != 0)
+		batch_free(&batch);
+	return batch;
+}

@@ -21,15 +21,29 @@ struct batch {
 	struct record *first, **last;
 	struct batch_chunk *chunks; /* newest first */
 	size_t size;                /* bytes in them */
+	bool outlives;              /* batch_outlive */
 	/* the writer's, once appended */
 	struct batch *next;
 	store_done_fn *done;
 	void *arg;
 	enum store_result result;
-	bool uncertain; /* its commit failed: only the disk knows whether it is there */
+	bool uncertain; /* its commit failed, or the process ended: only the disk knows whether
+			 * it is there */
+	uint64_t redo;  /* where it is in DIR/redo (ledger/redo.h); 0: not in it */
 };
 
 /** Nothing but audit rows and caches: what may be given up when too much is kept. */
 bool batch_is_expendable(const struct batch *batch) MUST_CHECK;
+
+/* A batch as one piece of bytes, for the same program on the same machine: its time, the number of
+ * its records, and for each the number of its table and a value per column: the type, then eight
+ * bytes of a number, or four of a length, that many bytes and a NUL. As the machine has them. */
+
+/** The bytes that batch_encode writes; no journal row has its id yet. */
+size_t batch_encoded_size(const struct batch *batch) MUST_CHECK;
+void batch_encode(void *out, const struct batch *batch);
+/** batch_decode - what batch_encode has written, and nothing else; nothing is borrowed.
+ * NULL when the bytes are not such a batch. */
+struct batch *batch_decode(const void *bytes, size_t size) MUST_CHECK;
 
 #endif

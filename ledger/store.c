@@ -15,11 +15,14 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/wait.h"
+#include "ledger/redo.h"
 #include "ledger/schema.h"
 #include "ledger/store_parts.h"
 
 #define STORE_FILE "ledger.db"
 #define LOCK_FILE  "lock"
+/* What DIR/redo can hold is written in a tenth of a second; a disk may stand still for longer. */
+#define RECOVER_MS 60000u
 
 const char *store_result_str(enum store_result result)
 {
@@ -209,6 +212,7 @@ static enum store_result start(struct store *store, char reason[256], const char
 	enum store_result result = schema_connect(&db, reason, path, false);
 	struct head known = {.rows = 0};
 	int64_t last_id;
+	char *redo;
 
 	if (result != STORE_OK)
 		return result;
@@ -220,8 +224,11 @@ static enum store_result start(struct store *store, char reason[256], const char
 	if (result == STORE_OK) {
 		atomic_init(&store->last_id, last_id);
 		open_slot(&known, store, db);
+		/* Rows of what came after an older ledger are not for it. */
+		redo = store->behind[0] == '\0' ? file_path(store->dir, REDO_FILE) : NULL;
 		result = writer_start(
-		    &store->writer, reason, db, &store->last_id, &known, store->slot);
+		    &store->writer, reason, db, &store->last_id, &known, store->slot, redo);
+		free(redo);
 	}
 	if (result != STORE_OK) {
 		head_slot_close(&store->slot);
@@ -284,6 +291,10 @@ enum store_result store_open(struct store **out, char reason[256], const char *d
 	if (result != STORE_OK)
 		goto out;
 	store->readers = readers_new(path);
+	/* What the last process left is there for whoever reads. A disk that fails is health's to
+	 * tell, and the writer goes on trying. */
+	if (store_queued(store) > 0 && store_flush(store, now_us, RECOVER_MS) != STORE_OK)
+		log_event(LOG_ERROR, "ledger_rows_not_recovered_yet", NULL);
 	*out = store;
 	store = NULL;
 out:

@@ -304,6 +304,9 @@ void batch_setting(struct batch *batch, int64_t id, const char *name, const char
 void batch_audit(struct batch *batch, const struct audit_row *row);
 void batch_idempotency(struct batch *batch, const struct idempotency_row *row);
 void batch_answer(struct batch *batch, const struct answer_row *row);
+/** Somebody waits for it, but what it says has happened, durable or not: it outlives a process
+ * that is killed like a batch that nobody waits for. Not for a signature, which has not left. */
+void batch_outlive(struct batch *batch);
 
 /** Called on the writer thread once the batch is durable (OK), was refused (EXISTS,
  * NOT_FOUND: none of it is written), or the disk failed (BROKEN: not durable; a crash
@@ -312,7 +315,8 @@ void batch_answer(struct batch *batch, const struct answer_row *row);
 typedef void store_done_fn(enum store_result result, void *arg);
 
 /** store_append - hand a batch to the writer. Takes *batch. Never blocks on the
- * disk. done may be NULL (a settlement, an audit row: nobody waits for it); such a batch is
+ * disk. done may be NULL (a settlement, an audit row: nobody waits for it); such a batch
+ * survives the process from here on, however that ends (ledger/redo.h), if not the machine; it is
  * kept while the disk fails and tried again until it is written, so that the ledger catches
  * up without hands. When more than STORE_KEPT_MAX are kept, those that hold nothing but
  * audit rows are dropped, and their number is logged. Order of appends by one

@@ -1,6 +1,7 @@
 /* ledger/writer.c - see writer.h. */
 #include "ledger/writer.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include "ledger/checkpointer.h"
 #include "ledger/footing.h"
 #include "ledger/journal.h"
+#include "ledger/redo.h"
 
 /* The log is to begin anew when it has LOG_PAGES (32 MB, in older ledgers 64): that makes the next
  * commit wait, so it is not to come often, and a start after a crash reads all of the log.
@@ -47,7 +49,7 @@
  * its own rows to be done; but it lets others join it for this long before it is committed, unless
  * somebody comes who does wait: a commit that has just begun for an audit row would be in the way
  * of the next signature, and costs as much for one row as for many. Not long, because what is not
- * on the disk is lost with the process; and so many at most, because their memory is, and the
+ * on the disk is lost with the power; and so many at most, because their memory is, and the
  * pages they are in are to fit into the cache. */
 #define LINGER_MS      5u
 #define LINGER_BATCHES 256u
@@ -138,6 +140,7 @@ struct writer {
 	sqlite3 *db;
 	_Atomic int64_t *last_id;
 	struct head_slot *slot; /* NULL: none */
+	struct redo *redo;      /* put into under the lock; NULL: none */
 	sqlite3_stmt *statements[WRITER_STATEMENTS];
 	sqlite3_stmt *inserts[TABLE_LAST + 1];
 	struct rule rules[TABLE_LAST + 1];
@@ -910,6 +913,8 @@ static void abandon_group(struct writer *writer)
 static void end_batch(struct writer *writer, struct batch *batch)
 {
 	atomic_fetch_sub(&writer->queued, 1);
+	if (batch->redo != 0)
+		redo_drop(writer->redo, batch->redo);
 	if (batch->done != NULL)
 		batch->done(batch->result, batch->arg);
 	else if (batch->result != STORE_OK && batch->result != STORE_BROKEN)
@@ -1053,12 +1058,18 @@ static bool sync_log(struct writer *writer)
 	return false;
 }
 
+static struct heads heads_of(const struct writer *writer)
+{
+	const struct chain *journal = &writer->tail.journal, *record = &writer->tail.record;
+
+	return (struct heads){{journal->count, journal->last, journal->head},
+	    {record->count, record->last, record->head}};
+}
+
 /* What is durable now, a second time outside the database (ledger/head.h). */
 static void put_heads(struct writer *writer)
 {
-	const struct chain *journal = &writer->tail.journal, *record = &writer->tail.record;
-	struct heads heads = {{journal->count, journal->last, journal->head},
-	    {record->count, record->last, record->head}};
+	struct heads heads = heads_of(writer);
 
 	if (writer->slot != NULL)
 		head_slot_put(writer->slot, &heads);
@@ -1216,6 +1227,27 @@ static bool next_batches(struct queue *out, bool *commit, struct writer *writer)
 	return out->first != NULL || writer->group.first != NULL || !stopping;
 }
 
+/* The disk fails to the end: what is in DIR/redo stays there for the next start. */
+static void leave_kept(struct writer *writer)
+{
+	size_t left = 0, lost = 0;
+
+	while (writer->kept.first != NULL) {
+		struct batch *batch = queue_take(&writer->kept);
+
+		atomic_fetch_sub(&writer->queued, 1);
+		if (batch->redo != 0)
+			left++;
+		else
+			lost++;
+		batch_free(&batch);
+	}
+	if (left > 0)
+		log_count(LOG_ERROR, "ledger_rows_left_for_next_start", left);
+	if (lost > 0)
+		log_count(LOG_ERROR, "ledger_rows_lost", lost);
+}
+
 static void *writer_main(void *arg)
 {
 	struct writer *writer = arg;
@@ -1231,11 +1263,8 @@ static void *writer_main(void *arg)
 			apply_early(writer, &batches);
 		}
 	}
-	if (write_kept(writer) != STORE_OK) {
-		log_count(LOG_ERROR, "ledger_rows_lost", writer->kept.count);
-		while (writer->kept.first != NULL)
-			end_batch(writer, queue_take(&writer->kept));
-	}
+	if (write_kept(writer) != STORE_OK)
+		leave_kept(writer);
 	end_checkpoints(writer);
 	return NULL;
 }
@@ -1328,8 +1357,110 @@ static void finalize_all(struct writer *writer)
 		footings_free(&writer->footings);
 }
 
+/* --- what the last process has left (ledger/redo.h) --------------------- */
+
+static void collect_batch(struct batch *batch, void *arg)
+{
+	struct queue *queue = arg;
+
+	batch->uncertain = true;
+	queue_add(queue, batch);
+}
+
+static void discard(struct queue *queue)
+{
+	while (queue->first != NULL) {
+		struct batch *batch = queue_take(queue);
+
+		batch_free(&batch);
+	}
+}
+
+/* Not ours, or not this ledger's: it stays under another name, for whoever wants to know. */
+static void set_redo_aside(const char *path, const char *reason)
+{
+	char *aside = must_format("%s.unused", path);
+
+	log_event(LOG_WARN, "redo_not_used", "reason", reason, "kept_as", aside, NULL);
+	if (rename(path, aside) != 0)
+		log_event(LOG_WARN, "redo_not_set_aside", "reason", strerror(errno), NULL);
+	free(aside);
+}
+
+static void collect_left(struct queue *out, sqlite3 *db, const char *path)
+{
+	char reason[256] = "it was damaged, or another version of tallyward has written it";
+	struct heads heads = {.journal = {.rows = 0}};
+	enum redo_result result = redo_read(&heads, path, collect_batch, out);
+	int error = errno;
+
+	if (result == REDO_ABSENT)
+		return;
+	if (result == REDO_IO) {
+		log_event(LOG_WARN, "redo_not_read", "reason", strerror(error), NULL);
+	} else if (out->first != NULL && !head_in(reason, db, &heads)) {
+		discard(out);
+		set_redo_aside(path, reason);
+	} else if (result == REDO_DAMAGED) {
+		set_redo_aside(path, reason);
+	}
+}
+
+/* Ids are given out once, also those of rows that no table has yet. */
+static void note_ids(_Atomic int64_t *last_id, const struct batch *batch)
+{
+	for (const struct record *record = batch->first; record != NULL; record = record->next) {
+		int64_t id = record->values[0].number;
+
+		if (schema_table(record->table)->recorded && id > atomic_load(last_id))
+			atomic_store(last_id, id);
+	}
+}
+
+static bool open_redo(struct writer *writer, const char *path, const struct queue *left)
+{
+	struct heads heads = heads_of(writer);
+	struct redo *redo = redo_open(path, &heads);
+
+	if (redo == NULL)
+		return false;
+	for (struct batch *batch = left->first; batch != NULL; batch = batch->next)
+		batch->redo = redo_put(redo, batch);
+	if (!redo_publish(redo)) {
+		int error = errno;
+
+		for (struct batch *batch = left->first; batch != NULL; batch = batch->next)
+			batch->redo = 0;
+		redo_close(&redo);
+		errno = error;
+		return false;
+	}
+	writer->redo = redo;
+	return true;
+}
+
+/* Before the thread runs. Where there can be no new file the old one stays, and what is in it is
+ * found in the ledger by the next start. */
+static void take_over_redo(struct writer *writer, const char *path)
+{
+	struct queue left;
+
+	queue_init(&left);
+	collect_left(&left, writer->db, path);
+	for (struct batch *batch = left.first; batch != NULL; batch = batch->next)
+		note_ids(writer->last_id, batch);
+	if (!open_redo(writer, path, &left))
+		log_event(LOG_WARN, "redo_not_opened", "path", path, "reason", strerror(errno),
+		    "hint", "what is not committed yet is lost when the process is killed", NULL);
+	if (left.count > 0)
+		log_count(LOG_INFO, "ledger_rows_recovered", left.count);
+	atomic_fetch_add(&writer->queued, left.count);
+	queue_append(&writer->fresh, &left);
+}
+
 static void writer_free(struct writer **writer)
 {
+	redo_close(&(*writer)->redo);
 	finalize_all(*writer);
 	buf_fini(&(*writer)->from);
 	buf_fini(&(*writer)->to);
@@ -1340,7 +1471,7 @@ static void writer_free(struct writer **writer)
 }
 
 enum store_result writer_start(struct writer **out, char reason[256], sqlite3 *db,
-    _Atomic int64_t *last_id, const struct head *known, struct head_slot *slot)
+    _Atomic int64_t *last_id, const struct head *known, struct head_slot *slot, const char *redo)
 {
 	struct writer *writer = must_calloc(1, sizeof(*writer));
 
@@ -1374,10 +1505,13 @@ enum store_result writer_start(struct writer **out, char reason[256], sqlite3 *d
 	}
 	writer->round_pages = ROUND_PAGES;
 	sqlite3_wal_hook(db, note_log_pages, writer);
+	if (redo != NULL)
+		take_over_redo(writer, redo);
 	if (!thread_start(&writer->thread, writer_main, writer)) {
 		snprintf(reason, 256, "cannot start the thread that writes the ledger");
 		sqlite3_wal_hook(db, NULL, NULL);
 		end_checkpoints(writer);
+		discard(&writer->fresh);
 		writer_free(&writer);
 		return STORE_BROKEN;
 	}
@@ -1421,6 +1555,8 @@ void writer_append(struct writer *writer, struct batch **batch, store_done_fn *d
 	atomic_fetch_add(&writer->queued, 1);
 	pthread_mutex_lock(&writer->lock);
 	must(!writer->stopping);
+	if ((done == NULL || added->outlives) && writer->redo != NULL)
+		added->redo = redo_put(writer->redo, added);
 	queue_add(&writer->fresh, added);
 	writer->awaited += done != NULL;
 	wake = wake || (writer->asleep && writer->fresh.count == 1) ||

@@ -24,9 +24,12 @@ int64_t writer_next_id(_Atomic int64_t *last_id, int64_t now_us);
  * known: an end of the journal whose row is in db with its hash. Rows up to there have been
  * counted, so that a start need not count a million again. All zero: none is known.
  * slot is written now and after each commit; NULL: none. It outlives the writer.
+ * redo: the path of DIR/redo (ledger/redo.h). What is in it is queued before anything else, its
+ * ids not given out again. NULL: it is left alone, and nothing is put into one.
  * STORE_OK, or STORE_BROKEN with reason; db is the caller's still then. */
 enum store_result writer_start(struct writer **out, char reason[256], sqlite3 *db,
-    _Atomic int64_t *last_id, const struct head *known, struct head_slot *slot) MUST_CHECK;
+    _Atomic int64_t *last_id, const struct head *known, struct head_slot *slot,
+    const char *redo) MUST_CHECK;
 
 /** Commits what is queued, ends the thread, checkpoints, closes db. */
 void writer_stop(struct writer **writer);

@@ -123,6 +123,9 @@ struct call {
 	struct event *waiting_timer;
 	struct note durable;
 	enum store_result durable_result;
+	bool settling; /* what was sent again has settled; its rows are on their way */
+	struct note settle;
+	enum store_result settle_result;
 
 	/* forward, pay */
 	struct headers request_headers;
@@ -1602,14 +1605,36 @@ static void on_resent_settled(void *arg)
 	struct call *call = arg;
 
 	call->pending--;
+	call->settling = false;
 	call_enter(call);
-	if (call->durable_result == STORE_OK) {
+	if (call->settle_result == STORE_OK) {
 		purses_lock(call->house->purses);
 		purse_settle(
 		    call->who.agent->purse, house_slot(call->house, call->asset), call->price);
 		purses_unlock(call->house->purses);
 	}
 	call_leave(call);
+}
+
+/* The writer's thread. */
+static void on_settle_written(enum store_result result, void *arg)
+{
+	struct call *call = arg;
+
+	call->settle_result = result;
+	mailbox_post(call->worker->mailbox, &call->settle);
+}
+
+/* Somebody else may have settled it first: the purse is told once it is known who was. The agent
+ * has its answer meanwhile, and what the seller said stands whether or not this process does. */
+static void settle_resent(struct call *call, struct batch **batch)
+{
+	call->settle.run = on_resent_settled;
+	call->settle.arg = call;
+	call->settling = true;
+	call->pending++;
+	batch_outlive(*batch);
+	store_append(call->house->store, batch, on_settle_written, call);
 }
 
 /* One gate ends a signed payment, and records why. */
@@ -1639,7 +1664,7 @@ static void payment_ends(
 		batch_journal(batch, &journal);
 	}
 	if (call->resending && settled)
-		(void)write_then_wait(call, &batch, on_resent_settled);
+		settle_resent(call, &batch);
 	else if (call->resending && store_health(call->house->store, failure) != STORE_OK)
 		/* Nothing new: it was open. What is kept while the disk fails has no bound but
 		 * the calls in flight, and who asks again and again would go beyond it. */
@@ -2302,15 +2327,26 @@ static bool answered(const struct call *call)
 	       call->problem == PROBLEM_NONE;
 }
 
+/* May its row be handed over, as far as the agent is concerned? As soon as the answer is complete,
+ * before its last bytes go out, so that nobody has an answer whose row goes with the process. But
+ * what is said to be answered frees an open payment from being sent again, so that one waits until
+ * the bytes have gone out. */
+static bool is_over(const struct call *call)
+{
+	return !call->exchange || (call->body_ended && call->money != MONEY_OPEN);
+}
+
 static void call_leave(struct call *call)
 {
 	call->worker->stirred = has_money_out(call);
-	if (--call->depth > 0 || call->exchange || call->transfer || call->pending > 0 ||
-	    !hashed(call))
+	/* That its payment has ended need not be on the disk before its row is on its way. */
+	if (--call->depth > 0 || !is_over(call) || call->transfer ||
+	    call->pending > (call->settling ? 1 : 0) || !hashed(call))
 		return;
 	let_go(call);
 	must(!must_go_on(call));
-	give_payment_back(call, answered(call));
+	if (!call->settling)
+		give_payment_back(call, answered(call));
 	if (!call->audited) {
 		call->audited = true;
 		if (call->who.authentic)
@@ -2318,6 +2354,6 @@ static void call_leave(struct call *call)
 		else
 			log_stranger(call);
 	}
-	if (call->pending == 0)
+	if (call->pending == 0 && !call->exchange)
 		call_free(call);
 }

@@ -78,8 +78,6 @@ describe('a restart', () => {
 			for (const path of ['/paid/0.01', '/free', '/paid/0.02', '/broken/0.03'])
 				await tw.call(agent, 'seller', path);
 			await attempt(agent, 'rogue', '/reset');
-			await until('all outcomes to be written', async () =>
-				(await tw.payments(agent.name, 'signed')).length === 0);
 			const before = await counters(agent);
 			const wallet = await tw.wallet(agent.name);
 			await end();
@@ -93,10 +91,9 @@ describe('a restart', () => {
 	it('keeps a spent budget spent', async () => {
 		const agent = await newAgent(policyOf(
 			spend('agent', 'call', '0.01'), spend('session', 'total', '0.01')));
+		// Killed at once: that it is settled is known all the same, or the same call again would
+		// send the same bytes again.
 		assert.equal((await tw.call(agent, 'seller', '/paid/0.01')).status, 200);
-		// Killed before that is written, the same call again would send the same bytes again.
-		await until('it to be written', async () =>
-			(await tw.payments(agent.name, 'settled')).length === 1);
 		await tw.kill();
 		await tw.start();
 		assert.equal((await tw.call(agent, 'seller', '/paid/0.01')).problem.code, 'over_session_limit');
@@ -108,8 +105,6 @@ describe('a restart', () => {
 			spend('agent', 'call', '0.01'), spend('session', 'total', '0.05')));
 		assert.equal((await tw.call(agent, 'seller', '/paid/0.01')).status, 200);
 		assert.equal((await tw.call(agent, 'seller', '/paid/0.01')).status, 200);
-		await until('both to be written', async () =>
-			(await tw.payments(agent.name, 'settled')).length === 2);
 		await tw.kill();
 		await tw.start();
 		const answers = await Promise.all(Array.from({ length: 20 }, (_, i) =>
@@ -276,8 +271,10 @@ describe('a stop that will not wait', () => {
 			assert.match(tw.log, /event=last_rows_not_written/);
 			disk.letGo();
 			await assertFoundOpen(hanging);
-			// As after a crash: paid, and nobody wrote down that a receipt came.
-			assert.deepEqual(await states(agent), answers.map(() => 'open'));
+			// As after a crash: what was handed over is found by the next start.
+			assert.deepEqual(await states(agent), answers.map(() => 'settled'));
+			for (const { headers } of answers)
+				await tw.must('dispute', headers['tallyward-call']);
 		} finally {
 			disk.letGo();
 			tw.env = {};
@@ -346,6 +343,23 @@ describe('SIGKILL', () => {
 		assert.equal(new Set(sent.map((r) => r.header)).size, 1);
 		assert.equal(signaturesOf(agent).length, 1);
 		assert.equal((await tw.payments(agent.name)).length, 1);
+	});
+
+	it('right after an answer: its call counts, its payment is settled, its row is there', async () => {
+		const agent = await newAgent(policyOf(spend('agent', 'call', '0.01'),
+			spend('session', 'total', '1.00'), { scope: 'agent', window: 'day', calls: 1000 }));
+		const answered = [];
+		for (let round = 1; round <= 5; round++) {
+			for (const path of ['/free', '/paid/0.01', '/free', '/paid/0.01'])
+				answered.push((await tw.call(agent, 'seller', `${path}?${round}`)).headers['tallyward-call']);
+			await tw.kill();
+			await tw.start();
+			assert.equal(Number((await tw.limit(agent, 'agent', 'day', 'calls')).used), 4 * round);
+			assert.equal((await tw.payments(agent.name, 'settled')).length, 2 * round);
+		}
+		for (const call of answered)
+			await tw.must('dispute', call);
+		await tw.verify();
 	});
 
 	// After how many signatures at the seller the power goes: the moment differs

@@ -150,6 +150,8 @@ const CHECKED = `After each restart, on the database file itself (sqlite3) and o
 - /v1/me's counters and wallet are the sums of the rows;
 - no payment is still "signed" and no hold without an end; no row that was seen is gone;
 - whatever an agent was told that it cost has its row;
+- every call that was answered has its audit row, but for those with an open payment, whose row is
+  written when the last bytes have gone out, and after a power cut;
 - an owner's command that was cut off is kept or never was, can be given again, and its agent
   can pay with the key that its wallet shows;
 - \`ledger verify\` is ok.`;

@@ -18,6 +18,8 @@ const CALLS_MAX = 120;
 const TRIES_MAX = 3;
 /** A burst that lasts longer is not going to reach the point any more. */
 const BURST_MS = 4000;
+/** What a disk is given at once. */
+const PAGE = 4096;
 /** How long the seller that does not answer keeps what it holds. */
 const HELD_MS = 150;
 
@@ -207,7 +209,7 @@ export class Lane {
 		const ms = await house.begin({ preload: Boolean(plan.disk), power: plan.power });
 		this.starts.push(ms);
 		// What is wrong once stays wrong: said once.
-		for (const problem of await check(this)) {
+		for (const problem of await check(this, { powerCut: this.powerCut })) {
 			if (!this.known.has(problem))
 				problems.push(problem);
 			this.known.add(problem);
@@ -221,6 +223,19 @@ export class Lane {
 		if (daemon.signalCode !== 'SIGKILL')
 			plan.crash = `it ended by itself (${daemon.signalCode ?? daemon.exitCode}): ` +
 				daemon.log.slice(-500);
+	}
+
+	/** Memory that a file stands behind: the power leaves any part of it, or none, on the disk. */
+	#spoilRedo() {
+		const file = path.join(path.dirname(this.house.database), 'redo');
+		const kept = pick(this.rng, [0, 0.5, 0.9, 1]);
+		if (!fs.existsSync(file))
+			return;
+		const bytes = fs.readFileSync(file);
+		for (let at = 0; at < bytes.length; at += PAGE)
+			if (this.rng() >= kept)
+				bytes.fill(0, at, at + PAGE);
+		fs.writeFileSync(file, bytes);
 	}
 
 	#plan(point, tries) {
@@ -265,6 +280,9 @@ export class Lane {
 		if (plan.crash)
 			problems.push(plan.crash);
 		await this.house.kill();
+		this.powerCut = Boolean(plan.power);
+		if (this.powerCut)
+			this.#spoilRedo();
 		this.seller.release();
 		return { point, hit: Boolean(plan.died) || point === 'by hand', problems,
 			ms: this.starts.at(-1), folder: this.house.home };
