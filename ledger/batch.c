@@ -405,11 +405,22 @@ static size_t encoded_value_size(const struct value *value)
 	return 0;
 }
 
+static bool is_encoded(const struct record *record)
+{
+	size_t size = 0;
+
+	for (size_t i = 0; record->table == TABLE_ANSWER && i < record->value_count; i++)
+		size += record->values[i].size;
+	return size <= BATCH_ANSWER_MAX;
+}
+
 size_t batch_encoded_size(const struct batch *batch)
 {
 	size_t size = sizeof(batch->now_us) + sizeof(uint32_t);
 
 	for (const struct record *record = batch->first; record != NULL; record = record->next) {
+		if (!is_encoded(record))
+			continue;
 		size++;
 		for (size_t i = 0; i < record->value_count; i++)
 			size += encoded_value_size(&record->values[i]);
@@ -449,6 +460,8 @@ void batch_encode(void *bytes, const struct batch *batch)
 	count_at = out;
 	out += sizeof(count);
 	for (const struct record *record = batch->first; record != NULL; record = record->next) {
+		if (!is_encoded(record))
+			continue;
 		must(record->value_count == schema_table(record->table)->column_count);
 		*out++ = (unsigned char)record->table;
 		for (size_t i = 0; i < record->value_count; i++)

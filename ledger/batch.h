@@ -37,7 +37,10 @@ bool batch_is_expendable(const struct batch *batch) MUST_CHECK;
 
 /* A batch as one piece of bytes, for the same program on the same machine: its time, the number of
  * its records, and for each the number of its table and a value per column: the type, then eight
- * bytes of a number, or four of a length, that many bytes and a NUL. As the machine has them. */
+ * bytes of a number, or four of a length, that many bytes and a NUL. As the machine has them.
+ * A kept answer above BATCH_ANSWER_MAX is left out: it is a cache, whose key can do without, and a
+ * few of them would leave no room in DIR/redo for what is none. */
+#define BATCH_ANSWER_MAX 16384u
 
 /** The bytes that batch_encode writes; no journal row has its id yet. */
 size_t batch_encoded_size(const struct batch *batch) MUST_CHECK;

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/bytes.h"
 #include "common/fault.h"
 #include "common/file.h"
 
@@ -24,6 +25,7 @@ struct page {
 	char magic[HEAD_AT];
 	char heads[HEAD_SIZE];
 	_Atomic uint64_t first;
+	uint64_t key[2];
 };
 
 enum state {
@@ -69,10 +71,13 @@ static struct entry *entry_at(unsigned char *ring, uint64_t place)
 	return (struct entry *)(void *)(ring + place % REDO_RING_SIZE);
 }
 
-/* Against half a write, not against a hand: whoever may write here may write the ledger. */
-static uint64_t sum_of(const unsigned char *bytes, size_t size, uint64_t place)
+/* Against half a write, and against what strangers sent: their words lie in the ring as they came
+ * and stay when they are out again, so whoever knew the sums could write an entry of his own into
+ * an answer. For any bytes, one first word of the key in 2^64 gives the sum that stands there. */
+static uint64_t sum_of(
+    const struct page *page, const unsigned char *bytes, size_t size, uint64_t place)
 {
-	uint64_t sum = place ^ 0x9e3779b97f4a7c15u, word;
+	uint64_t sum = place ^ page->key[0], word;
 
 	for (; size >= sizeof(word); bytes += sizeof(word), size -= sizeof(word)) {
 		memcpy(&word, bytes, sizeof(word));
@@ -82,7 +87,7 @@ static uint64_t sum_of(const unsigned char *bytes, size_t size, uint64_t place)
 	word = size;
 	memcpy((unsigned char *)&word + 1, bytes, size);
 	sum = (sum ^ word) * 0xc4ceb9fe1a85ec53u;
-	return sum ^ sum >> 32;
+	return (sum ^ sum >> 32) + page->key[1];
 }
 
 /* Its blocks are taken now: a write to memory has nobody to tell that the disk is full. */
@@ -128,6 +133,7 @@ struct redo *redo_open(const char *path, const struct heads *heads)
 	redo->ring = map + RING_AT;
 	head_format(text, heads);
 	memcpy(redo->page->heads, text, HEAD_SIZE);
+	bytes_random(redo->page->key, sizeof(redo->page->key));
 	write_magic(redo->page->magic);
 	/* Not zero, which is the place of none, and of nothing in a file that is all zeros. */
 	atomic_store(&redo->page->first, REDO_RING_SIZE);
@@ -162,9 +168,10 @@ void redo_close(struct redo **redo)
 	*redo = NULL;
 }
 
-static uint64_t sum_of_entry(const struct entry *entry, uint64_t place, enum state state)
+static uint64_t sum_of_entry(
+    const struct page *page, const struct entry *entry, uint64_t place, enum state state)
 {
-	return sum_of(entry->bytes, state == FILLER ? 0 : entry->size, place);
+	return sum_of(page, entry->bytes, state == FILLER ? 0 : entry->size, place);
 }
 
 static void publish_entry(struct redo *redo, uint64_t place, uint64_t size, enum state state)
@@ -172,7 +179,7 @@ static void publish_entry(struct redo *redo, uint64_t place, uint64_t size, enum
 	struct entry *entry = entry_at(redo->ring, place);
 
 	entry->size = (uint32_t)size;
-	entry->sum = sum_of_entry(entry, place, state);
+	entry->sum = sum_of_entry(redo->page, entry, place, state);
 	atomic_store_explicit(&entry->state, state, memory_order_relaxed);
 	atomic_store_explicit(&entry->place, place, memory_order_release);
 	atomic_store_explicit(&redo->next, place + step_over(size), memory_order_release);
@@ -226,17 +233,19 @@ void redo_drop(struct redo *redo, uint64_t place)
 /* --- what a process has left ------------------------------------------- */
 
 /* Is there a whole entry? rest: from its place to the end of the ring. */
-static bool is_entry(const struct entry *entry, uint64_t place, uint64_t rest)
+static bool is_entry(
+    const struct page *page, const struct entry *entry, uint64_t place, uint64_t rest)
 {
 	uint32_t state = atomic_load(&entry->state);
 
 	return atomic_load(&entry->place) == place && state <= FILLER &&
-	       step_over(entry->size) <= rest && entry->sum == sum_of_entry(entry, place, state);
+	       step_over(entry->size) <= rest &&
+	       entry->sum == sum_of_entry(page, entry, place, state);
 }
 
-static bool read_ring(unsigned char *ring, uint64_t first, redo_each_fn *each, void *arg)
+static bool read_ring(const struct page *page, unsigned char *ring, redo_each_fn *each, void *arg)
 {
-	uint64_t place = first;
+	uint64_t first = atomic_load(&page->first), place = first;
 
 	if (first < REDO_RING_SIZE || first % STEP != 0 || first > UINT64_MAX - FILE_SIZE)
 		return false;
@@ -244,7 +253,7 @@ static bool read_ring(unsigned char *ring, uint64_t first, redo_each_fn *each, v
 		const struct entry *entry = entry_at(ring, place);
 		struct batch *batch;
 
-		if (!is_entry(entry, place, REDO_RING_SIZE - place % REDO_RING_SIZE))
+		if (!is_entry(page, entry, place, REDO_RING_SIZE - place % REDO_RING_SIZE))
 			break;
 		if (atomic_load(&entry->state) == LEFT) {
 			batch = batch_decode(entry->bytes, entry->size);
@@ -269,7 +278,7 @@ enum redo_result redo_read(struct heads *heads, const char *path, redo_each_fn *
 	write_magic(magic);
 	if (size == FILE_SIZE && memcmp(page->magic, magic, HEAD_AT) == 0 &&
 	    head_parse(heads, page->heads, HEAD_SIZE) &&
-	    read_ring((unsigned char *)file + RING_AT, atomic_load(&page->first), each, arg))
+	    read_ring(page, (unsigned char *)file + RING_AT, each, arg))
 		result = REDO_OK;
 	free(file);
 	return result;

@@ -12,7 +12,8 @@
  *
  *   a page    "tallyward redo 1 schema <version>", a newline; at 512 where both chains ended when
  *             the file was made (ledger/head.h), so that rows of another history are not taken for
- *             this one's; at 1024 eight bytes, the place of the first entry
+ *             this one's; at 1024 eight bytes, the place of the first entry, and sixteen that
+ *             nobody else knows, by which the sums are made
  *   a ring    of entries one behind the other, each with its own place, which only grows, so that
  *             what is left of the last lap is not taken for one; the size and a sum of its batch
  *             (ledger/batch.h); whether it is out again. None is in two pieces

@@ -314,8 +314,9 @@ void batch_outlive(struct batch *batch);
  * block and must not call store_append_wait; store_append is fine. */
 typedef void store_done_fn(enum store_result result, void *arg);
 
-/** store_append - hand a batch to the writer. Takes *batch. Never blocks on the
- * disk. done may be NULL (a settlement, an audit row: nobody waits for it); such a batch
+/** store_append - hand a batch to the writer. Takes *batch. Never waits for a commit (a page of
+ * DIR/redo that the kernel has just written back may wait for the file system, as long as that is
+ * frozen). done may be NULL (a settlement, an audit row: nobody waits for it); such a batch
  * survives the process from here on, however that ends (ledger/redo.h), if not the machine; it is
  * kept while the disk fails and tried again until it is written, so that the ledger catches
  * up without hands. When more than STORE_KEPT_MAX are kept, those that hold nothing but

@@ -1387,23 +1387,26 @@ static void set_redo_aside(const char *path, const char *reason)
 	free(aside);
 }
 
-static void collect_left(struct queue *out, sqlite3 *db, const char *path)
+/* False, with failure, where it cannot be read: who starts without it starts without those rows. */
+static bool collect_left(struct queue *out, struct writer *writer, const char *path)
 {
 	char reason[256] = "it was damaged, or another version of tallyward has written it";
 	struct heads heads = {.journal = {.rows = 0}};
 	enum redo_result result = redo_read(&heads, path, collect_batch, out);
-	int error = errno;
 
-	if (result == REDO_ABSENT)
-		return;
 	if (result == REDO_IO) {
-		log_event(LOG_WARN, "redo_not_read", "reason", strerror(error), NULL);
-	} else if (out->first != NULL && !head_in(reason, db, &heads)) {
+		snprintf(writer->failure, sizeof(writer->failure),
+		    "cannot read %.120s, where the last process left rows: %s", path,
+		    strerror(errno));
+		return false;
+	}
+	if (out->first != NULL && !head_in(reason, writer->db, &heads)) {
 		discard(out);
 		set_redo_aside(path, reason);
 	} else if (result == REDO_DAMAGED) {
 		set_redo_aside(path, reason);
 	}
+	return true;
 }
 
 /* Ids are given out once, also those of rows that no table has yet. */
@@ -1441,12 +1444,13 @@ static bool open_redo(struct writer *writer, const char *path, const struct queu
 
 /* Before the thread runs. Where there can be no new file the old one stays, and what is in it is
  * found in the ledger by the next start. */
-static void take_over_redo(struct writer *writer, const char *path)
+static bool take_over_redo(struct writer *writer, const char *path)
 {
 	struct queue left;
 
 	queue_init(&left);
-	collect_left(&left, writer->db, path);
+	if (!collect_left(&left, writer, path))
+		return false;
 	for (struct batch *batch = left.first; batch != NULL; batch = batch->next)
 		note_ids(writer->last_id, batch);
 	if (!open_redo(writer, path, &left))
@@ -1456,6 +1460,7 @@ static void take_over_redo(struct writer *writer, const char *path)
 		log_count(LOG_INFO, "ledger_rows_recovered", left.count);
 	atomic_fetch_add(&writer->queued, left.count);
 	queue_append(&writer->fresh, &left);
+	return true;
 }
 
 static void writer_free(struct writer **writer)
@@ -1492,7 +1497,8 @@ enum store_result writer_start(struct writer **out, char reason[256], sqlite3 *d
 	schema_leave_rules(db);
 	if (!prepare_all(writer))
 		schema_reason(writer->failure, "cannot read the ledger", db);
-	if (writer->failure[0] != '\0' || !read_heads(writer) || !sync_log(writer)) {
+	if (writer->failure[0] != '\0' || !read_heads(writer) || !sync_log(writer) ||
+	    (redo != NULL && !take_over_redo(writer, redo))) {
 		memcpy(reason, writer->failure, sizeof(writer->failure));
 		writer_free(&writer);
 		return STORE_BROKEN;
@@ -1500,13 +1506,12 @@ enum store_result writer_start(struct writer **out, char reason[256], sqlite3 *d
 	put_heads(writer);
 	if (checkpointer_start(&writer->checkpointer, reason, sqlite3_db_filename(db, "main")) !=
 	    STORE_OK) {
+		discard(&writer->fresh);
 		writer_free(&writer);
 		return STORE_BROKEN;
 	}
 	writer->round_pages = ROUND_PAGES;
 	sqlite3_wal_hook(db, note_log_pages, writer);
-	if (redo != NULL)
-		take_over_redo(writer, redo);
 	if (!thread_start(&writer->thread, writer_main, writer)) {
 		snprintf(reason, 256, "cannot start the thread that writes the ledger");
 		sqlite3_wal_hook(db, NULL, NULL);

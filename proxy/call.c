@@ -2042,6 +2042,9 @@ void call_on_finished(struct call *call, bool completed)
 			transfer_resume(call->transfer);
 		}
 		call->slow = false;
+	} else if (!completed && call->money == MONEY_OPEN && !call->audited) {
+		/* All of the answer was ready, and some of it did not go out. */
+		call->cut = call->cut || !keeps_answer(call);
 	}
 	call_leave(call);
 }
@@ -2333,7 +2336,8 @@ static bool answered(const struct call *call)
  * the bytes have gone out. */
 static bool is_over(const struct call *call)
 {
-	return !call->exchange || (call->body_ended && call->money != MONEY_OPEN);
+	return !call->exchange ||
+	       (call->body_ended && (call->money != MONEY_OPEN || !answered(call)));
 }
 
 static void call_leave(struct call *call)

@@ -337,6 +337,36 @@ static void a_damaged_entry_ends_it(void **state)
 	free(path);
 }
 
+/* An answer's body lies in the ring as the seller sent it, and stays when it is out again. Here he
+ * knows all but the key: where it lies, what comes after it, how an entry is made. */
+static void a_stranger_cannot_write_an_entry(void **state)
+{
+	char *path = file_path(*state, REDO_FILE), *other = file_path(*state, "other");
+	struct redo *his = new_redo(other), *ours = new_redo(path);
+	uint64_t first = put(his, 1, 100), second = put(his, 666, 100);
+	size_t size, at = 4096 + second % REDO_RING_SIZE;
+	struct told told = {.count = 0};
+	struct heads heads;
+	char *bytes;
+	int fd = open(path, O_WRONLY);
+
+	assert_true(fd >= 0);
+	assert_int_equal(put(ours, 1, 100), first);
+	redo_close(&his);
+	bytes = file_read(&size, other, FILE_MAX);
+	assert_non_null(bytes);
+	/* An entry of his ring, right behind the last of ours. */
+	assert_int_equal(pwrite(fd, bytes + at, 1024, (off_t)at), 1024);
+	assert_int_equal(redo_read(&heads, path, tell, &told), REDO_OK);
+	assert_int_equal(told.count, 1);
+	assert_int_equal(told.ids[0], 1);
+	redo_close(&ours);
+	close(fd);
+	free(bytes);
+	free(other);
+	free(path);
+}
+
 static void another_file_is_not_ours(void **state)
 {
 	char *path = file_path(*state, REDO_FILE), *bytes = some_entries(path);
@@ -557,6 +587,7 @@ static void damage_is_set_aside(void **state)
 {
 	struct world world = closed_world(*state);
 	char *path = file_path(*state, REDO_FILE), *aside = file_path(*state, REDO_FILE ".unused");
+	char *fresh = file_path(*state, REDO_FILE ".new"), reason[256] = "";
 
 	assert_true(file_replace(path, "something else\n", 15, 0600));
 	world.store = world_store(*state, WORLD_START);
@@ -564,12 +595,18 @@ static void damage_is_set_aside(void **state)
 	append_call(&world);
 	store_close(&world.store);
 	assert_int_equal(access(path, F_OK), -1);
-	/* Nor where no file can be made. */
+	/* What cannot be read may be rows. */
 	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(store_open(&world.store, reason, *state, WORLD_START), STORE_BROKEN);
+	assert_non_null(strstr(reason, "where the last process left rows"));
+	assert_int_equal(rmdir(path), 0);
+	/* Where none can be made there is none. */
+	assert_int_equal(mkdir(fresh, 0700), 0);
 	world.store = world_store(*state, WORLD_START);
 	append_call(&world);
 	world_assert_whole(world.store);
 	store_close(&world.store);
+	free(fresh);
 	free(aside);
 	free(path);
 }
@@ -587,6 +624,7 @@ int main(void)
 	    folder_test(a_full_ring_has_room_again),
 	    folder_test(an_empty_ring_begins_anew),
 	    folder_test(a_damaged_entry_ends_it),
+	    folder_test(a_stranger_cannot_write_an_entry),
 	    folder_test(another_file_is_not_ours),
 	    folder_test(a_killed_process_leaves_its_rows),
 	    folder_test(what_was_committed_is_not_written_again),
